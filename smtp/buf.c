@@ -1,0 +1,131 @@
+#include "smtp/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct buf buf_born(size_t limit)
+{
+	return (struct buf){ .limit = limit };
+}
+
+void buf_free(struct buf *buf)
+{
+	if (!buf)
+		return;
+	free(buf->at);
+	*buf = buf_born(buf->limit);
+}
+
+void buf_wipe(struct buf *buf)
+{
+	if (buf && buf->at)
+		explicit_bzero(buf->at, buf->room);
+	buf_free(buf);
+}
+
+void buf_clear(struct buf *buf)
+{
+	buf->len = 0;
+	buf->err = OK;
+}
+
+static enum err grow(struct buf *buf, size_t need)
+{
+	size_t room = buf->room ? buf->room : 256;
+	char *at;
+
+	if (need > buf->limit)
+		return ERR_LIMIT;
+	while (room < need)
+		room = room > buf->limit / 2 ? buf->limit : room * 2;
+	at = realloc(buf->at, room);
+	if (!at)
+		return ERR_MEMORY;
+	buf->at = at;
+	buf->room = room;
+	return OK;
+}
+
+char *buf_reserve(struct buf *buf, size_t len)
+{
+	size_t need;
+
+	if (buf->err)
+		return NULL;
+	if (__builtin_add_overflow(buf->len, len, &need))
+		buf->err = ERR_LIMIT;
+	else if (need > buf->room)
+		buf->err = grow(buf, need);
+	return buf->err ? NULL : buf->at + buf->len;
+}
+
+void buf_took(struct buf *buf, size_t len)
+{
+	buf->len += len;
+}
+
+void buf_add(struct buf *buf, struct text text)
+{
+	char *room = text.len ? buf_reserve(buf, text.len) : NULL;
+
+	if (!room)
+		return;
+	memcpy(room, text.at, text.len);
+	buf->len += text.len;
+}
+
+void buf_add_string(struct buf *buf, const char *string)
+{
+	buf_add(buf, text_of(string));
+}
+
+void buf_add_byte(struct buf *buf, char byte)
+{
+	buf_add(buf, (struct text){ &byte, 1 });
+}
+
+void buf_add_u64(struct buf *buf, uint64_t value)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	buf_add(buf, (struct text){ digits + at, sizeof(digits) - at });
+}
+
+void buf_addf(struct buf *buf, const char *format, ...)
+{
+	va_list args;
+	char *room;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	room = len < 0 ? NULL : buf_reserve(buf, (size_t)len + 1);
+	if (!room)
+		return;
+	va_start(args, format);
+	(void)vsnprintf(room, (size_t)len + 1, format, args);
+	va_end(args);
+	buf->len += (size_t)len;
+}
+
+void buf_drop(struct buf *buf, size_t len)
+{
+	if (len > buf->len)
+		len = buf->len;
+	buf->len -= len;
+	if (buf->len)
+		memmove(buf->at, buf->at + len, buf->len);
+}
+
+struct text buf_text(const struct buf *buf)
+{
+	return (struct text){ buf->at, buf->len };
+}

@@ -1,0 +1,57 @@
+/* message - a mail as RFC 5322 and MIME bytes, produced as they are wanted
+ *
+ * Composing makes a list of segments: literal bytes in the region, and references to the caller's
+ * content with the encoding it goes out in. The exact size is known before the first byte is read.
+ * All lines end in CRLF, none is over 998 bytes, there is no NUL; nothing generated needs 8BITMIME.
+ */
+#pragma once
+
+#include "smtp/mail.h"
+
+enum smtp_encoding {
+	SMTP_AS_IT_IS,         /* wire bytes already */
+	SMTP_LINES,            /* 7bit text: any line end becomes CRLF */
+	SMTP_QUOTED_PRINTABLE, /* text, RFC 2045 6.7 */
+	SMTP_BASE64,           /* bytes to base64 in lines of 76 */
+	SMTP_BASE64_REWRAP,    /* base64, however wrapped, to base64 in lines of 76 */
+};
+
+struct smtp_segment {
+	enum smtp_encoding encoding;
+	struct text content;
+	uint64_t size; /* bytes on the wire */
+};
+
+struct smtp_message {
+	const struct smtp_segment *segments;
+	size_t count;
+	uint64_t size;  /* bytes on the wire, before dot-stuffing */
+	bool eight_bit; /* some byte is over 0x7f: only in a raw message */
+};
+
+/* Where a reader stands. { 0 } is the start. Many may read one message. */
+struct smtp_message_reader {
+	size_t segment; /* index */
+	size_t at;      /* bytes of its content taken */
+	uint64_t done;  /* bytes produced in all */
+	size_t column;  /* encoders: in the current output line */
+	char held[80];  /* encoders: produced, not yet taken */
+	size_t held_len, held_at;
+	bool ended_line; /* encoders: the last byte produced was LF */
+};
+
+/* `seed`: 16 random bytes for the boundaries. Segments and literals are in `region`; the content is
+ * borrowed from `mail` and must live as long as the message is read. A text is made from html where
+ * the caller decided so, by smtp_html_to_text. ERR_VALUE does not occur for a mail whose fields
+ * were checked (no controls in single-line fields, UTF-8 everywhere). */
+MUST_USE enum err smtp_message_compose(const struct smtp_mail *mail, const unsigned char seed[16],
+	struct region *region, struct smtp_message *message_out);
+/* Next bytes of the message, up to `room`; 0 only at the end. */
+size_t smtp_message_read(const struct smtp_message *message, struct smtp_message_reader *reader,
+	char *out, size_t room);
+bool smtp_message_is_read(
+	const struct smtp_message *message, const struct smtp_message_reader *reader);
+/* A readable text out of html: tags away, links kept in angle brackets behind their words, lists,
+ * paragraphs and line breaks as lines, entities decoded, script and style left out. Linear in the
+ * input, bounded nesting. */
+MUST_USE enum err smtp_html_to_text(struct text html, struct region *region, struct text *text_out);

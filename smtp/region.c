@@ -1,0 +1,130 @@
+#include "smtp/region.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_BLOCK = 8192 - 64, LATER_BLOCK = 16384 - 64 };
+
+struct block {
+	struct block *older;
+	size_t room, used;
+	alignas(max_align_t) char at[];
+};
+
+/* Lives at the start of its own first block. */
+struct region {
+	struct block *newest;
+	size_t limit, used;
+};
+
+static struct block *block_new(size_t room, struct block *older)
+{
+	struct block *block = malloc(sizeof(*block) + room);
+
+	if (block) {
+		block->older = older;
+		block->room = room;
+		block->used = 0;
+	}
+	return block;
+}
+
+static void *take(struct block *block, size_t len)
+{
+	void *at;
+
+	if (block->room - block->used < len)
+		return NULL;
+	at = block->at + block->used;
+	block->used += len;
+	return at;
+}
+
+enum err region_open(size_t limit, struct region **region_out)
+{
+	struct block *block = block_new(FIRST_BLOCK, NULL);
+	struct region *region = block ? take(block, sizeof(*region)) : NULL;
+
+	if (!region)
+		return ERR_MEMORY;
+	*region = (struct region){ block, limit, 0 };
+	*region_out = region;
+	return OK;
+}
+
+void region_close(struct region *region)
+{
+	struct block *older;
+
+	for (struct block *block = region ? region->newest : NULL; block; block = older) {
+		older = block->older;
+		free(block);
+	}
+}
+
+/* A large piece gets a block of its own, placed behind the newest, so that the rest of the newest
+ * is not lost for small ones. */
+static void *take_large(struct region *region, size_t len)
+{
+	struct block *block = block_new(len, region->newest->older);
+
+	if (!block)
+		return NULL;
+	region->newest->older = block;
+	return take(block, len);
+}
+
+void *region_alloc(struct region *region, size_t len)
+{
+	size_t padded;
+	void *at;
+
+	if (__builtin_add_overflow(len, alignof(max_align_t) - 1, &padded))
+		return NULL;
+	padded &= ~(alignof(max_align_t) - 1);
+	if (padded > region->limit - region->used)
+		return NULL;
+	at = take(region->newest, padded);
+	if (!at && padded > LATER_BLOCK / 4)
+		at = take_large(region, padded);
+	if (!at) {
+		struct block *block = block_new(LATER_BLOCK, region->newest);
+
+		if (!block)
+			return NULL;
+		region->newest = block;
+		at = take(block, padded);
+	}
+	if (at)
+		region->used += padded;
+	return at;
+}
+
+void *region_zalloc(struct region *region, size_t count, size_t len)
+{
+	size_t total;
+	void *at;
+
+	if (__builtin_mul_overflow(count, len, &total))
+		return NULL;
+	at = region_alloc(region, total);
+	return at ? memset(at, 0, total) : NULL;
+}
+
+struct text region_copy(struct region *region, struct text text)
+{
+	char *at = text.len < SIZE_MAX ? region_alloc(region, text.len + 1) : NULL;
+
+	if (!at)
+		return (struct text){ 0 };
+	if (text.len)
+		memcpy(at, text.at, text.len);
+	at[text.len] = 0;
+	return (struct text){ at, text.len };
+}
+
+size_t region_used(const struct region *region)
+{
+	return region->used;
+}

@@ -1,0 +1,49 @@
+/* text - bytes with a length, borrowed from whoever owns them
+ *
+ * A text never owns what it points at, may hold any byte, and need not end in NUL. { 0 } is the
+ * empty text. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+	const char *at;
+	size_t len;
+};
+
+#define TEXT(literal) ((struct text){ (literal), sizeof(literal) - 1 })
+
+/* NULL gives the empty text. */
+struct text text_of(const char *string);
+bool text_equal(struct text a, struct text b);
+/* ASCII letters compare without case, every other byte as it is. */
+bool text_equal_nocase(struct text a, struct text b);
+bool text_starts(struct text text, struct text prefix);
+bool text_starts_nocase(struct text text, struct text prefix);
+/* Does `needle` occur in `text`, without case? Linear in both: for short texts. */
+bool text_contains_nocase(struct text text, struct text needle);
+/* Index of the first `byte`, or text.len. */
+size_t text_find(struct text text, char byte);
+/* From `start` (clamped) to the end. */
+struct text text_from(struct text text, size_t start);
+/* The first `len` bytes (clamped). */
+struct text text_head(struct text text, size_t len);
+/* Without leading and trailing space and tab. */
+struct text text_trim(struct text text);
+/* Everything up to the first `byte`; *text becomes what is behind it. */
+struct text text_cut(struct text *text, char byte);
+/* Decimal digits only, all of them, no overflow. */
+bool text_to_u64(struct text text, uint64_t *value_out);
+/* Is every byte below 0x80? */
+bool text_is_ascii(struct text text);
+/* Well-formed UTF-8: shortest forms, no surrogates, nothing above U+10FFFF (RFC 3629). */
+bool text_is_utf8(struct text text);
+/* Any byte below 0x20 or 0x7f (tab included), or a C1 control (U+0080 to U+009F) or a line or
+ * paragraph separator (U+2028, U+2029) in UTF-8: what no single-line field may hold. */
+bool text_has_control(struct text text);
+
+bool byte_is_digit(char byte);
+bool byte_is_letter(char byte);
+char byte_lower(char byte);
