@@ -44,7 +44,7 @@ struct smtp_reply {
 	/* All lines, joined by one space, enhanced codes left out, cut at SMTP_REPLY_TEXT bytes. */
 	size_t text_len;
 	/* the parser's own */
-	size_t lines, bytes, at;
+	size_t lines, bytes;
 	bool complete_line, last_line;
 	char line[SMTP_REPLY_LINE];
 	char text[SMTP_REPLY_TEXT];

@@ -6,6 +6,7 @@
  * before the answer is there, and once it saw anything odd it asks to be closed. */
 #pragma once
 
+#include "smtp/dot.h"
 #include "smtp/feature.h"
 #include "smtp/message.h"
 #include "smtp/verdict.h"
@@ -21,6 +22,7 @@ struct smtp_policy {
 	struct smtp_credentials credentials;
 	uint32_t command_ms, data_ms, dot_ms; /* total patience; data grows by size at 64 KB/s */
 	size_t one_write_bytes;
+	bool clear_auth;   /* credentials may go without TLS: a loopback relay */
 	bool no_overrides; /* verdicts without provider overrides */
 };
 
@@ -46,29 +48,28 @@ struct smtp_transaction {
 };
 
 enum smtp_need {
-	SMTP_NEED_RELAY, /* bytes from the relay, or that ours are written: see smtp_session_output
-			  */
-	SMTP_NEED_TLS,   /* a TLS handshake now: smtp_session_tls_started or smtp_session_lost */
+	SMTP_NEED_RELAY, /* the relay's bytes, or that ours are written: see smtp_session_output */
+	SMTP_NEED_TLS,   /* a TLS handshake: then smtp_session_tls_started or smtp_session_lost */
 	SMTP_NEED_WORK,  /* ready for smtp_session_begin, or smtp_session_quit */
 	SMTP_NEED_CLOSE, /* the end: close the connection */
 };
 
 enum smtp_state {
-	SMTP_STATE_UNOPENED,
-	SMTP_STATE_TLS, /* implicit, or behind STARTTLS: outside, the handshake runs */
-	SMTP_STATE_GREETING,
-	SMTP_STATE_EHLO,
-	SMTP_STATE_HELO,
-	SMTP_STATE_STARTTLS,
-	SMTP_STATE_AUTH,
-	SMTP_STATE_READY,
-	SMTP_STATE_MAIL, /* the states are named after the reply that they await */
-	SMTP_STATE_RCPT,
-	SMTP_STATE_DATA,
-	SMTP_STATE_DOT,
-	SMTP_STATE_RSET,
-	SMTP_STATE_QUIT,
-	SMTP_STATE_CLOSED,
+	SMTP_UNOPENED,
+	SMTP_AWAIT_TLS, /* from here on named after what it waits for */
+	SMTP_AWAIT_GREETING,
+	SMTP_AWAIT_EHLO,
+	SMTP_AWAIT_HELO,
+	SMTP_AWAIT_STARTTLS,
+	SMTP_AWAIT_AUTH,
+	SMTP_READY,
+	SMTP_AWAIT_MAIL,
+	SMTP_AWAIT_RCPT,
+	SMTP_AWAIT_DATA,
+	SMTP_AWAIT_DOT, /* the end of the data, or BDAT LAST; the content may still be on its way */
+	SMTP_AWAIT_RSET,
+	SMTP_AWAIT_QUIT,
+	SMTP_CLOSED,
 	SMTP_STATES,
 };
 
@@ -78,18 +79,63 @@ struct smtp_session {
 	struct smtp_features features;
 	struct smtp_reply reply;
 	struct smtp_auth auth;
-	struct buf output; /* written by us, not yet taken by the caller */
+	unsigned char nonce[18];
+	struct buf output; /* made by us; the first output_sent bytes are gone */
 	size_t output_sent;
-	bool secure;           /* TLS is on */
-	bool greeted_line;     /* EHLO: its first line, which names the host, was seen */
-	bool spent;            /* something odd was seen: close after this transaction */
-	bool fell_back;        /* HELO */
+	struct text left;      /* while a reply is handled: the bytes behind it */
+	struct buf *trace;     /* where the opening is written down; NULL: nowhere. The caller's */
 	uint64_t deadline_ms;  /* when patience with the current phase ends; UINT64_MAX: never */
 	uint64_t proven_ms;    /* when the relay last answered */
 	unsigned transactions; /* begun on this session */
-	/* the transaction under way */
-	struct smtp_transaction *transaction; /* NULL: none, or detached */
+	char opening[8];       /* first bytes that arrived, to tell another protocol by */
+	size_t opening_len;
+	bool secure;     /* TLS is on */
+	bool ehlo_named; /* the first line of the EHLO answer was seen */
+	bool spent;      /* something odd was seen: no further transaction */
+	/* the transaction under way; NULL: none, or detached */
+	struct smtp_transaction *transaction;
 	struct smtp_message_reader reader;
-	struct smtp_dot *dot;
-	/* … (see session.c) */
+	struct smtp_dot dot;
+	size_t rcpt_sent, rcpt_answered, taken;
+	bool chunked;      /* BDAT, not DATA */
+	bool data_sent;    /* the DATA command, ahead of its turn */
+	bool refused;      /* MAIL was: what else comes is secondary */
+	bool lone_dot;     /* 354 came though nobody was taken */
+	bool content_made; /* every byte of the content is in the output */
+	bool last_byte_sent;
+	/* how the session, or a detached transaction, ended */
+	enum smtp_loss loss;
+	struct smtp_verdict verdict;
+	struct smtp_said said; /* text is in `reply` */
+	const char *detail;    /* more words on the loss: "it speaks HTTP"; NULL: none */
+	bool late_answer;      /* the answer to a detached transaction is in `verdict` and `said` */
 };
+
+/* Everything about an unopened session is set; `nonce` are 18 random bytes. */
+void smtp_session_open(struct smtp_session *session, const struct smtp_policy *policy,
+	const unsigned char nonce[18], uint64_t now_ms);
+/* Frees what it holds, wipes secrets. */
+void smtp_session_close(struct smtp_session *session);
+enum smtp_need smtp_session_need(const struct smtp_session *session);
+enum smtp_phase smtp_session_phase(const struct smtp_session *session);
+
+/* Bytes that arrived, all of them. */
+void smtp_session_receive(struct smtp_session *session, struct text bytes, uint64_t now_ms);
+/* What to write now; empty: nothing. Valid until the next call. */
+struct text smtp_session_output(struct smtp_session *session);
+/* `len` bytes of it were handed to the kernel, as whole TLS records where there is TLS. */
+void smtp_session_sent(struct smtp_session *session, size_t len, uint64_t now_ms);
+void smtp_session_tls_started(struct smtp_session *session, uint64_t now_ms);
+/* The connection is gone, or shall be: settles the transaction under way. `detail` may be NULL. */
+void smtp_session_lost(struct smtp_session *session, enum smtp_loss loss, const char *detail);
+/* Ends the session as SMTP_LOSS_TIMEOUT if its patience is over. */
+void smtp_session_tick(struct smtp_session *session, uint64_t now_ms);
+
+/* Starts a transaction (SMTP_NEED_WORK only). It may be over at once, where the relay's offer rules
+ * it out. */
+void smtp_session_begin(
+	struct smtp_session *session, struct smtp_transaction *transaction, uint64_t now_ms);
+/* Settles the transaction under way with `loss` now. Behind the last byte the session goes on
+ * waiting for the answer (late_answer); before it, it closes. */
+void smtp_session_give_up(struct smtp_session *session, enum smtp_loss loss);
+void smtp_session_quit(struct smtp_session *session, uint64_t now_ms);

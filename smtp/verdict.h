@@ -116,6 +116,7 @@ enum smtp_loss {
 	SMTP_LOSS_BAD_AUTH, /* credentials cannot be said, or the relay failed to prove itself */
 	SMTP_LOSS_NO_FEATURE, /* SMTPUTF8 or 8BITMIME needed and not offered */
 	SMTP_LOSS_TOO_LARGE,  /* over the SIZE that the relay declared */
+	SMTP_LOSS_WITHHELD,   /* taken, but others were not and the sender wanted all or none */
 	SMTP_LOSS_DRAINING,   /* the gateway stops */
 	SMTP_LOSS_INTERNAL,   /* out of memory and the like */
 	SMTP_LOSSES,

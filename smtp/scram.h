@@ -1,0 +1,14 @@
+/* scram - SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding */
+#pragma once
+
+#include "smtp/auth.h"
+
+/* Appends the client-first-message ("n,,n=user,r=nonce"), unencoded; keeps its bare part. */
+MUST_USE enum err scram_start(struct smtp_auth *auth, const struct smtp_credentials *credentials,
+	const unsigned char nonce[18], struct buf *out);
+/* Answers the server-first-message with the client-final-message. ERR_SYNTAX or ERR_VALUE: the
+ * relay's message cannot be trusted. */
+MUST_USE enum err scram_answer(struct smtp_auth *auth, const struct smtp_credentials *credentials,
+	struct text server_first, struct buf *out);
+/* Is the server-final-message ("v=…") the proof that the relay knows the password too? */
+bool scram_is_verified(const struct smtp_auth *auth, struct text server_final);
