@@ -9,11 +9,8 @@
 #include "smtp/mail.h"
 
 enum smtp_encoding {
-	SMTP_AS_IT_IS,         /* wire bytes already */
-	SMTP_LINES,            /* 7bit text: any line end becomes CRLF */
-	SMTP_QUOTED_PRINTABLE, /* text, RFC 2045 6.7 */
-	SMTP_BASE64,           /* bytes to base64 in lines of 76 */
-	SMTP_BASE64_REWRAP,    /* base64, however wrapped, to base64 in lines of 76 */
+	SMTP_AS_IT_IS,      /* wire bytes already */
+	SMTP_BASE64_REWRAP, /* base64, however wrapped, to base64 in lines of 76 */
 };
 
 struct smtp_segment {
@@ -33,11 +30,7 @@ struct smtp_message {
 struct smtp_message_reader {
 	size_t segment; /* index */
 	size_t at;      /* bytes of its content taken */
-	uint64_t done;  /* bytes produced in all */
-	size_t column;  /* encoders: in the current output line */
-	char held[80];  /* encoders: produced, not yet taken */
-	size_t held_len, held_at;
-	bool ended_line; /* encoders: the last byte produced was LF */
+	size_t column;  /* base64: in the current line of output; 76, 77: within its CRLF */
 };
 
 /* `seed`: 16 random bytes for the boundaries. Segments and literals are in `region`; the content is

@@ -1,0 +1,273 @@
+#include "smtp/encode.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+
+enum { LINE = 76, WORD = 75, HEADER_MAX = 998, BYTES_A_LINE = 57 };
+
+/* 1: a letter of base64; 2: white space; 3: padding */
+static const unsigned char kinds[256] = {
+	['A' ... 'Z'] = 1,
+	['a' ... 'z'] = 1,
+	['0' ... '9'] = 1,
+	['+'] = 1,
+	['/'] = 1,
+	['\r'] = 2,
+	['\n'] = 2,
+	[' '] = 2,
+	['\t'] = 2,
+	['='] = 3,
+};
+
+bool smtp_base64_check(struct text base64, uint64_t *len_out)
+{
+	uint64_t letters = 0;
+	unsigned padding = 0;
+
+	for (size_t i = 0; i < base64.len; i++) {
+		unsigned char kind = kinds[(unsigned char)base64.at[i]];
+
+		if (kind == 0 || (kind == 1 && padding))
+			return false;
+		letters += kind == 1;
+		padding += kind == 3;
+	}
+	if ((letters + padding) % 4 || padding > 2 || letters % 4 == 1)
+		return false;
+	*len_out = letters * 3 / 4;
+	return true;
+}
+
+uint64_t smtp_base64_letters(struct text base64)
+{
+	uint64_t letters = 0;
+
+	for (size_t i = 0; i < base64.len; i++)
+		letters += kinds[(unsigned char)base64.at[i]] != 2;
+	return letters;
+}
+
+void smtp_base64_add(struct buf *out, struct text bytes)
+{
+	while (bytes.len) {
+		struct text line = text_head(bytes, BYTES_A_LINE);
+		char *room = buf_reserve(out, LINE + 1);
+
+		if (!room)
+			return;
+		buf_took(out, (size_t)EVP_EncodeBlock((unsigned char *)room,
+				      (const unsigned char *)line.at, (int)line.len));
+		buf_add(out, TEXT("\r\n"));
+		bytes = text_from(bytes, line.len);
+	}
+}
+
+/* The next line, without its end, whichever of CRLF, LF, CR that is. */
+static struct text next_line(struct text *text)
+{
+	size_t len = 0;
+	struct text line;
+
+	while (len < text->len && text->at[len] != '\r' && text->at[len] != '\n')
+		len++;
+	line = text_head(*text, len);
+	*text = text_from(*text, len);
+	if (text_starts(*text, TEXT("\r\n")))
+		*text = text_from(*text, 2);
+	else
+		*text = text_from(*text, 1);
+	return line;
+}
+
+static bool is_printable(char byte)
+{
+	return (byte >= '!' && byte <= '~' && byte != '=') || byte == ' ' || byte == '\t';
+}
+
+static void add_printable_line(struct buf *out, struct text line)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t column = 0;
+
+	for (size_t i = 0; i < line.len; i++) {
+		unsigned char byte = (unsigned char)line.at[i];
+		bool is_last = i + 1 == line.len;
+		bool plain =
+			is_printable(line.at[i]) && !(is_last && (byte == ' ' || byte == '\t'));
+		size_t width = plain ? 1 : 3;
+
+		if (column + width > LINE - 1 && !(is_last && column + width <= LINE)) {
+			buf_add(out, TEXT("=\r\n"));
+			column = 0;
+		}
+		if (plain)
+			buf_add_byte(out, (char)byte);
+		else
+			buf_add(out, (struct text){
+					     (char[]){ '=', hex[byte >> 4], hex[byte & 15] }, 3 });
+		column += width;
+	}
+	buf_add(out, TEXT("\r\n"));
+}
+
+void smtp_quoted_printable_add(struct buf *out, struct text text)
+{
+	while (text.len)
+		add_printable_line(out, next_line(&text));
+}
+
+void smtp_lines_add(struct buf *out, struct text text)
+{
+	while (text.len) {
+		buf_add(out, next_line(&text));
+		buf_add(out, TEXT("\r\n"));
+	}
+}
+
+/* Length of the character at the start of UTF-8 that was checked before. */
+static size_t character(struct text text)
+{
+	unsigned char first = (unsigned char)text.at[0];
+	size_t len = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	return len < text.len ? len : text.len;
+}
+
+/* As many whole characters as one encoded word ("=?UTF-8?B?…?=", RFC 2047 2) of `room` takes. */
+static struct text fitting(struct text text, size_t room)
+{
+	size_t most = room < 16 ? 0 : (room - 12) / 4 * 3, len = 0;
+
+	while (len < text.len && len + character(text_from(text, len)) <= most)
+		len += character(text_from(text, len));
+	return text_head(text, len);
+}
+
+size_t smtp_words_add(struct buf *out, struct text text, size_t column)
+{
+	char coded[WORD + 1];
+
+	while (text.len) {
+		struct text piece = fitting(text, column < LINE ? LINE - column : 0);
+		int len;
+
+		if (piece.len == 0 || (piece.len < text.len && piece.len < 4 && column > 1)) {
+			buf_add(out, TEXT("\r\n "));
+			column = 1;
+			continue;
+		}
+		len = EVP_EncodeBlock(
+			(unsigned char *)coded, (const unsigned char *)piece.at, (int)piece.len);
+		buf_add(out, TEXT("=?UTF-8?B?"));
+		buf_add(out, (struct text){ coded, (size_t)len });
+		buf_add(out, TEXT("?="));
+		column += (size_t)len + 12;
+		text = text_from(text, piece.len);
+		if (text.len) {
+			buf_add(out, TEXT("\r\n "));
+			column = 1;
+		}
+	}
+	return column;
+}
+
+static bool needs_words(struct text value)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < value.len; i++) {
+		run = value.at[i] == ' ' || value.at[i] == '\t' ? 0 : run + 1;
+		if (run > HEADER_MAX - 100)
+			return true;
+	}
+	/* "=?" would be read as an encoded word; blanks at the ends or in runs do not survive */
+	return !text_is_ascii(value) || text_contains_nocase(value, TEXT("=?")) ||
+	       text_trim(value).len != value.len;
+}
+
+/* Folds in front of a blank where the next word would pass the line. */
+static void add_folded(struct buf *out, struct text value, size_t column)
+{
+	while (value.len) {
+		size_t len = value.at[0] == ' ' || value.at[0] == '\t';
+
+		while (len < value.len && value.at[len] != ' ' && value.at[len] != '\t')
+			len++;
+		if (column > 1 && column + len > LINE &&
+			(value.at[0] == ' ' || value.at[0] == '\t') && len > 1) {
+			buf_add(out, TEXT("\r\n"));
+			column = 0;
+		}
+		buf_add(out, text_head(value, len));
+		column += len;
+		value = text_from(value, len);
+	}
+}
+
+void smtp_header_add(struct buf *out, struct text name, struct text value)
+{
+	if (!out->err && (text_has_control(value) || text_has_control(name)))
+		out->err = ERR_VALUE;
+	buf_add(out, name);
+	buf_add(out, TEXT(": "));
+	if (needs_words(value))
+		(void)smtp_words_add(out, value, name.len + 2);
+	else
+		add_folded(out, value, name.len + 2);
+	buf_add(out, TEXT("\r\n"));
+}
+
+static bool is_atom_phrase(struct text phrase)
+{
+	for (size_t i = 0; i < phrase.len; i++)
+		if (!byte_is_letter(phrase.at[i]) && !byte_is_digit(phrase.at[i]) &&
+			!strchr(" !#$%&'*+-/^_`{|}~", phrase.at[i]))
+			return false;
+	return phrase.len && phrase.at[0] != ' ' && phrase.at[phrase.len - 1] != ' ';
+}
+
+static size_t add_quoted(struct buf *out, struct text text)
+{
+	size_t before = out->len;
+
+	buf_add_byte(out, '"');
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] == '"' || text.at[i] == '\\')
+			buf_add_byte(out, '\\');
+		buf_add_byte(out, text.at[i]);
+	}
+	buf_add_byte(out, '"');
+	return out->len - before;
+}
+
+size_t smtp_phrase_add(struct buf *out, struct text phrase, size_t column)
+{
+	if (!out->err && text_has_control(phrase))
+		out->err = ERR_VALUE;
+	if (!text_is_ascii(phrase) || phrase.len > 200 || text_contains_nocase(phrase, TEXT("=?")))
+		return smtp_words_add(out, phrase, column);
+	if (!is_atom_phrase(phrase))
+		return column + add_quoted(out, phrase);
+	buf_add(out, phrase);
+	return column + phrase.len;
+}
+
+void smtp_parameter_add(struct buf *out, const char *name, struct text value)
+{
+	buf_add(out, TEXT(";\r\n "));
+	buf_add_string(out, name);
+	if (!out->err && text_has_control(value))
+		out->err = ERR_VALUE;
+	if (text_is_ascii(value)) {
+		buf_add_byte(out, '=');
+		(void)add_quoted(out, value);
+		return;
+	}
+	buf_add(out, TEXT("*=utf-8''"));
+	for (size_t i = 0; i < value.len; i++)
+		if (byte_is_letter(value.at[i]) || byte_is_digit(value.at[i]) ||
+			(value.at[i] && strchr("!#$&+-.^_`|~", value.at[i])))
+			buf_add_byte(out, value.at[i]);
+		else
+			buf_addf(out, "%%%02X", (unsigned char)value.at[i]);
+}

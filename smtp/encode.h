@@ -1,0 +1,28 @@
+/* encode - the encodings of MIME (RFC 2045, 2047, 2231), and header lines that fold */
+#pragma once
+
+#include "smtp/buf.h"
+
+/* Is it base64, whatever its line ends and blanks, padded as it should be? The number of bytes that
+ * it stands for goes to *len_out. */
+bool smtp_base64_check(struct text base64, uint64_t *len_out);
+/* How many of the bytes are base64's own, not white space. */
+uint64_t smtp_base64_letters(struct text base64);
+/* Appends bytes as base64 in lines of 76 and CRLF. */
+void smtp_base64_add(struct buf *out, struct text bytes);
+/* Appends text as quoted-printable; any line end becomes CRLF. Ends with CRLF. */
+void smtp_quoted_printable_add(struct buf *out, struct text text);
+/* Appends text with every line end as CRLF. Ends with CRLF. */
+void smtp_lines_add(struct buf *out, struct text text);
+
+/* Appends "Name: value" CRLF, value unstructured: folded at blanks, as encoded words where it is
+ * not ASCII or cannot be folded. ERR_VALUE (sticky) if there is a control in it. */
+void smtp_header_add(struct buf *out, struct text name, struct text value);
+/* Appends a phrase (a display name): an atom, a quoted string, or encoded words. `column` is where
+ * the line stands; gives where it ends. */
+size_t smtp_phrase_add(struct buf *out, struct text phrase, size_t column);
+/* Appends encoded words for the whole of `text`, none over 75, none splitting a character, folded.
+ */
+size_t smtp_words_add(struct buf *out, struct text text, size_t column);
+/* Appends "; name=value", quoted; a value that is not ASCII as name*=utf-8''… */
+void smtp_parameter_add(struct buf *out, const char *name, struct text value);

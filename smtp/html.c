@@ -1,0 +1,259 @@
+/* html - a readable text out of html: one pass, no tree */
+#include "smtp/message.h"
+
+#include "smtp/buf.h"
+
+enum { LINK_MAX = 2048 };
+
+struct reader {
+	struct buf out;
+	struct text link;  /* href of the <a> we are in */
+	size_t link_start; /* where its words begin in the output */
+	bool blank;        /* a blank is owed before the next word */
+	bool no_tag_ends;  /* no '>' is left: not looked for again, which would cost a square */
+	unsigned breaks;   /* line ends owed before the next word, at most 2 */
+};
+
+static const struct {
+	struct text name;
+	const char *utf8;
+} entities[] = { { TEXT("amp"), "&" }, { TEXT("lt"), "<" }, { TEXT("gt"), ">" },
+	{ TEXT("quot"), "\"" }, { TEXT("apos"), "'" }, { TEXT("nbsp"), " " },
+	{ TEXT("copy"), "\xc2\xa9" }, { TEXT("reg"), "\xc2\xae" }, { TEXT("euro"), "\xe2\x82\xac" },
+	{ TEXT("hellip"), "\xe2\x80\xa6" }, { TEXT("mdash"), "\xe2\x80\x94" },
+	{ TEXT("ndash"), "\xe2\x80\x93" }, { TEXT("lsquo"), "\xe2\x80\x98" },
+	{ TEXT("rsquo"), "\xe2\x80\x99" }, { TEXT("ldquo"), "\xe2\x80\x9c" },
+	{ TEXT("rdquo"), "\xe2\x80\x9d" }, { TEXT("auml"), "\xc3\xa4" },
+	{ TEXT("ouml"), "\xc3\xb6" }, { TEXT("uuml"), "\xc3\xbc" }, { TEXT("Auml"), "\xc3\x84" },
+	{ TEXT("Ouml"), "\xc3\x96" }, { TEXT("Uuml"), "\xc3\x9c" }, { TEXT("szlig"), "\xc3\x9f" } };
+
+static void owe(struct reader *reader, unsigned breaks)
+{
+	if (reader->breaks < breaks)
+		reader->breaks = breaks;
+}
+
+static void write(struct reader *reader, struct text text)
+{
+	if (text.len == 0)
+		return;
+	for (; reader->breaks && reader->out.len; reader->breaks--) {
+		buf_add_byte(&reader->out, '\n');
+		reader->blank = false;
+	}
+	reader->breaks = 0;
+	if (reader->blank && reader->out.len)
+		buf_add_byte(&reader->out, ' ');
+	reader->blank = false;
+	buf_add(&reader->out, text);
+}
+
+static void write_code_point(struct reader *reader, uint32_t code)
+{
+	char utf8[4];
+	size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+	static const unsigned char firsts[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+
+	if (code < 0x20 || (code >= 0x7f && code < 0xa0) || code > 0x10ffff ||
+		(code >= 0xd800 && code < 0xe000))
+		return;
+	for (size_t i = len; i-- > 1; code >>= 6)
+		utf8[i] = (char)(0x80 | (code & 0x3f));
+	utf8[0] = (char)(firsts[len] | code);
+	write(reader, (struct text){ utf8, len });
+}
+
+static bool read_number(struct text digits, uint32_t *code_out)
+{
+	bool hex = digits.len && byte_lower(digits.at[0]) == 'x';
+	uint32_t code = 0;
+
+	if (hex)
+		digits = text_from(digits, 1);
+	if (digits.len == 0 || digits.len > 7)
+		return false;
+	for (size_t i = 0; i < digits.len; i++) {
+		char byte = byte_lower(digits.at[i]);
+		bool letter = hex && byte >= 'a' && byte <= 'f';
+
+		if (!letter && !byte_is_digit(byte))
+			return false;
+		code = code * (hex ? 16 : 10) + (uint32_t)(letter ? byte - 'a' + 10 : byte - '0');
+	}
+	*code_out = code;
+	return true;
+}
+
+/* At an "&": how many bytes it takes. */
+static size_t read_entity(struct reader *reader, struct text text)
+{
+	size_t end = text_find(text_head(text, 12), ';');
+	struct text name = text_from(text_head(text, end), 1);
+	uint32_t code;
+
+	if (end < text.len && end < 12) {
+		for (size_t i = 0; i < sizeof(entities) / sizeof(entities[0]); i++)
+			if (text_equal(name, entities[i].name)) {
+				write(reader, text_of(entities[i].utf8));
+				return end + 1;
+			}
+		if (name.len && name.at[0] == '#' && read_number(text_from(name, 1), &code)) {
+			write_code_point(reader, code);
+			return end + 1;
+		}
+	}
+	write(reader, text_head(text, 1));
+	return 1;
+}
+
+static bool is_space(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+/* The value of href in a tag's inside; empty: none. */
+static struct text href(struct text tag)
+{
+	for (; tag.len > 5; tag = text_from(tag, 1)) {
+		struct text value;
+		char quote;
+
+		if (!is_space(tag.at[0]) || !text_starts_nocase(text_from(tag, 1), TEXT("href=")))
+			continue;
+		value = text_from(tag, 6);
+		quote = value.len ? value.at[0] : 0;
+		if (quote == '"' || quote == '\'') {
+			value = text_from(value, 1);
+			return text_cut(&value, quote);
+		}
+		return text_cut(&value, ' ');
+	}
+	return (struct text){ 0 };
+}
+
+static void end_link(struct reader *reader)
+{
+	struct text words = text_from(buf_text(&reader->out), reader->link_start);
+	bool says_more = reader->link.len && reader->link.len <= LINK_MAX &&
+			 !text_has_control(reader->link) && reader->link.at[0] != '#' &&
+			 !text_equal(text_trim(words), reader->link);
+
+	if (says_more) {
+		reader->blank = words.len > 0;
+		write(reader, TEXT("<"));
+		write(reader, reader->link);
+		write(reader, TEXT(">"));
+	}
+	reader->link = (struct text){ 0 };
+}
+
+static bool is_one_of(struct text name, const char *names)
+{
+	struct text rest = text_of(names);
+
+	while (rest.len)
+		if (text_equal_nocase(name, text_cut(&rest, ' ')))
+			return true;
+	return false;
+}
+
+static void read_tag(struct reader *reader, struct text tag)
+{
+	bool closes = tag.len && tag.at[0] == '/';
+	struct text name = closes ? text_from(tag, 1) : tag;
+	size_t len = 0;
+
+	while (len < name.len && (byte_is_letter(name.at[len]) || byte_is_digit(name.at[len])))
+		len++;
+	name = text_head(name, len);
+	if (is_one_of(name, "p h1 h2 h3 h4 h5 h6 table ul ol blockquote pre"))
+		owe(reader, 2);
+	else if (is_one_of(name, "br hr div tr li section article header footer title"))
+		owe(reader, 1);
+	else if (is_one_of(name, "td th"))
+		reader->blank = true;
+	if (text_equal_nocase(name, TEXT("li")) && !closes)
+		write(reader, TEXT("- "));
+	if (text_equal_nocase(name, TEXT("a"))) {
+		end_link(reader);
+		reader->link = closes ? (struct text){ 0 } : href(tag);
+		reader->link_start = reader->out.len;
+	}
+}
+
+/* Where the element that starts here ("<script", "<style", "<head") ends; 0: it is another one. */
+static size_t hidden(struct text text)
+{
+	static const struct text names[] = { TEXT("script"), TEXT("style"), TEXT("head") };
+
+	for (size_t i = 0; i < 3; i++) {
+		struct text rest = text_from(text, 1 + names[i].len);
+
+		if (!text_starts_nocase(text_from(text, 1), names[i]) || rest.len == 0 ||
+			(rest.at[0] != '>' && !is_space(rest.at[0])))
+			continue;
+		for (; rest.len; rest = text_from(rest, 1))
+			if (text_starts(rest, TEXT("</")) &&
+				text_starts_nocase(text_from(rest, 2), names[i]))
+				return text.len - rest.len;
+		return text.len;
+	}
+	if (text_starts(text, TEXT("<!--"))) {
+		for (size_t i = 4; i + 3 <= text.len; i++)
+			if (text_starts(text_from(text, i), TEXT("-->")))
+				return i + 3;
+		return text.len;
+	}
+	return 0;
+}
+
+/* At a "<": how many bytes it takes. */
+static size_t read_markup(struct reader *reader, struct text text)
+{
+	size_t skipped = hidden(text);
+	size_t end = reader->no_tag_ends ? text.len : text_find(text, '>');
+
+	if (skipped)
+		return skipped;
+	reader->no_tag_ends = end == text.len;
+	if (end == text.len || text.len < 2 ||
+		!(byte_is_letter(text.at[1]) || text.at[1] == '/' || text.at[1] == '!')) {
+		write(reader, text_head(text, 1));
+		return 1;
+	}
+	read_tag(reader, text_from(text_head(text, end), 1));
+	return end + 1;
+}
+
+enum err smtp_html_to_text(struct text html, struct region *region, struct text *text_out)
+{
+	struct reader reader = { .out = buf_born(html.len * 2 + 64) };
+	enum err err;
+	size_t taken;
+
+	for (; html.len; html = text_from(html, taken)) {
+		taken = 0;
+		if (html.at[0] == '<') {
+			taken = read_markup(&reader, html);
+		} else if (html.at[0] == '&') {
+			taken = read_entity(&reader, html);
+		} else if (is_space(html.at[0])) {
+			reader.blank = true;
+			taken = 1;
+		} else {
+			while (taken < html.len && html.at[taken] != '<' && html.at[taken] != '&' &&
+				!is_space(html.at[taken]))
+				taken++;
+			write(&reader, text_head(html, taken));
+		}
+	}
+	end_link(&reader);
+	buf_add_byte(&reader.out, '\n');
+	err = reader.out.err;
+	if (!err) {
+		*text_out = region_copy(region, buf_text(&reader.out));
+		err = text_out->at ? OK : ERR_MEMORY;
+	}
+	buf_free(&reader.out);
+	return err;
+}
