@@ -196,7 +196,7 @@ static enum err answer(struct smtp_auth *auth, const struct smtp_credentials *cr
 		return response->err;
 	case SMTP_OAUTHBEARER: /* the error challenge: let the relay come to its 535 */
 		buf_add_byte(response, 1);
-		/* fall through */
+		__attribute__((fallthrough));
 	case SMTP_XOAUTH2:
 		auth->refused = true;
 		return auth->rounds > 1 ? ERR_LIMIT : response->err;
