@@ -1,0 +1,69 @@
+/* delivery - one message on its way, and what came of it
+ *
+ * A delivery has one owner at a time: HTTP makes it, hands it over by gateway->submit, and owns it
+ * again from done() on. Whoever owns it may use its region, which holds all that it points at. */
+#pragma once
+
+#include "smtp/session.h"
+
+enum { DELIVERY_ID_LEN = 36, ATTEMPTS_MAX = 4 };
+
+/* One try at one relay. */
+struct attempt {
+	struct text relay;
+	enum smtp_outcome outcome;
+	enum smtp_phase phase;
+	enum smtp_category category;
+	struct smtp_said said; /* code 0: it said nothing */
+	uint64_t took_us;
+};
+
+struct result {
+	struct smtp_verdict verdict; /* on the whole message */
+	struct smtp_said said;       /* the reply that decided; code 0: none */
+	const char *detail;          /* more words where the link failed; NULL: none. Static */
+	struct text relay_name, relay_host;
+	const char *tls; /* "TLSv1.3"; NULL: clear. Static */
+	struct text queue_id;
+	size_t count; /* recipients */
+	const struct text *to;
+	struct smtp_answer *answers; /* one per recipient */
+	size_t attempt_count;
+	struct attempt attempts[ATTEMPTS_MAX];
+	uint64_t queue_us, connect_us, send_us, total_us;
+};
+
+struct delivery {
+	struct delivery *next; /* for whoever owns it */
+	struct region *region;
+	char id[DELIVERY_ID_LEN + 1]; /* UUIDv7 (RFC 9562) */
+	struct text message_id, request_id, key_id, traceparent;
+	struct text from, subject; /* as in the header, for people who look */
+	struct smtp_envelope envelope;
+	struct smtp_message message;
+	struct text relay; /* asked for by name; empty: any */
+	bool all_or_none;
+	struct buf *trace; /* NULL: not wanted */
+	const struct text *tags;
+	size_t tag_count;
+	struct text metadata; /* a JSON object, as text; empty: none */
+	int64_t created_ms;   /* since 1970 */
+	uint64_t began_us;    /* monotonic */
+	uint64_t deadline_us; /* monotonic: then its sender wants to know */
+	struct result result;
+	void (*done)(struct delivery *delivery); /* any thread; takes it back */
+	void *waiter;                            /* for done() */
+	size_t place;                            /* in its batch */
+};
+
+/* What is remembered of a delivery for GET /messages/{id}: the same without its content. */
+struct record {
+	const char *id;
+	struct text key_id, message_id, from, subject;
+	const struct text *tags;
+	size_t tag_count;
+	struct text metadata;
+	int64_t created_ms, updated_ms;
+	uint64_t size_bytes;
+	struct result result;
+};

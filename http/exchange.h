@@ -1,0 +1,55 @@
+/* exchange - one HTTP request and its answer, as the handlers see it
+ *
+ * A handler reads the request out of the exchange and either answers at once (HANDLED_ANSWERED) or
+ * parks it (HANDLED_PARKED): then the connection sleeps, and exchange_wake, from any thread, makes
+ * the server call `answer` in an HTTP thread. */
+#pragma once
+
+#include "http/gateway.h"
+#include "http/problem.h"
+#include "smtp/buf.h"
+
+struct MHD_Connection;
+struct route;
+
+enum handled { HANDLED_ANSWERED, HANDLED_PARKED };
+
+struct exchange {
+	const struct gateway *gateway;
+	const struct route *route;
+	struct region *region;
+	struct text path, query, id; /* id: what stands for {…} in the route */
+	struct text request_id, traceparent, client;
+	struct caller caller;
+	struct rate_state rate;
+	struct stamp began;
+	char *body; /* changed in place by the parser */
+	size_t body_len;
+	uint64_t deadline_most_us; /* SEND_DEADLINE */
+	bool dev;
+
+	/* the answer */
+	unsigned status;
+	const char *content_type;
+	struct buf answer;
+	uint32_t retry_after_s;
+	struct text location;
+	const char *allow;
+	bool close;
+
+	void (*when_woken)(struct exchange *exchange); /* fills in the answer of a parked one */
+	void *waiting;                                 /* the handler's own */
+};
+
+/* Before HANDLED_PARKED is returned, and before anything that may wake it. */
+void exchange_park(struct exchange *exchange, void (*when_woken)(struct exchange *exchange));
+void exchange_wake(struct exchange *exchange);
+
+/* Answers with a problem. */
+enum handled exchange_refuse(struct exchange *exchange, const struct problem *problem);
+/* The same in short: code and detail. */
+enum handled exchange_refuse_as(struct exchange *exchange, const char *code, const char *detail);
+/* A request's header; empty: not there. */
+struct text exchange_header(const struct exchange *exchange, const char *name);
+/* A member of the query string, decoded into the region; empty: not there. */
+struct text exchange_query(const struct exchange *exchange, struct text name);

@@ -1,0 +1,92 @@
+/* gateway - what HTTP asks of the program that it is a part of
+ *
+ * One table of functions, so that http/ knows neither relays nor settings, and a test can stand in.
+ * Every function may be called from every HTTP thread. */
+#pragma once
+
+#include "http/delivery.h"
+
+enum scope {
+	SCOPE_SEND = 1,
+	SCOPE_READ = 2,
+	SCOPE_TEMPLATES = 4,
+	SCOPE_TRACE = 8,
+	SCOPE_ADMIN = 16,
+	SCOPE_ALL = 31,
+};
+
+/* Who asks, and what the key allows. An empty list of patterns allows everything. */
+struct caller {
+	struct text key_id;
+	unsigned scopes; /* of enum scope */
+	const struct text *from, *to, *relays;
+	size_t from_count, to_count, relay_count;
+};
+
+struct rate_state {
+	uint32_t retry_after_s;
+	uint32_t limit, remaining, window_s; /* limit 0: none */
+};
+
+enum submission {
+	SUBMITTED,
+	SUBMISSION_OVERLOADED,
+	SUBMISSION_DRAINING,
+	SUBMISSION_NO_RELAY, /* no relay of the name asked for */
+};
+
+/* The clock and chance, in one call. */
+struct stamp {
+	int64_t unix_ms;
+	uint64_t now_us; /* monotonic */
+	unsigned char random[32];
+};
+
+/* One answered request, for metrics and the log. */
+struct exchange_seen {
+	const char *method, *route; /* the route's pattern, from a closed set */
+	struct text request_id, key_id, traceparent, client;
+	unsigned status;
+	uint64_t took_us;
+};
+
+struct query {
+	struct text state, recipient, tag;
+	int64_t since_ms;
+	size_t limit;
+	struct text cursor; /* an id: older ones only */
+};
+
+struct gateway {
+	void *self;
+	void (*stamp)(void *self, struct stamp *stamp_out);
+	/* Is `secret`, the key as sent, one of ours? What the caller points at is copied into
+	 * `region`. Nobody is told why not. */
+	bool (*admit)(
+		void *self, struct text secret, struct region *region, struct caller *caller_out);
+	/* Counts messages against the key's rate; false: over it, and nothing was counted. */
+	bool (*charge)(void *self, const struct caller *caller, size_t messages,
+		struct rate_state *rate_out);
+	/* Sets bytes aside for a request's body; false: too many are in flight. */
+	bool (*reserve)(void *self, uint64_t bytes);
+	void (*release)(void *self, uint64_t bytes);
+	/* Seconds until it is worth trying again, out of the measured rate. */
+	uint32_t (*overload_pause_s)(void *self);
+	/* Takes the delivery until done(), which may be called before this returns. Anything but
+	 * SUBMITTED leaves it with the caller. */
+	enum submission (*submit)(void *self, struct delivery *delivery);
+	/* Calls `see` with the record while nobody can change it; false: none, or another key's. */
+	bool (*look_up)(void *self, const struct caller *caller, struct text id,
+		void (*see)(const struct record *record, void *context), void *context);
+	/* The same for many, newest first; true: there are more. */
+	bool (*list)(void *self, const struct caller *caller, const struct query *query,
+		void (*see)(const struct record *record, void *context), void *context);
+	/* The message as sent, copied into `region`. ERR_MISSING: no such message; ERR_VALUE: its
+	 * text is not kept. */
+	enum err (*raw)(void *self, const struct caller *caller, struct text id,
+		struct region *region, struct text *raw_out);
+	/* Is it ready? Appends a JSON object with the reasons. */
+	bool (*ready)(void *self, struct buf *json);
+	void (*metrics)(void *self, bool open_metrics, struct buf *text);
+	void (*observe)(void *self, const struct exchange_seen *seen);
+};

@@ -1,0 +1,35 @@
+/* mail - a message in JSON → an envelope and a mail (docs: POST /send)
+ *
+ * A table of fields, each with its reader; what is unknown, of the wrong type, or holds what a
+ * header must not hold is complained about with its JSON pointer. */
+#pragma once
+
+#include "http/delivery.h"
+#include "http/json.h"
+#include "smtp/encode.h"
+
+struct cJSON;
+
+/* How a message wants to be handled, beside what it says. */
+struct wishes {
+	struct text relay;
+	const struct text *tags;
+	size_t tag_count;
+	struct text metadata;
+	bool all_or_none, trace;
+	uint64_t deadline_us; /* from now; 0: unsaid */
+	bool needs_store;     /* delivery: queue and the like */
+};
+
+struct posted {
+	struct smtp_mail mail;
+	struct smtp_envelope envelope;
+	struct wishes wishes;
+};
+
+/* Reads a message object. Everything is borrowed from `json`, its body, and `region`. False where
+ * there are complaints. `at` is where the object stands. */
+bool mail_read(const struct json *json, const struct cJSON *object, const struct json_at *at,
+	struct region *region, struct posted *posted_out, struct complaints *complaints);
+/* "500ms", "30s", "5m", "2h", "7d" → microseconds. */
+bool mail_duration(struct text text, uint64_t *us_out);

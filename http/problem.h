@@ -1,0 +1,33 @@
+/* problem - errors as application/problem+json (RFC 9457), and the catalogue of their codes
+ *
+ * The codes of relays come from smtp/verdict.h; our own stand in a table here. */
+#pragma once
+
+#include "http/json.h"
+
+struct problem_words {
+	const char *code, *title, *meaning;
+	unsigned status;
+	bool retryable;
+};
+
+struct problem {
+	const char *code;
+	unsigned status;        /* 0: the catalogue's */
+	uint32_t retry_after_s; /* 0: none */
+	struct text detail, hint;
+	const char *outcome;                 /* NULL: left out */
+	const struct complaints *complaints; /* NULL: none */
+};
+
+/* NULL: no such code. */
+const struct problem_words *problem_words(struct text code);
+/* All of our own codes, and all of the relays', one after the other; NULL behind the last. */
+const struct problem_words *problem_at(size_t index);
+
+unsigned problem_status(const struct problem *problem);
+/* Appends the object. */
+void problem_add(struct buf *out, const struct problem *problem, struct text request_id);
+/* The first members of every problem, the object left open. */
+void problem_open(struct buf *out, const struct problem_words *words, unsigned status);
+void problem_add_complaints(struct buf *out, const struct complaints *complaints);

@@ -1,0 +1,15 @@
+/* result - what came of a delivery, as JSON: one form for /send, /send/batch and /messages */
+#pragma once
+
+#include "http/delivery.h"
+#include "http/problem.h"
+
+/* The HTTP status for it: 200 where someone's message was taken. */
+unsigned result_status(const struct result *result);
+/* Is it a problem, or an answer of success? */
+bool result_is_problem(const struct result *result);
+/* Appends the answer to POST /send: an object of success, or a problem. `with_status` adds the
+ * member `status` to the former (in a batch). */
+void result_add(struct buf *out, const struct delivery *delivery, bool with_status);
+/* Appends what GET /messages/{id} shows; `brief` leaves out recipients and attempts' replies. */
+void result_add_record(struct buf *out, const struct record *record, bool brief);

@@ -1,0 +1,63 @@
+#include "http/route.h"
+
+#include "http/messages.h"
+#include "http/operate.h"
+#include "http/send.h"
+
+#include <string.h>
+
+static const struct route routes[] = {
+	{ "POST", "/send", SCOPE_SEND, true, false, send_one },
+	{ "POST", "/send/batch", SCOPE_SEND, true, false, send_batch },
+	{ "GET", "/messages", SCOPE_READ, false, false, messages_list },
+	{ "GET", "/messages/{id}", SCOPE_READ, false, false, messages_show },
+	{ "GET", "/messages/{id}/raw", SCOPE_READ, false, false, messages_raw },
+	{ "GET", "/healthz", 0, false, false, operate_alive },
+	{ "GET", "/readyz", 0, false, false, operate_ready },
+	{ "GET", "/metrics", 0, false, true, operate_metrics },
+	{ "GET", "/problems", 0, false, false, operate_problems },
+	{ "GET", "/problems/{code}", 0, false, false, operate_problem },
+	{ "GET", "/openapi.json", 0, false, false, operate_openapi },
+};
+
+/* Segment by segment, on the path as it came: no decoding, so no second spelling. */
+static bool fits(const char *pattern, struct text path, struct text *id_out)
+{
+	struct text want = text_of(pattern);
+
+	while (want.len && path.len) {
+		struct text segment;
+
+		if (want.at[0] != '{') {
+			if (want.at[0] != path.at[0])
+				return false;
+			want = text_from(want, 1);
+			path = text_from(path, 1);
+			continue;
+		}
+		(void)text_cut(&want, '}');
+		segment = text_head(path, text_find(path, '/'));
+		if (!segment.len)
+			return false;
+		*id_out = segment;
+		path = text_from(path, segment.len);
+	}
+	return want.len == 0 && path.len == 0;
+}
+
+const struct route *route_find(
+	struct text method, struct text path, struct text *id_out, const char **allow_out)
+{
+	bool is_head = text_equal(method, TEXT("HEAD"));
+
+	*allow_out = NULL;
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		if (!fits(routes[i].pattern, path, id_out))
+			continue;
+		if (text_equal(method, text_of(routes[i].method)) ||
+			(is_head && strcmp(routes[i].method, "GET") == 0))
+			return &routes[i];
+		*allow_out = strcmp(routes[i].method, "GET") == 0 ? "GET, HEAD" : routes[i].method;
+	}
+	return NULL;
+}

@@ -1,0 +1,42 @@
+/* server - HTTP/1.1 by libmicrohttpd: connections, deadlines, bodies, parked requests
+ *
+ * Threads of the library's serve the listeners by epoll. A request that waits for a relay is
+ * suspended, not blocking a thread. The library's time-outs are idle times; the total deadlines for
+ * headers, body and answer are kept here, by server_tick. */
+#pragma once
+
+#include "http/gateway.h"
+
+struct server;
+
+struct server_listener {
+	int fd;        /* listening; the server closes it */
+	bool is_admin; /* answers the admin routes, and no others if is_only_admin */
+};
+
+struct server_settings {
+	const struct server_listener *listeners;
+	size_t listener_count;
+	bool has_admin_listener;
+	unsigned threads;
+	uint64_t body_max_bytes;
+	unsigned connections_max, connections_per_ip; /* per_ip 0: no limit */
+	uint32_t headers_ms, body_ms, idle_ms;
+	uint64_t send_deadline_us;
+	const char *tls_cert, *tls_key; /* PEM text; NULL: plain HTTP */
+};
+
+/* Starts listening. `gateway` must outlive the server. ERR_TLS: certificate and key are unusable or
+ * do not belong together. */
+MUST_USE enum err server_open(const struct server_settings *settings, const struct gateway *gateway,
+	struct server **server_out);
+/* Hangs up on those that are past their deadline. Four times a second, say. */
+void server_tick(struct server *server, uint64_t now_us);
+/* No new connections from here on; every answer says Connection: close. */
+void server_drain(struct server *server);
+/* Requests that are being read, handled or answered. */
+unsigned server_busy(struct server *server);
+/* A new certificate for new connections. */
+MUST_USE enum err server_renew_tls(struct server *server, const char *cert, const char *key);
+/* All parked requests must have been woken. NULL is fine. */
+void server_close(struct server *server);
