@@ -21,7 +21,8 @@ struct attempt {
 struct result {
 	struct smtp_verdict verdict; /* on the whole message */
 	struct smtp_said said;       /* the reply that decided; code 0: none */
-	const char *detail;          /* more words where the link failed; NULL: none. Static */
+	const char *detail;          /* more words where the link failed; NULL: none. Static,
+					or in the region */
 	struct text relay_name, relay_host;
 	const char *tls; /* "TLSv1.3"; NULL: clear. Static */
 	struct text queue_id;
@@ -49,6 +50,7 @@ struct delivery {
 	struct text metadata; /* a JSON object, as text; empty: none */
 	int64_t created_ms;   /* since 1970 */
 	uint64_t began_us;    /* monotonic */
+	uint64_t queued_us;   /* monotonic: when it was handed over */
 	uint64_t deadline_us; /* monotonic: then its sender wants to know */
 	struct result result;
 	void (*done)(struct delivery *delivery); /* any thread; takes it back */
