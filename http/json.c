@@ -140,7 +140,7 @@ static size_t unescape(char *at, size_t len)
 {
 	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
 	char *out = memchr(at, '\\', len), *end = at + len;
-	unsigned unit, low;
+	unsigned unit = 0, low = 0;
 
 	if (!out)
 		return len;
