@@ -1,59 +1,196 @@
 #!/usr/bin/env bash
-# Installs what building and testing need (Debian, as root or with sudo), builds, runs everything that
-# exists. Ends with "N passed, N failed"; exits 0 only if nothing failed.
+# Installs what building and testing need (Debian 12 or 13, as root or with sudo), builds, and runs
+# every test. Ends with "N passed, N failed, N skipped"; exits 0 only if nothing failed.
+#
+#     tests/run.sh                    everything, in the order below
+#     tests/run.sh units system       these stages alone
+#     tests/run.sh --list             the stages
+#
+# Logs stay in build/log/.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-packages="build-essential clang cmake ninja-build pkg-config check libssl-dev libidn2-dev"
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-install_missing() {
-	local missing=""
-	for package in $packages; do
-		dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
-			missing="$missing $package"
+stages=(static build tidy units fuzz system system-asan system-tsan real deploy container quickstart)
+presets=(release clang asan tsan fuzz)
+log=build/log
+passed=0 failed=0 skipped=0
+
+# A stage that ends no more counts as failed. Python is Debian's: pytest is installed for that one.
+pytest=(/usr/bin/python3 -m pytest -q -rfEs -p no:cacheprovider)
+# Sanitizers write what they find to files, so that no report is lost in a daemon's output.
+reports=$PWD/$log/report
+export ASAN_OPTIONS="log_path=$reports.asan:detect_stack_use_after_return=1:strict_string_checks=1"
+export UBSAN_OPTIONS="log_path=$reports.ubsan:print_stacktrace=1"
+export TSAN_OPTIONS="log_path=$reports.tsan:second_deadlock_stack=1"
+[ ! -f tests/tsan.supp ] || TSAN_OPTIONS+=":suppressions=$PWD/tests/tsan.supp"
+# Older sanitizers do not get along with many random bits in addresses (mmap_rnd_bits = 32).
+still=()
+! setarch "$(uname -m)" -R true 2>/dev/null || still=(setarch "$(uname -m)" -R)
+
+# count NAME PASSED FAILED SKIPPED
+count() {
+	passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+	local line="$2 passed"
+	[ "$3" = 0 ] || line+=", $3 FAILED"
+	[ "$4" = 0 ] || line+=", $4 skipped"
+	printf '  %-44s %s\n' "$1" "$line"
+}
+show() { sed 's/^/    | /' "$1" | tail -n "${2:-80}"; }
+skip() { # skip NAME REASON
+	count "$1" 0 0 1
+	echo "    $2"
+}
+# check SECONDS NAME COMMAND…: one test, told by the exit status; 77 means skipped.
+check() {
+	local limit=$1 name=$2 out status
+	shift 2
+	out="$log/${name//[^a-zA-Z0-9]/-}.log"
+	timeout --kill-after=10 "$limit" "$@" > "$out" 2>&1 < /dev/null
+	status=$?
+	case $status in
+	0) count "$name" 1 0 0 ;;
+	77) skip "$name" "$(tail -n 1 "$out")" ;;
+	*)
+		count "$name" 0 1 0
+		[ $status != 124 ] || echo "    not done within $limit s" >> "$out"
+		show "$out"
+		;;
+	esac
+	return $status
+}
+# summed NUMBER-WORD…: the last count of these words on standard input, 0 if there is none
+summed() { grep -Eo "[0-9]+ $1" | tail -n 1 | grep -Eo '[0-9]+' || echo 0; }
+# check_pytest SECONDS NAME PATH…: adds up pytest's closing line; none is a failure.
+check_pytest() {
+	local limit=$1 name=$2 out line status bad
+	shift 2
+	out="$log/${name//[^a-zA-Z0-9]/-}.log"
+	timeout --kill-after=30 "$limit" "${pytest[@]}" "$@" > "$out" 2>&1 < /dev/null
+	status=$?
+	line=$(grep -E '(passed|failed|skipped|errors?)\b.* in [0-9.]+s' "$out" | tail -n 1)
+	bad=$(($(summed failed <<< "$line") + $(summed errors? <<< "$line")))
+	if [ $status != 0 ] && [ $bad = 0 ]; then
+		bad=1
+		echo "ended with status $status (124: not done within $limit s) and no failed test" >> "$out"
+	fi
+	count "$name" "$(summed passed <<< "$line")" $bad "$(summed skipped <<< "$line")"
+	grep '^SKIPPED' "$out" | sed 's/^/    /'
+	[ $bad = 0 ] || show "$out" 150
+}
+# no_reports NAME: a sanitizer's report is a failure, wherever it came from.
+no_reports() {
+	local found=("$reports".*)
+	[ -e "${found[0]}" ] || { count "$1: no sanitizer report" 1 0 0; return; }
+	count "$1: no sanitizer report" 0 "${#found[@]}" 0
+	cat "${found[@]}" > "$log/reports-$1.log"
+	rm -f "${found[@]}"
+	head -n 120 "$log/reports-$1.log" | sed 's/^/    | /'
+}
+need() { # need PRESET: builds it if the stage "build" did not run
+	[ -n "${built[$1]:-}" ] || build_preset "$1"
+	[ "${built[$1]}" = yes ]
+}
+declare -A built=()
+build_preset() {
+	built[$1]=no
+	if ! grep -q "\"name\": \"$1\"" CMakePresets.json; then
+		skip "build $1" "CMakePresets.json has no preset of that name"
+		return
+	fi
+	# shellcheck disable=SC2016
+	check 1200 "build $1" sh -ec 'cmake --preset "$1" && cmake --build "build/$1"' sh "$1" &&
+		built[$1]=yes
+}
+
+stage_static() {
+	check 60 "forbidden calls" tests/forbidden.sh
+	check 120 "format" tests/format.sh
+	check 60 "shell scripts" sh -c 'for s in tests/*.sh tests/*/*.sh deploy/*.sh .ci/run; do bash -n "$s" || exit 1; done'
+}
+stage_build() {
+	for preset in "${presets[@]}"; do
+		build_preset "$preset"
 	done
-	[ -z "$missing" ] && return 0
-	# shellcheck disable=SC2086
-	as_root env DEBIAN_FRONTEND=noninteractive sh -c \
-		"apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing" >/dev/null
 }
-install_missing || { echo "could not install:$packages" >&2; exit 1; }
-
-passed=0 failed=0
-note() { # note NAME STATUS
-	if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1"; fi
+stage_tidy() {
+	need clang && check 900 "clang-tidy" tests/tidy.sh build/clang
 }
-
 # Adds up libcheck's closing lines; a program that ends without one counts as a failure.
-run_units() {
-	local program line
+units_of() {
+	local program out line checks failures errors sums=(0 0)
+	local run=()
+	case $1 in asan | tsan) run=("${still[@]}") ;; esac
 	for program in "build/$1"/tests/test_*; do
 		[ -f "$program" ] && [ -x "$program" ] || continue
-		"$program" > build/unit.log 2>&1
-		line=$(grep -Eo 'Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+' build/unit.log)
-		if [ -z "$line" ]; then
-			cat build/unit.log
-			note "$1 $program (no result)" 1
-			continue
+		out="$log/$1-$(basename "$program").log"
+		timeout --kill-after=10 300 "${run[@]}" "$program" > "$out" 2>&1 < /dev/null
+		line=$(grep -Eo 'Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+' "$out" | tail -n 1)
+		read -r checks failures errors <<< "$(tr -dc '0-9 ' <<< "${line:-0 0 1}")"
+		sums=($((sums[0] + checks - failures - errors)) $((sums[1] + failures + errors)))
+		if [ $((failures + errors)) != 0 ]; then
+			[ -n "$line" ] || sums=($((sums[0] + 1)) "${sums[1]}")
+			echo "  $program: ${line:-no result}"
+			show "$out"
 		fi
-		read -r checks failures errors <<< "$(tr -dc '0-9 ' <<< "$line")"
-		failed=$((failed + failures + errors))
-		passed=$((passed + checks - failures - errors))
-		echo "$1 $(basename "$program"): $line"
-		[ $((failures + errors)) = 0 ] || cat build/unit.log
+	done
+	count "units, $1" "${sums[0]}" "${sums[1]}" 0
+}
+stage_units() {
+	for preset in release clang asan tsan; do
+		need "$preset" && units_of "$preset"
+		case $preset in asan | tsan) no_reports "units-$preset" ;; esac
 	done
 }
+stage_fuzz() {
+	[ -x tests/fuzz/run.sh ] || { skip fuzz "tests/fuzz/run.sh is not there"; return; }
+	need fuzz && check 600 "fuzz targets, a short run" "${still[@]}" tests/fuzz/run.sh
+}
+system_of() { # system_of PRESET SLOW SECONDS
+	[ -d tests/system ] || { skip "system, $1" "tests/system is not there"; return; }
+	need "$1" || return
+	local run=("${pytest[@]}") name="system, $1"
+	[ "$2" = 1 ] || pytest=("${still[@]}" "${pytest[@]}")
+	LETTERGATE_BIN=$PWD/build/$1/service/lettergate LETTERGATE_SLOW=$2 \
+		check_pytest "$3" "$name" tests/system --ignore=tests/system/real
+	pytest=("${run[@]}")
+}
+stage_system() { system_of release 1 600; }
+stage_system-asan() { system_of asan 4 900; no_reports system-asan; }
+stage_system-tsan() { system_of tsan 8 900; no_reports system-tsan; }
+stage_real() {
+	[ -d tests/system/real ] || { skip "real relays" "tests/system/real is not there"; return; }
+	need release || return
+	LETTERGATE_BIN=$PWD/build/release/service/lettergate \
+		check_pytest 900 "real relays" tests/system/real
+}
+stage_deploy() {
+	need release || return
+	LETTERGATE_BIN=$PWD/build/release/service/lettergate \
+		check_pytest 600 "deploy: files, HAProxy, systemd" tests/deploy
+}
+stage_container() { check 900 "container: built, run, drained" tests/deploy/container.sh; }
+stage_quickstart() { check 900 "quickstart" tests/deploy/quickstart.sh; }
 
-mkdir -p build
-tests/forbidden.sh
-note "forbidden calls" $?
-for preset in release clang asan tsan; do
-	cmake --preset "$preset" > build/cmake.log 2>&1 && cmake --build "build/$preset" >> build/cmake.log 2>&1
-	status=$?
-	note "build $preset" $status
-	[ $status = 0 ] || { cat build/cmake.log; continue; }
-	run_units "$preset"
+case ${1:-} in
+--list) printf '%s\n' "${stages[@]}"; exit 0 ;;
+-*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+for stage in "$@"; do
+	[[ " ${stages[*]} " == *" $stage "* ]] || { echo "no stage '$stage': ${stages[*]}" >&2; exit 2; }
+done
+[ $# = 0 ] || stages=("$@")
+
+mkdir -p "$log" && rm -f "$reports".*
+lists=(deploy/packages-build.txt tests/packages.txt)
+[ ! -f tests/system/real/packages.txt ] || lists+=(tests/system/real/packages.txt)
+deploy/packages.sh "${lists[@]}" || exit 1
+for stage in "${stages[@]}"; do
+	echo "$stage"
+	begun=$SECONDS
+	"stage_$stage"
+	echo "  ($((SECONDS - begun)) s)"
 done
 
-echo "$passed passed, $failed failed"
+echo "$((SECONDS / 60)) min $((SECONDS % 60)) s"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# tidy.sh BUILD: runs clang-tidy (.clang-tidy) over the product's files, with the flags of a clang build.
+cd "$(dirname "$0")/.." || exit 1
+build=${1:-build/clang}
+[ -f "$build/compile_commands.json" ] || { echo "no compile_commands.json in $build"; exit 1; }
+printf '%s\0' smtp/*.c http/*.c service/*.c |
+	xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet --warnings-as-errors='*' -p "$build" 2>&1 |
+	grep -vE '^[0-9]+ warnings? generated|^Suppressed |^Use -header-filter'
+exit "${PIPESTATUS[1]}"
