@@ -36,6 +36,29 @@ enum smtp_mechanism smtp_mechanism_named(struct text name)
 	return SMTP_AUTH_NONE;
 }
 
+/* What SASLprep leaves as it is. */
+static bool is_printable_ascii(struct text text)
+{
+	return text_is_ascii(text) && !text_has_control(text);
+}
+
+static bool can_be_said(struct text secret)
+{
+	return text_is_utf8(secret) && text_find(secret, 0) == secret.len;
+}
+
+const char *smtp_auth_why_not(
+	enum smtp_mechanism mechanism, const struct smtp_credentials *credentials)
+{
+	if (!can_be_said(credentials->user) || !can_be_said(credentials->pass) ||
+		!can_be_said(credentials->token))
+		return "user, password or token are not UTF-8";
+	if (mechanism == SMTP_SCRAM_SHA_256 &&
+		!(is_printable_ascii(credentials->user) && is_printable_ascii(credentials->pass)))
+		return "SCRAM-SHA-256 takes user and password in ASCII only: set SMTP_AUTH=plain";
+	return NULL;
+}
+
 enum smtp_mechanism smtp_mechanism_best(
 	unsigned offered, const struct smtp_credentials *credentials)
 {
@@ -45,6 +68,8 @@ enum smtp_mechanism smtp_mechanism_best(
 		SMTP_LOGIN, SMTP_AUTH_NONE };
 	const enum smtp_mechanism *order = credentials->token.len ? with_token : with_password;
 
+	if (smtp_auth_why_not(SMTP_SCRAM_SHA_256, credentials))
+		offered &= ~(unsigned)SMTP_SCRAM_SHA_256;
 	while (*order && !(offered & *order))
 		order++;
 	return *order;
@@ -112,19 +137,13 @@ static void add_oauthbearer(const struct smtp_credentials *credentials, struct b
 	buf_add_string(out, "\001\001");
 }
 
-static bool can_be_said(struct text secret)
-{
-	return text_is_utf8(secret) && text_find(secret, 0) == secret.len;
-}
-
 enum err smtp_auth_start(struct smtp_auth *auth, enum smtp_mechanism mechanism,
 	const struct smtp_credentials *credentials, const unsigned char nonce[18], struct buf *out)
 {
 	struct buf response = buf_born(SMTP_AUTH_BYTES);
 	enum err err = OK;
 
-	if (!can_be_said(credentials->user) || !can_be_said(credentials->pass) ||
-		!can_be_said(credentials->token))
+	if (smtp_auth_why_not(mechanism, credentials))
 		return ERR_VALUE;
 	*auth = (struct smtp_auth){ .mechanism = mechanism };
 	if (mechanism == SMTP_PLAIN)
@@ -212,8 +231,9 @@ enum err smtp_auth_next(struct smtp_auth *auth, const struct smtp_credentials *c
 	/* LOGIN's challenges are prompts, which some relays send unencoded */
 	bool readable = auth->mechanism == SMTP_LOGIN || decode(challenge, &decoded);
 
-	if (++auth->rounds > SMTP_AUTH_ROUNDS || !readable ||
-		answer(auth, credentials, buf_text(&decoded), &response))
+	auth->cancelled = ++auth->rounds > SMTP_AUTH_ROUNDS || !readable ||
+			  answer(auth, credentials, buf_text(&decoded), &response);
+	if (auth->cancelled)
 		buf_add_byte(out, '*');
 	else
 		add_base64(out, buf_text(&response));

@@ -29,6 +29,7 @@ struct smtp_auth {
 	enum smtp_mechanism mechanism;
 	unsigned rounds;  /* 334s answered so far */
 	bool refused;     /* XOAUTH2, OAUTHBEARER: the relay sent its error challenge */
+	bool cancelled;   /* we answered with "*": no further challenge is taken */
 	bool verified;    /* SCRAM: the relay's signature was right */
 	char nonce[32];   /* SCRAM: ours, printable, 31 characters and NUL */
 	struct buf first; /* SCRAM: client-first-message-bare, kept for the proof */
@@ -39,15 +40,21 @@ struct smtp_auth {
 const char *smtp_mechanism_name(enum smtp_mechanism mechanism);
 enum smtp_mechanism smtp_mechanism_named(struct text name);
 /* The best of `offered` (a set): with a token XOAUTH2, then OAUTHBEARER; else SCRAM-SHA-256, PLAIN,
- * LOGIN. CRAM-MD5 is never chosen by itself. SMTP_AUTH_NONE: nothing fits. */
+ * LOGIN. CRAM-MD5 is never chosen by itself, SCRAM not for what it cannot say. SMTP_AUTH_NONE:
+ * nothing fits. */
 enum smtp_mechanism smtp_mechanism_best(
 	unsigned offered, const struct smtp_credentials *credentials);
 
 /* Appends "AUTH MECHANISM[ initial-response]" without CRLF. `nonce` is 18 random bytes (SCRAM).
- * ERR_VALUE: user or password cannot be said in this mechanism (a NUL in it, SASLprep refuses it).
- */
+ * ERR_VALUE: user or password cannot be said in this mechanism, see smtp_auth_why_not. */
 MUST_USE enum err smtp_auth_start(struct smtp_auth *auth, enum smtp_mechanism mechanism,
 	const struct smtp_credentials *credentials, const unsigned char nonce[18], struct buf *out);
+/* Why smtp_auth_start refuses, as a phrase that tells what to change; NULL: it does not. PLAIN,
+ * LOGIN and the others carry UTF-8 as it is given. SCRAM-SHA-256 would have to prepare it by
+ * SASLprep (RFC 4013), without which a right password proves wrong, so it takes printable ASCII
+ * alone. */
+const char *smtp_auth_why_not(
+	enum smtp_mechanism mechanism, const struct smtp_credentials *credentials);
 /* Answers the text of a 334 by appending a line without CRLF: base64, or "*" to cancel (after too
  * many rounds, rubbish base64, a wrong signature, an absurd iteration count). The relay then says
  * 501 or 535, which is the exchange's end. */

@@ -1,23 +1,31 @@
 #include "smtp/dot.h"
 
+#include <string.h>
+
 static void pass(struct smtp_dot *dot, struct text run, struct buf *out)
 {
-	if (run.len == 0)
-		return;
 	buf_add(out, run);
 	dot->inside_line = run.at[run.len - 1] != '\n';
 	dot->after_cr = run.at[run.len - 1] == '\r';
 }
 
+/* How many bytes stand before the next dot that starts a line, if not at the very start. */
+static size_t plain_run(struct text in)
+{
+	const char *found = memmem(in.at, in.len, "\n.", 2);
+
+	return found ? (size_t)(found - in.at) + 1 : in.len;
+}
+
 void smtp_dot_stuff(struct smtp_dot *dot, struct text in, struct buf *out)
 {
 	while (in.len) {
-		size_t line = text_find(in, '\n');
+		size_t len = plain_run(in);
 
 		if (!dot->inside_line && in.at[0] == '.')
 			buf_add_byte(out, '.');
-		pass(dot, text_head(in, line + 1), out);
-		in = text_from(in, line + 1);
+		pass(dot, text_head(in, len), out);
+		in = text_from(in, len);
 	}
 }
 

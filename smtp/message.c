@@ -439,6 +439,20 @@ size_t smtp_message_read(const struct smtp_message *message, struct smtp_message
 	return done;
 }
 
+struct text smtp_message_next(const struct smtp_message *message,
+	struct smtp_message_reader *reader, char *scratch, size_t room, size_t most)
+{
+	const struct smtp_segment *segment = &message->segments[reader->segment];
+	struct text run;
+
+	if (reader->segment >= message->count || segment->encoding != SMTP_AS_IT_IS ||
+		reader->at == segment->content.len)
+		return (struct text){ scratch, smtp_message_read(message, reader, scratch, room) };
+	run = text_head(text_from(segment->content, reader->at), most);
+	reader->at += run.len;
+	return run;
+}
+
 bool smtp_message_is_read(
 	const struct smtp_message *message, const struct smtp_message_reader *reader)
 {

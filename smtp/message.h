@@ -42,6 +42,10 @@ MUST_USE enum err smtp_message_compose(const struct smtp_mail *mail, const unsig
 /* Next bytes of the message, up to `room`; 0 only at the end. */
 size_t smtp_message_read(const struct smtp_message *message, struct smtp_message_reader *reader,
 	char *out, size_t room);
+/* The same without a copy where there need be none: up to `most` bytes borrowed from where they lie
+ * as wire bytes, else up to `room` made in `scratch`. */
+struct text smtp_message_next(const struct smtp_message *message,
+	struct smtp_message_reader *reader, char *scratch, size_t room, size_t most);
 bool smtp_message_is_read(
 	const struct smtp_message *message, const struct smtp_message_reader *reader);
 /* A readable text out of html: tags away, links kept in angle brackets behind their words, lists,

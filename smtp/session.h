@@ -22,8 +22,10 @@ struct smtp_policy {
 	struct smtp_credentials credentials;
 	uint32_t command_ms, data_ms, dot_ms; /* total patience; data grows by size at 64 KB/s */
 	size_t one_write_bytes;
-	bool clear_auth;   /* credentials may go without TLS: a loopback relay */
-	bool no_overrides; /* verdicts without provider overrides */
+	uint32_t max_messages; /* transactions a session; 0: as many as the relay allows */
+	bool no_pipelining;    /* one command at a time, whatever the relay offers */
+	bool clear_auth;       /* credentials may go without TLS: a loopback relay */
+	bool no_overrides;     /* verdicts without provider overrides */
 };
 
 /* One message for one relay. `answers`, one per recipient, and `region` are the caller's; all of it
@@ -32,7 +34,9 @@ struct smtp_transaction {
 	const struct smtp_envelope *envelope;
 	const struct smtp_message *message;
 	bool all_or_none;      /* send to none unless every recipient is taken */
-	bool bare;             /* leave optional MAIL and RCPT parameters out */
+	bool bare;             /* leave optional MAIL and RCPT parameters out. Needs no setting: a
+				  session that has them refused tries once more without */
+	bool no_pipelining;    /* as the policy's, for this transaction */
 	struct region *region; /* for the relay's words */
 	struct buf *trace; /* NULL: not wanted. Lines "> …" and "< …", without secrets or content */
 	/* what came of it */
@@ -87,28 +91,43 @@ struct smtp_session {
 	uint64_t deadline_ms;  /* when patience with the current phase ends; UINT64_MAX: never */
 	uint64_t proven_ms;    /* when the relay last answered */
 	unsigned transactions; /* begun on this session */
+	uint32_t mails;        /* MAIL commands sent on it, which is what MAILMAX counts */
 	char opening[8];       /* first bytes that arrived, to tell another protocol by */
 	size_t opening_len;
 	bool secure;     /* TLS is on */
 	bool ehlo_named; /* the first line of the EHLO answer was seen */
 	bool spent;      /* something odd was seen: no further transaction */
+	/* The relay offers PIPELINING and broke off, or fell out of step, where it was used: try
+	 * again on a fresh session without. */
+	bool pipelining_suspect;
 	/* the transaction under way; NULL: none, or detached */
 	struct smtp_transaction *transaction;
 	struct smtp_message_reader reader;
 	struct smtp_dot dot;
 	size_t rcpt_sent, rcpt_answered, taken;
-	bool chunked;      /* BDAT, not DATA */
-	bool data_sent;    /* the DATA command, ahead of its turn */
-	bool refused;      /* MAIL was: what else comes is secondary */
-	bool lone_dot;     /* 354 came though nobody was taken */
-	bool content_made; /* every byte of the content is in the output */
+	uint64_t content_left; /* bytes of the message that are not in the output yet */
+	bool reused;           /* it carried a transaction before, or waited long for this one */
+	bool stale;            /* nothing was heard for a while: it may be half open */
+	bool pipelined;        /* commands go out ahead of answers */
+	bool one_write;        /* … and the content with them */
+	bool bare;             /* optional parameters are left out */
+	bool optional_sent;    /* some were not */
+	bool bare_may_help;    /* they were refused */
+	bool chunked;          /* BDAT, not DATA */
+	bool data_sent;        /* the DATA or BDAT command */
+	bool refused;          /* MAIL was: what else comes is secondary */
+	bool late_refused;     /* RCPT was, after the transaction had been detached */
+	bool lone_dot;         /* 354 came though nobody was taken */
+	bool content_made;     /* every byte of the content is in the output */
 	bool last_byte_sent;
 	/* how the session, or a detached transaction, ended */
 	enum smtp_loss loss;
 	struct smtp_verdict verdict;
 	struct smtp_said said; /* text is in `reply` */
 	const char *detail;    /* more words on the loss: "it speaks HTTP"; NULL: none */
-	bool late_answer;      /* the answer to a detached transaction is in `verdict` and `said` */
+	/* The answer to a detached transaction is in `verdict` and `said`: it holds for every
+	 * recipient that had none. Look before the next bytes are handed in. */
+	bool late_answer;
 };
 
 /* Everything about an unopened session is set; `nonce` are 18 random bytes. */
@@ -118,6 +137,10 @@ void smtp_session_open(struct smtp_session *session, const struct smtp_policy *p
 void smtp_session_close(struct smtp_session *session);
 enum smtp_need smtp_session_need(const struct smtp_session *session);
 enum smtp_phase smtp_session_phase(const struct smtp_session *session);
+
+/* Has it carried as many transactions as the relay or the policy allow? It then says QUIT by
+ * itself: smtp_session_need is SMTP_NEED_WORK only where another may begin. */
+bool smtp_session_is_used_up(const struct smtp_session *session);
 
 /* Bytes that arrived, all of them. */
 void smtp_session_receive(struct smtp_session *session, struct text bytes, uint64_t now_ms);
@@ -131,8 +154,8 @@ void smtp_session_lost(struct smtp_session *session, enum smtp_loss loss, const 
 /* Ends the session as SMTP_LOSS_TIMEOUT if its patience is over. */
 void smtp_session_tick(struct smtp_session *session, uint64_t now_ms);
 
-/* Starts a transaction (SMTP_NEED_WORK only). It may be over at once, where the relay's offer rules
- * it out. */
+/* Starts a transaction (SMTP_NEED_WORK only), clearing what an earlier try left in it. It may be
+ * over at once, where the relay's offer rules it out. */
 void smtp_session_begin(
 	struct smtp_session *session, struct smtp_transaction *transaction, uint64_t now_ms);
 /* Settles the transaction under way with `loss` now. Behind the last byte the session goes on
