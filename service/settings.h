@@ -1,0 +1,76 @@
+/* settings - what the gateway is told: config file, then environment, then flags
+ *
+ * One table row per setting (settings_table.c): name, kind, default, bounds, field, meaning; the
+ * docs and `lettergate settings` are printed from it. A loaded struct settings is frozen; a reload
+ * loads a whole new one. Strings are owned by it and never NULL unless said. */
+#pragma once
+
+#include "smtp/buf.h"
+#include "smtp/session.h"
+
+struct relay_settings {
+	const char *name; /* "default" */
+	const char *host; /* "": no relay; "capture": keep messages instead of sending them */
+	uint16_t port;
+	enum smtp_tls tls;
+	const char *user, *pass, *token; /* "": none */
+	enum smtp_mechanism mechanism;   /* SMTP_AUTH_NONE: auto */
+	/* PEM text, whatever way it was given; "": system's trust, no client certificate */
+	const char *ca_pem, *client_cert_pem, *client_key_pem;
+	const char *tls_name; /* name to verify and to send as SNI; "": the host */
+	const char
+		*tls_pin; /* "": none, else base64 of the leaf's SPKI SHA-256, without the prefix */
+	unsigned tls_min; /* 12 or 13: TLS 1.2, TLS 1.3 */
+	unsigned sessions, min_sessions, max_messages; /* max_messages 0: as many as allowed */
+	double rate_per_s;                             /* messages a second; 0: no limit */
+	uint64_t one_write_bytes;
+	uint32_t idle_ms, connect_ms, command_ms, data_ms, dot_ms;
+	const char *ehlo_name; /* the host's name where it was not set */
+};
+
+struct listen_settings {
+	enum listen_kind { LISTEN_TCP, LISTEN_UNIX, LISTEN_PASSED } kind;
+	const char *address; /* numeric address (v6 without brackets), or the socket's path */
+	uint16_t port;       /* LISTEN_PASSED: the descriptor */
+};
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+struct settings {
+	struct relay_settings relay;
+	const struct listen_settings *listen; /* for clients */
+	size_t listen_count;
+	const struct listen_settings *admin_listen; /* NULL: none */
+	const char *http_cert_pem, *http_key_pem;   /* "": plain HTTP */
+	uint64_t max_body;
+	unsigned max_connections, max_per_ip;
+	uint32_t headers_ms, body_ms, idle_ms;
+	const char *const *trusted_proxies; /* networks: "10.0.0.0/8", "::1" */
+	size_t trusted_proxy_count;
+	const char *api_key, *api_keys_file; /* "": none */
+	unsigned max_in_flight;
+	uint64_t max_in_flight_bytes;
+	uint32_t send_deadline_ms, drain_delay_ms, drain_timeout_ms;
+	enum log_level log_level;
+	bool log_text; /* LOG_FORMAT=text: for people; else JSON */
+	enum log_addresses { LOG_MASKED, LOG_FULL, LOG_NONE } log_addresses;
+	bool dev;
+	const char *const *values; /* as text, one per row of settings_table; NULL: not set */
+	struct region *region;     /* all of it lives here */
+};
+
+/* Reads --config FILE, the environment (`environment` as environ), then flags out of `args` (as
+ * argv behind the command's name): --dev, --config FILE, --listen ADDR, and --set NAME=VALUE.
+ * An error is one line in *why that names the setting and the mend: ERR_VALUE, ERR_SYNTAX,
+ * ERR_MISSING, ERR_IO, ERR_MEMORY. */
+MUST_USE enum err settings_load(char *const *args, char *const *environment,
+	struct settings **settings_out, struct buf *why);
+void settings_free(struct settings *settings); /* wipes secrets; NULL is fine */
+
+/* Appends every setting: name, value in force (secrets masked), default, meaning. As columns, or as
+ * a Markdown table of name, default and meaning (settings may be NULL then). */
+void settings_print(const struct settings *settings, bool markdown, struct buf *out);
+/* Is there nothing but loopback addresses and unix sockets to listen on? */
+bool settings_listens_locally(const struct settings *settings);
+/* Is the relay on this machine? Then credentials may go in clear. */
+bool settings_relay_is_local(const struct relay_settings *relay);

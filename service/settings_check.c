@@ -1,0 +1,177 @@
+#include "service/settings_draft.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* ---- what follows from others */
+
+static void fall_back(struct draft *draft, const char *name, const char *value)
+{
+	struct given *given = draft_given(draft, name);
+
+	if (!given->value)
+		*given = (struct given){ value, name, 0 };
+}
+
+static bool is_given_as(struct draft *draft, const char *name, const char *value)
+{
+	const struct given *given = draft_given(draft, name);
+
+	return given->value && strcasecmp(given->value, value) == 0;
+}
+
+/* A relay may refuse who has no full name: where the machine's has no dot (a container's id, say),
+ * an address literal is what RFC 5321 4.1.4 leaves. */
+static const char *own_name(struct draft *draft)
+{
+	char name[256] = "";
+	size_t len;
+
+	if (gethostname(name, sizeof(name) - 1))
+		return "[127.0.0.1]";
+	len = strlen(name);
+	for (size_t i = 0; i < len; i++)
+		if (!byte_is_letter(name[i]) && !byte_is_digit(name[i]) && !strchr("-.", name[i]))
+			return "[127.0.0.1]";
+	if (!strchr(name, '.') || name[0] == '.' || name[0] == '-' || name[len - 1] == '.' ||
+		strstr(name, "..") || len > 253)
+		return "[127.0.0.1]";
+	return draft_copy(draft, text_of(name));
+}
+
+enum err settings_fill_in(struct draft *draft)
+{
+	if (draft->settings->dev)
+		fall_back(draft, "SMTP_HOST", "capture");
+	fall_back(draft, "SMTP_PORT", is_given_as(draft, "SMTP_SECURE", "TLS") ? "465" : "587");
+	fall_back(
+		draft, "SMTP_SECURE", is_given_as(draft, "SMTP_PORT", "465") ? "TLS" : "STARTTLS");
+	if (!draft_given(draft, "SMTP_EHLO_NAME")->value)
+		fall_back(draft, "SMTP_EHLO_NAME", own_name(draft));
+	for (size_t i = 0; i < settings_count; i++)
+		if (settings_table[i].usual)
+			fall_back(draft, settings_table[i].name, settings_table[i].usual);
+	return draft_given(draft, "SMTP_EHLO_NAME")->value ? OK : ERR_MEMORY;
+}
+
+/* ---- what does not go together */
+
+bool settings_relay_is_local(const struct relay_settings *relay)
+{
+	unsigned char v4[4];
+	struct in6_addr v6;
+
+	if (inet_pton(AF_INET, relay->host, v4) == 1)
+		return v4[0] == 127;
+	if (inet_pton(AF_INET6, relay->host, &v6) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&v6);
+	return strcasecmp(relay->host, "localhost") == 0;
+}
+
+static enum err check_clear(struct draft *draft)
+{
+	const struct relay_settings *relay = &draft->settings->relay;
+	bool logs_in = relay->user[0] || relay->token[0];
+
+	if (relay->tls == SMTP_TLS_OPPORTUNISTIC && logs_in)
+		return draft_refuse(draft, ERR_VALUE,
+			"SMTP_SECURE: OPPORTUNISTIC could show SMTP_USER's password to anybody on "
+			"the way; use STARTTLS or TLS");
+	if (relay->tls == SMTP_TLS_NONE && logs_in && !settings_relay_is_local(relay))
+		return draft_refuse(draft, ERR_VALUE,
+			"SMTP_SECURE: NONE would show SMTP_USER's password to anybody on the way "
+			"to %s; use STARTTLS or TLS (NONE is for a relay on this machine)",
+			relay->host);
+	if (relay->tls == SMTP_TLS_NONE && relay->tls_pin[0])
+		return draft_refuse(draft, ERR_VALUE,
+			"SMTP_TLS_PIN: there is nothing to pin with SMTP_SECURE=NONE; use STARTTLS "
+			"or TLS");
+	return OK;
+}
+
+static enum err check_login(struct draft *draft)
+{
+	const struct relay_settings *relay = &draft->settings->relay;
+	bool by_token = relay->mechanism == SMTP_XOAUTH2 || relay->mechanism == SMTP_OAUTHBEARER;
+
+	if (relay->pass[0] && relay->token[0])
+		return draft_refuse(draft, ERR_VALUE,
+			"SMTP_PASS and SMTP_OAUTH_TOKEN are both given; leave one out");
+	if (relay->pass[0] && !relay->user[0])
+		return draft_refuse(
+			draft, ERR_MISSING, "SMTP_USER: is missing, though SMTP_PASS is given");
+	if (relay->user[0] && !relay->pass[0] && !relay->token[0])
+		return draft_refuse(
+			draft, ERR_MISSING, "SMTP_PASS: is missing, though SMTP_USER is given");
+	if (relay->token[0] && !relay->user[0] && relay->mechanism != SMTP_OAUTHBEARER)
+		return draft_refuse(draft, ERR_MISSING,
+			"SMTP_USER: is missing, though SMTP_OAUTH_TOKEN is given");
+	if (by_token && !relay->token[0])
+		return draft_refuse(draft, ERR_MISSING,
+			"SMTP_OAUTH_TOKEN: is missing, though SMTP_AUTH names a mechanism of "
+			"tokens");
+	if (relay->mechanism != SMTP_AUTH_NONE && !by_token && !relay->pass[0])
+		return draft_refuse(draft, ERR_MISSING,
+			"SMTP_USER and SMTP_PASS: are missing, though SMTP_AUTH is given");
+	return OK;
+}
+
+static enum err check_pair(
+	struct draft *draft, const char *a, const char *b, const char *a_pem, const char *b_pem)
+{
+	if (!a_pem[0] == !b_pem[0])
+		return OK;
+	return draft_refuse(draft, ERR_MISSING, "%s: is missing, though %s is given",
+		a_pem[0] ? b : a, a_pem[0] ? a : b);
+}
+
+static enum err check_relays(struct draft *draft)
+{
+	static const char *const names[] = { "SMTP_HOST", "SMTP_URL" };
+
+	for (size_t i = 0; draft->has_relays && i < 2; i++) {
+		const struct given *given = draft_given(draft, names[i]);
+
+		if (given->value && given->source > 1)
+			return draft_refuse(draft, ERR_VALUE,
+				"%s: %s has a list of relays; name the relay in one place",
+				given->label, draft->file);
+	}
+	return OK;
+}
+
+static enum err check_numbers(struct draft *draft)
+{
+	const struct settings *settings = draft->settings;
+
+	if (settings->relay.min_sessions > settings->relay.sessions)
+		return draft_refuse(draft, ERR_VALUE,
+			"SMTP_MIN_SESSIONS: %u is more than SMTP_SESSIONS, which is %u",
+			settings->relay.min_sessions, settings->relay.sessions);
+	if (settings->max_body > settings->max_in_flight_bytes)
+		return draft_refuse(draft, ERR_VALUE,
+			"HTTP_MAX_BODY: is more than MAX_IN_FLIGHT_BYTES; no such request could "
+			"be taken");
+	return OK;
+}
+
+enum err settings_check(struct draft *draft)
+{
+	const struct settings *settings = draft->settings;
+	enum err err = check_relays(draft);
+
+	if (!err)
+		err = check_login(draft);
+	if (!err)
+		err = check_clear(draft);
+	if (!err)
+		err = check_pair(draft, "SMTP_CLIENT_CERT", "SMTP_CLIENT_KEY",
+			settings->relay.client_cert_pem, settings->relay.client_key_pem);
+	if (!err)
+		err = check_pair(draft, "HTTP_TLS_CERT", "HTTP_TLS_KEY", settings->http_cert_pem,
+			settings->http_key_pem);
+	return err ? err : check_numbers(draft);
+}

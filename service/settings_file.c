@@ -1,0 +1,224 @@
+#include "service/settings_draft.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/json.h"
+
+enum { NAME_ROOM = 64, LABEL_ROOM = 400, RELAY_NAME_MAX = 32 };
+
+/* The file, and where in it we are: "/relays/0". */
+struct place {
+	struct draft *draft;
+	const struct json *json;
+	const char *pointer;
+};
+
+static enum err wrong(const struct place *place, const char *name, const char *problem)
+{
+	return draft_refuse(place->draft, ERR_VALUE, "%s: %s/%s: %s", place->draft->file,
+		place->pointer, name, problem);
+}
+
+/* ---- values, as they would stand in the environment */
+
+static void add_scalar(struct buf *out, const struct place *place, const cJSON *value)
+{
+	if (cJSON_IsString(value))
+		buf_add(out, json_string(place->json, value));
+	else if (value->valuedouble == (double)(long long)value->valuedouble)
+		buf_addf(out, "%lld", (long long)value->valuedouble);
+	else
+		buf_addf(out, "%g", value->valuedouble);
+}
+
+static bool is_scalar(const cJSON *value)
+{
+	return cJSON_IsString(value) || cJSON_IsNumber(value);
+}
+
+/* A list of strings is as good as one with commas. */
+static enum err read_value(
+	const struct place *place, const char *name, const cJSON *value, struct buf *out)
+{
+	const cJSON *member;
+
+	if (cJSON_IsNull(value))
+		return OK; /* not given */
+	if (!is_scalar(value) && !cJSON_IsArray(value))
+		return wrong(place, name, "give a string or a number");
+	if (is_scalar(value))
+		add_scalar(out, place, value);
+	else
+		cJSON_ArrayForEach(member, value)
+		{
+			if (!is_scalar(member))
+				return wrong(place, name, "give a list of strings");
+			if (out->len)
+				buf_add_byte(out, ',');
+			add_scalar(out, place, member);
+		}
+	return out->err;
+}
+
+/* A member that is a setting: `prefix` and its name in capitals. */
+static enum err take_setting(const struct place *place, const cJSON *member, const char *prefix)
+{
+	struct text name = json_name(place->json, member);
+	struct buf value = buf_born(SETTING_FILE_BYTES + 8192);
+	char full[NAME_ROOM], label[LABEL_ROOM];
+	size_t len = (size_t)snprintf(full, sizeof(full), "%s", prefix);
+	enum err err;
+
+	snprintf(label, sizeof(label), "%s: %s/%.*s", place->draft->file, place->pointer,
+		name.len > NAME_ROOM ? NAME_ROOM : (int)name.len, name.at);
+	if (name.len + len >= sizeof(full))
+		return draft_refuse(place->draft, ERR_VALUE, "%s: no such setting", label);
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.at[i] >= 'A' && name.at[i] <= 'Z')
+			return draft_refuse(place->draft, ERR_VALUE,
+				"%s: no such setting; names are in lower case here", label);
+		full[len++] = (char)(name.at[i] >= 'a' && name.at[i] <= 'z' ? name.at[i] - 32
+									    : name.at[i]);
+	}
+	full[len] = 0;
+	err = read_value(place, member->string, member, &value);
+	if (!err)
+		err = settings_take_named(place->draft, text_of(full), buf_text(&value), label);
+	if (err == ERR_MISSING)
+		err = settings_refuse_name(place->draft, text_of(full), label);
+	if (cJSON_IsString(member))
+		explicit_bzero(member->valuestring, strlen(member->valuestring));
+	buf_wipe(&value);
+	return err;
+}
+
+/* ---- the relay, as a list of one (CONTRACT section 3) */
+
+static enum err take_relay_name(const struct place *place, const cJSON *member)
+{
+	struct text name = json_string(place->json, member);
+
+	for (size_t i = 0; i < name.len; i++)
+		if (!byte_is_letter(name.at[i]) && !byte_is_digit(name.at[i]) &&
+			!strchr("-_.", name.at[i]))
+			name.len = 0;
+	if (name.len == 0 || name.len > RELAY_NAME_MAX)
+		return wrong(place, "name", "give 1 to 32 letters, digits, hyphens and dots");
+	place->draft->settings->relay.name = draft_copy(place->draft, name);
+	return place->draft->settings->relay.name ? OK : ERR_MEMORY;
+}
+
+static enum err take_relay(const struct place *place, const cJSON *relay)
+{
+	const cJSON *member;
+	enum err err = OK;
+
+	cJSON_ArrayForEach(member, relay)
+	{
+		struct text name = json_name(place->json, member);
+
+		if (text_equal(name, TEXT("name")))
+			err = take_relay_name(place, member);
+		else if (text_equal(name, TEXT("priority")) || text_equal(name, TEXT("weight")))
+			err = cJSON_IsNumber(member) && member->valuedouble >= 0
+				      ? OK /* of no consequence where there is one relay */
+				      : wrong(place, member->string, "give a number");
+		else
+			err = take_setting(place, member, "SMTP_");
+		if (err)
+			return err;
+	}
+	return OK;
+}
+
+static enum err take_relays(const struct place *place, const cJSON *list)
+{
+	struct place inner = { place->draft, place->json, "/relays/0" };
+
+	if (!cJSON_IsArray(list) || (list->child && !cJSON_IsObject(list->child)))
+		return wrong(place, "relays", "give a list of objects");
+	if (!list->child)
+		return OK;
+	if (list->child->next)
+		return wrong(
+			place, "relays", "several relays are not supported yet; leave one entry");
+	place->draft->has_relays = true;
+	return take_relay(&inner, list->child);
+}
+
+static enum err take_member(const struct place *place, const cJSON *member)
+{
+	struct text name = json_name(place->json, member);
+
+	if (text_equal(name, TEXT("relays")))
+		return take_relays(place, member);
+	if (text_equal(name, TEXT("routes")) || text_equal(name, TEXT("webhooks")) ||
+		text_equal(name, TEXT("dkim")))
+		return cJSON_IsArray(member) && !member->child
+			       ? OK
+			       : wrong(place, member->string, "is not supported yet; take it out");
+	return take_setting(place, member, "");
+}
+
+/* ---- the whole */
+
+static void find_line(struct text text, size_t at, size_t *line_out, size_t *column_out)
+{
+	*line_out = 1;
+	*column_out = 1;
+	for (size_t i = 0; i < at && i < text.len; i++) {
+		++*column_out;
+		if (text.at[i] == '\n') {
+			++*line_out;
+			*column_out = 1;
+		}
+	}
+}
+
+static enum err take_body(struct draft *draft, struct buf *body, struct region *region)
+{
+	struct json json = { 0 };
+	struct place place = { draft, &json, "" };
+	size_t line, column;
+	const cJSON *member;
+	enum err err = json_parse(body->at, body->len, region, &json);
+
+	if (err == ERR_MEMORY)
+		return err;
+	if (err) {
+		find_line(buf_text(body), json.at, &line, &column);
+		return draft_refuse(draft, ERR_SYNTAX, "%s: line %zu, column %zu: %s", draft->file,
+			line, column, json.why);
+	}
+	if (!cJSON_IsObject(json.root))
+		return draft_refuse(
+			draft, ERR_SYNTAX, "%s: give an object of settings", draft->file);
+	cJSON_ArrayForEach(member, json.root)
+	{
+		err = take_member(&place, member);
+		if (err)
+			return err;
+	}
+	return OK;
+}
+
+enum err settings_take_file(struct draft *draft)
+{
+	struct buf body = buf_born(SETTING_FILE_BYTES + 8192);
+	struct region *region = NULL;
+	enum err err = draft_read_file(draft, draft->file, "--config", &body);
+
+	if (!err && body.len == 0)
+		err = draft_refuse(
+			draft, ERR_SYNTAX, "--config: %s is empty; give {} at least", draft->file);
+	if (!err)
+		err = region_open(SETTINGS_BYTES, &region);
+	if (!err)
+		err = take_body(draft, &body, region);
+	region_close(region);
+	buf_wipe(&body);
+	return err;
+}

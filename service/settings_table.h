@@ -1,0 +1,50 @@
+/* settings_table - one row for every setting: what it is called, what it takes, where it goes
+ *
+ * The rest of settings_*.c is driven by it, and so are `lettergate settings` and the docs. */
+#pragma once
+
+#include "service/settings.h"
+
+enum setting_kind {
+	SETTING_TEXT,
+	SETTING_HOST,
+	SETTING_PORT,
+	SETTING_WORD, /* one of `words`, into an enum */
+	SETTING_FLAG, /* the same, into a bool */
+	SETTING_COUNT,
+	SETTING_BYTES,
+	SETTING_DURATION, /* bounds in milliseconds */
+	SETTING_RATE,
+	SETTING_PEM,
+	SETTING_PIN,
+	SETTING_LISTEN,
+	SETTING_ADMIN_LISTEN,
+	SETTING_NETWORKS,
+	SETTING_API_KEY,
+	SETTING_URL, /* stands for several others: settings_url.c */
+};
+
+struct setting_word {
+	const char *word; /* NULL: the end */
+	int value;
+};
+
+struct setting {
+	const char *name;
+	enum setting_kind kind;
+	size_t at;               /* offset in struct settings */
+	const char *usual;       /* the default as one would write it; NULL: none */
+	const char *usual_words; /* the default in words, where it depends; NULL: see usual */
+	uint64_t least, most;
+	const struct setting_word *words;
+	bool is_secret;
+	const char *meaning;
+};
+
+enum { SETTINGS_MAX = 64 };
+
+extern const struct setting settings_table[];
+extern const size_t settings_count;
+
+/* Index of the row of that name (as in the environment), or settings_count. */
+size_t setting_named(struct text name);
