@@ -53,3 +53,6 @@ enum handled exchange_refuse_as(struct exchange *exchange, const char *code, con
 struct text exchange_header(const struct exchange *exchange, const char *name);
 /* A member of the query string, decoded into the region; empty: not there. */
 struct text exchange_query(const struct exchange *exchange, struct text name);
+/* Does the query string hold no member but these (NULL behind the last)? Else *other_out is one. */
+bool exchange_query_holds_only(
+	const struct exchange *exchange, const char *const *names, struct text *other_out);

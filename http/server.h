@@ -1,8 +1,8 @@
 /* server - HTTP/1.1 by libmicrohttpd: connections, deadlines, bodies, parked requests
  *
- * Threads of the library's serve the listeners by epoll. A request that waits for a relay is
- * suspended, not blocking a thread. The library's time-outs are idle times; the total deadlines for
- * headers, body and answer are kept here, by server_tick. */
+ * Threads of the library's serve the connections by epoll, which one acceptor shares out. A request
+ * that waits for a relay is suspended, not blocking a thread. The library's time-outs are idle
+ * times; the total deadlines for headers, body and answer are kept here, by server_tick. */
 #pragma once
 
 #include "http/gateway.h"
@@ -24,15 +24,19 @@ struct server_settings {
 	uint32_t headers_ms, body_ms, idle_ms;
 	uint64_t send_deadline_us;
 	const char *tls_cert, *tls_key; /* PEM text; NULL: plain HTTP */
+	/* Networks ("10.0.0.0/8", "::1", "unix") whose X-Forwarded-For counts. */
+	const char *const *trusted_proxies;
+	size_t trusted_proxy_count;
 };
 
 /* Starts listening. `gateway` must outlive the server. ERR_TLS: certificate and key are unusable or
- * do not belong together. */
+ * do not belong together. ERR_VALUE: a trusted proxy is not a network. */
 MUST_USE enum err server_open(const struct server_settings *settings, const struct gateway *gateway,
 	struct server **server_out);
 /* Hangs up on those that are past their deadline. Four times a second, say. */
 void server_tick(struct server *server, uint64_t now_us);
-/* No new connections from here on; every answer says Connection: close. */
+/* No new connections from here on (the listeners are closed when it returns); every answer says
+ * Connection: close, and server_tick hangs up on idle ones. */
 void server_drain(struct server *server);
 /* Requests that are being read, handled or answered. */
 unsigned server_busy(struct server *server);

@@ -1,0 +1,129 @@
+#include "http/exchange.h"
+
+#include "http/request.h"
+#include "http/route.h"
+
+#include <string.h>
+
+enum { USUAL_PAUSE_S = 1 };
+
+/* ---- parking */
+
+/* The connection is asleep before anything may wake it. What is woken runs in this same thread, so
+ * not before the handler has returned. */
+void exchange_park(struct exchange *exchange, void (*when_woken)(struct exchange *exchange))
+{
+	struct request *request = (struct request *)exchange;
+
+	exchange->when_woken = when_woken;
+	request->stage = STAGE_PARKED;
+	line_set_deadline(request->line, UINT64_MAX);
+	MHD_suspend_connection(request->connection);
+}
+
+void exchange_wake(struct exchange *exchange)
+{
+	MHD_resume_connection(((struct request *)exchange)->connection);
+}
+
+/* ---- refusals */
+
+enum handled exchange_refuse(struct exchange *exchange, const struct problem *problem)
+{
+	struct problem told = *problem;
+
+	exchange->status = problem_status(problem);
+	if (exchange->status == 503 && !told.retry_after_s)
+		told.retry_after_s = USUAL_PAUSE_S;
+	if (!told.outcome && exchange->route && exchange->route->scope == SCOPE_SEND)
+		told.outcome = "not_sent";
+	exchange->content_type = "application/problem+json";
+	exchange->retry_after_s = told.retry_after_s;
+	buf_clear(&exchange->answer);
+	problem_add(&exchange->answer, &told, exchange->request_id);
+	buf_add_byte(&exchange->answer, '\n');
+	return HANDLED_ANSWERED;
+}
+
+enum handled exchange_refuse_as(struct exchange *exchange, const char *code, const char *detail)
+{
+	return exchange_refuse(
+		exchange, &(struct problem){ .code = code, .detail = text_of(detail) });
+}
+
+/* ---- what the request says */
+
+struct text exchange_header(const struct exchange *exchange, const char *name)
+{
+	const struct request *request = (const struct request *)exchange;
+	const char *value = NULL;
+	size_t len = 0;
+
+	if (MHD_lookup_connection_value_n(request->connection, MHD_HEADER_KIND, name, strlen(name),
+		    &value, &len) != MHD_YES ||
+		!value)
+		return (struct text){ 0 };
+	return text_trim((struct text){ value, len });
+}
+
+static int hex_digit(char byte)
+{
+	if (byte_is_digit(byte))
+		return byte - '0';
+	byte = byte_lower(byte);
+	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+static size_t undo_percent(char *at, size_t len)
+{
+	char *out = at;
+
+	for (size_t i = 0; i < len; i++) {
+		int high = at[i] == '%' && i + 2 < len ? hex_digit(at[i + 1]) : -1;
+		int low = high >= 0 ? hex_digit(at[i + 2]) : -1;
+
+		if (low >= 0) {
+			*out++ = (char)(high << 4 | low);
+			i += 2;
+		} else {
+			*out++ = at[i] == '+' ? ' ' : at[i];
+		}
+	}
+	return (size_t)(out - at);
+}
+
+struct text exchange_query(const struct exchange *exchange, struct text name)
+{
+	struct text rest = exchange->query;
+
+	while (rest.len) {
+		struct text member = text_cut(&rest, '&');
+
+		if (text_equal(text_cut(&member, '='), name)) {
+			struct text value = region_copy(exchange->region, member);
+
+			value.len = undo_percent((char *)value.at, value.len);
+			return value;
+		}
+	}
+	return (struct text){ 0 };
+}
+
+bool exchange_query_holds_only(
+	const struct exchange *exchange, const char *const *names, struct text *other_out)
+{
+	struct text rest = exchange->query;
+
+	while (rest.len) {
+		struct text member = text_cut(&rest, '&'), name = text_cut(&member, '=');
+		size_t i = 0;
+
+		while (names[i] && !text_equal(name, text_of(names[i])))
+			i++;
+		if (!names[i] && name.len) {
+			*other_out = name;
+			return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,100 @@
+#include "http/line.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static size_t bucket_of(const struct network_address *address)
+{
+	uint32_t sum = 2166136261u; /* FNV-1a: only spreads, nothing depends on it */
+
+	for (size_t i = 0; i < sizeof(address->bytes); i++)
+		sum = (sum ^ address->bytes[i]) * 16777619u;
+	return sum % LINE_BUCKETS;
+}
+
+void lines_open(struct lines *lines)
+{
+	pthread_mutex_init(&lines->lock, NULL);
+}
+
+void lines_close(struct lines *lines)
+{
+	pthread_mutex_destroy(&lines->lock);
+}
+
+struct line *lines_add(
+	struct lines *lines, int fd, struct network_address address, uint64_t deadline_us)
+{
+	struct line *line = calloc(1, sizeof(*line)), **bucket;
+
+	if (!line)
+		return NULL;
+	line->fd = fd;
+	line->address = address;
+	network_address_name(&address, line->client);
+	atomic_init(&line->deadline_us, deadline_us);
+	atomic_init(&line->is_idle, true);
+	bucket = &lines->buckets[bucket_of(&address)];
+	pthread_mutex_lock(&lines->lock);
+	line->next = *bucket;
+	if (line->next)
+		line->next->previous = line;
+	*bucket = line;
+	atomic_fetch_add(&lines->count, 1);
+	pthread_mutex_unlock(&lines->lock);
+	return line;
+}
+
+void lines_drop(struct lines *lines, struct line *line)
+{
+	if (!line)
+		return;
+	pthread_mutex_lock(&lines->lock);
+	if (line->next)
+		line->next->previous = line->previous;
+	if (line->previous)
+		line->previous->next = line->next;
+	else
+		lines->buckets[bucket_of(&line->address)] = line->next;
+	atomic_fetch_sub(&lines->count, 1);
+	pthread_mutex_unlock(&lines->lock);
+	free(line);
+}
+
+unsigned lines_from(struct lines *lines, const struct network_address *address)
+{
+	unsigned count = 0;
+
+	pthread_mutex_lock(&lines->lock);
+	for (struct line *line = lines->buckets[bucket_of(address)]; line; line = line->next)
+		count += network_address_equal(&line->address, address);
+	pthread_mutex_unlock(&lines->lock);
+	return count;
+}
+
+static bool is_silent(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+void lines_tick(struct lines *lines, uint64_t now_us, bool idle_too)
+{
+	pthread_mutex_lock(&lines->lock);
+	for (size_t i = 0; i < LINE_BUCKETS; i++) {
+		for (struct line *line = lines->buckets[i]; line; line = line->next) {
+			if (now_us >= atomic_load_explicit(
+					      &line->deadline_us, memory_order_relaxed) ||
+				(idle_too && atomic_load(&line->is_idle) && is_silent(line->fd)))
+				shutdown(line->fd, SHUT_RDWR);
+		}
+	}
+	pthread_mutex_unlock(&lines->lock);
+}
+
+void line_set_deadline(struct line *line, uint64_t deadline_us)
+{
+	if (line)
+		atomic_store_explicit(&line->deadline_us, deadline_us, memory_order_relaxed);
+}

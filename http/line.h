@@ -1,0 +1,44 @@
+/* line - a client's TCP connection, and how long it may keep us waiting
+ *
+ * libmicrohttpd's own time-outs are idle times: a byte a second outlives them. Here each line has
+ * one deadline for what it is doing. The thread that serves a line sets it; lines_tick, from any
+ * thread, hangs up on those that are past theirs. */
+#pragma once
+
+#include "http/network.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { LINE_BUCKETS = 1024 };
+
+struct line {
+	struct line *previous, *next;
+	int fd;
+	struct network_address address;
+	char client[NETWORK_NAME];        /* the address as text */
+	atomic_uint_fast64_t deadline_us; /* UINT64_MAX: none, a request is parked */
+	atomic_bool is_idle;              /* between two requests, or before the first */
+	bool had_request;
+};
+
+struct lines {
+	pthread_mutex_t lock;
+	struct line *buckets[LINE_BUCKETS]; /* by address */
+	atomic_uint count;
+};
+
+void lines_open(struct lines *lines);
+void lines_close(struct lines *lines);
+/* NULL: out of memory. */
+struct line *lines_add(
+	struct lines *lines, int fd, struct network_address address, uint64_t deadline_us);
+/* Before the descriptor is closed. NULL is fine. */
+void lines_drop(struct lines *lines, struct line *line);
+/* How many come from this address? */
+unsigned lines_from(struct lines *lines, const struct network_address *address);
+/* Hangs up; `idle_too`: on all that are idle, unless something has arrived on them. */
+void lines_tick(struct lines *lines, uint64_t now_us, bool idle_too);
+
+/* All but lines_tick: the serving thread's. NULL is fine. */
+void line_set_deadline(struct line *line, uint64_t deadline_us);

@@ -1,0 +1,349 @@
+#include "http/request.h"
+
+#include "http/guard.h"
+#include "http/route.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SWALLOW_BYTES = 1 << 20, REGION_SPARE = 24 << 20, CHUNKED_START = 16384 };
+enum { ANSWER_MAX = 64 << 20, TRACEPARENT = 55 };
+
+uint64_t request_now_us(const struct request *request)
+{
+	const struct gateway *gateway = request->exchange.gateway;
+	struct stamp stamp;
+
+	gateway->stamp(gateway->self, &stamp);
+	return stamp.now_us;
+}
+
+void request_set_deadline(struct request *request, uint64_t from_us, uint64_t ms)
+{
+	line_set_deadline(request->line, from_us + ms * 1000);
+}
+
+/* ---- it begins and ends */
+
+void *request_begun(void *self, const char *target, struct MHD_Connection *connection)
+{
+	struct door *door = self;
+	struct server *server = door->server;
+	const union MHD_ConnectionInfo *context =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct request *request = calloc(1, sizeof(*request));
+	struct text path;
+
+	if (!request)
+		return NULL;
+	if (region_open(server->settings.body_max_bytes * 2 + REGION_SPARE,
+		    &request->exchange.region)) {
+		free(request);
+		return NULL;
+	}
+	request->door = door;
+	request->connection = connection;
+	request->line = context ? context->socket_context : NULL;
+	request->exchange.gateway = server->gateway;
+	request->exchange.deadline_most_us = server->settings.send_deadline_us;
+	request->exchange.answer = buf_born(ANSWER_MAX);
+	server->gateway->stamp(server->gateway->self, &request->exchange.began);
+	path = region_copy(request->exchange.region, text_of(target));
+	request->exchange.path = text_cut(&path, '?');
+	request->exchange.query = path;
+	atomic_fetch_add(&server->busy, 1);
+	if (!request->line)
+		return request;
+	atomic_store(&request->line->is_idle, false);
+	/* The first request's time runs since the connection was made. */
+	if (request->line->had_request)
+		request_set_deadline(
+			request, request->exchange.began.now_us, server->settings.headers_ms);
+	request->line->had_request = true;
+	return request;
+}
+
+void request_ended(void *self, struct MHD_Connection *connection, void **context,
+	enum MHD_RequestTerminationCode code)
+{
+	struct request *request = *context;
+	struct server *server = ((struct door *)self)->server;
+
+	(void)connection, (void)code;
+	*context = NULL;
+	if (!request)
+		return;
+	if (request->line) {
+		atomic_store(&request->line->is_idle, true);
+		request_set_deadline(request,
+			request->answered_us ? request->answered_us : request_now_us(request),
+			server->settings.idle_ms);
+	}
+	if (request->reserved)
+		server->gateway->release(server->gateway->self, request->reserved);
+	free(request->exchange.body);
+	buf_free(&request->exchange.answer);
+	region_close(request->exchange.region);
+	free(request);
+	atomic_fetch_sub(&server->busy, 1);
+}
+
+/* ---- who asks */
+
+static bool is_usable_id(struct text id)
+{
+	for (size_t i = 0; i < id.len; i++)
+		if (!byte_is_letter(id.at[i]) && !byte_is_digit(id.at[i]) &&
+			!memchr("-._", id.at[i], 3))
+			return false;
+	return id.len > 0 && id.len < REQUEST_ID;
+}
+
+static void name_request(struct request *request)
+{
+	struct text given = exchange_header(&request->exchange, "X-Request-Id");
+	const unsigned char *random = request->exchange.began.random;
+	static const char hex[] = "0123456789abcdef";
+
+	if (is_usable_id(given)) {
+		memcpy(request->id, given.at, given.len);
+	} else {
+		given.len = 32;
+		for (size_t i = 0; i < given.len; i++)
+			request->id[i] = hex[random[i / 2] >> (i % 2 ? 0 : 4) & 15];
+	}
+	request->exchange.request_id = (struct text){ request->id, given.len };
+}
+
+static void name_client(struct request *request)
+{
+	const struct server *server = request->door->server;
+	struct exchange *exchange = &request->exchange;
+	struct network_address client;
+	struct text forwarded_for;
+
+	if (!request->line)
+		return;
+	exchange->client = text_of(request->line->client);
+	if (!network_holds(server->trusted, server->trusted_count, &request->line->address))
+		return;
+	forwarded_for = exchange_header(exchange, "X-Forwarded-For");
+	client = network_client(
+		server->trusted, server->trusted_count, &request->line->address, forwarded_for);
+	network_address_name(&client, request->client);
+	exchange->client = text_of(request->client);
+}
+
+/* "00-" trace id "-" parent id "-" flags, in lower-case hex (W3C Trace Context); else it is none.
+ */
+static struct text read_traceparent(struct text given)
+{
+	static const char form[] = "hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
+
+	if (given.len < TRACEPARENT || (given.len > TRACEPARENT && given.at[TRACEPARENT] != '-'))
+		return (struct text){ 0 };
+	for (size_t i = 0; i < TRACEPARENT; i++) {
+		bool is_hex =
+			byte_is_digit(given.at[i]) || (given.at[i] >= 'a' && given.at[i] <= 'f');
+
+		if (form[i] == '-' ? given.at[i] != '-' : !is_hex)
+			return (struct text){ 0 };
+	}
+	return text_head(given, TRACEPARENT);
+}
+
+static struct text key_of(const struct exchange *exchange)
+{
+	struct text given = exchange_header(exchange, "Authorization");
+
+	if (!given.len)
+		return exchange_header(exchange, "X-API-Key");
+	if (text_starts_nocase(given, TEXT("Bearer ")))
+		return text_trim(text_from(given, 7));
+	return (struct text){ 0 };
+}
+
+/* True: there is a route, and the key may use it. */
+static bool pass_door(struct request *request, const char *method, enum MHD_Result *result_out)
+{
+	struct exchange *exchange = &request->exchange;
+	const struct gateway *gateway = exchange->gateway;
+	const struct route *route =
+		route_find(text_of(method), exchange->path, &exchange->id, &exchange->allow);
+	bool elsewhere = request->door->server->settings.has_admin_listener && route &&
+			 route->is_admin && !request->door->is_admin;
+
+	if (!route || elsewhere) {
+		*result_out = !elsewhere && exchange->allow
+				      ? request_refuse(request, "method_not_allowed", "")
+				      : request_refuse(request, "not_found", "");
+		return false;
+	}
+	exchange->allow = NULL;
+	exchange->route = route;
+	if (!route->scope)
+		return true;
+	if (!gateway->admit(gateway->self, key_of(exchange), exchange->region, &exchange->caller)) {
+		*result_out = request_refuse(request, "unauthorized", "");
+		return false;
+	}
+	if (exchange->caller.scopes & (route->scope | SCOPE_ADMIN))
+		return true;
+	*result_out = request_refuse(request, "forbidden", "");
+	return false;
+}
+
+/* ---- body */
+
+static enum MHD_Result refuse_overload(struct request *request)
+{
+	const struct gateway *gateway = request->exchange.gateway;
+
+	exchange_refuse(&request->exchange,
+		&(struct problem){ .code = "overloaded",
+			.detail = TEXT("MAX_IN_FLIGHT_BYTES is reached"),
+			.retry_after_s = gateway->overload_pause_s(gateway->self) });
+	return request_answer(request);
+}
+
+static enum MHD_Result refuse_too_large(struct request *request)
+{
+	return request_refuse(request, "body_too_large", "HTTP_MAX_BODY says how much is taken");
+}
+
+static bool body_has_room(struct request *request, uint64_t room)
+{
+	const struct gateway *gateway = request->exchange.gateway;
+	char *more;
+
+	if (room + 1 <= request->body_room)
+		return true;
+	if (!gateway->reserve(gateway->self, room + 1 - request->body_room))
+		return false;
+	request->reserved += room + 1 - request->body_room;
+	more = realloc(request->exchange.body, room + 1);
+	if (!more)
+		return false;
+	request->exchange.body = more;
+	request->body_room = room + 1;
+	return true;
+}
+
+static bool is_chunked(const struct request *request)
+{
+	return exchange_header(&request->exchange, "Transfer-Encoding").len > 0;
+}
+
+/* What is refused here is refused before the client was told to continue, or while it still sends.
+ */
+static enum MHD_Result expect_body(struct request *request)
+{
+	const struct server_settings *settings = &request->door->server->settings;
+	struct exchange *exchange = &request->exchange;
+	uint64_t length = 0;
+
+	(void)text_to_u64(exchange_header(exchange, "Content-Length"), &length);
+	exchange->close = true;
+	if (length > settings->body_max_bytes)
+		return refuse_too_large(request);
+	if (!body_has_room(request, is_chunked(request) ? CHUNKED_START : length))
+		return refuse_overload(request);
+	exchange->close = false;
+	request_set_deadline(
+		request, exchange->began.now_us, settings->body_ms + length / BYTES_PER_MS);
+	request->stage = STAGE_BODY;
+	return MHD_YES;
+}
+
+static enum MHD_Result take_body(struct request *request, const char *bytes, size_t *len)
+{
+	const struct server_settings *settings = &request->door->server->settings;
+	struct exchange *exchange = &request->exchange;
+	size_t all = exchange->body_len + *len, room = request->body_room - 1;
+
+	if (request->stage == STAGE_SWALLOW) {
+		request->swallowed += *len;
+		*len = 0;
+		return request->swallowed > SWALLOW_BYTES ? MHD_NO : MHD_YES;
+	}
+	while (room < all)
+		room = room ? room * 2 : CHUNKED_START;
+	if (room > settings->body_max_bytes)
+		room = settings->body_max_bytes;
+	if (all > settings->body_max_bytes || !body_has_room(request, room)) {
+		exchange->status = all > settings->body_max_bytes ? 413 : 503;
+		request->stage = STAGE_SWALLOW;
+		*len = 0;
+		return MHD_YES;
+	}
+	memcpy(exchange->body + exchange->body_len, bytes, *len);
+	exchange->body_len = all;
+	*len = 0;
+	if (is_chunked(request))
+		request_set_deadline(
+			request, exchange->began.now_us, settings->body_ms + all / BYTES_PER_MS);
+	return MHD_YES;
+}
+
+/* ---- from step to step */
+
+static enum MHD_Result run(struct request *request)
+{
+	request->exchange.content_type = "application/json";
+	if (request->exchange.route->handle(&request->exchange) == HANDLED_PARKED)
+		return MHD_YES;
+	return request_answer(request);
+}
+
+static enum MHD_Result take_headers(
+	struct request *request, const char *method, const char *version)
+{
+	struct exchange *exchange = &request->exchange;
+	enum MHD_Result result = MHD_NO;
+
+	snprintf(request->method, sizeof(request->method), "%s", method);
+	name_request(request);
+	name_client(request);
+	if (!request_pass_guard(request, version, &result))
+		return result;
+	exchange->traceparent = read_traceparent(exchange_header(exchange, "traceparent"));
+	if (!pass_door(request, method, &result))
+		return result;
+	if (exchange->route->has_body)
+		return expect_body(request);
+	return run(request);
+}
+
+static enum MHD_Result body_is_whole(struct request *request)
+{
+	if (request->stage == STAGE_BODY)
+		return run(request);
+	request->exchange.close = true;
+	return request->exchange.status == 413 ? refuse_too_large(request)
+					       : refuse_overload(request);
+}
+
+enum MHD_Result request_handle(void *self, struct MHD_Connection *connection, const char *url,
+	const char *method, const char *version, const char *upload, size_t *upload_len,
+	void **context)
+{
+	struct request *request = *context;
+
+	(void)self, (void)connection, (void)url;
+	if (!request)
+		return MHD_NO;
+	switch (request->stage) {
+	case STAGE_HEADERS:
+		return take_headers(request, method, version);
+	case STAGE_BODY:
+	case STAGE_SWALLOW:
+		return *upload_len ? take_body(request, upload, upload_len)
+				   : body_is_whole(request);
+	case STAGE_PARKED:
+		request->exchange.when_woken(&request->exchange);
+		return request_answer(request);
+	default:
+		return MHD_NO;
+	}
+}

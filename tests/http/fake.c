@@ -1,0 +1,469 @@
+#include "http/result.h"
+#include "fake.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PATIENCE_MS = 10000 };
+
+/* ---- the gateway */
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t fake_now_us(struct fake *fake)
+{
+	return monotonic_us() + atomic_load(&fake->skew_us);
+}
+
+static void stamp(void *self, struct stamp *stamp_out)
+{
+	stamp_out->unix_ms = 1795500000000;
+	stamp_out->now_us = fake_now_us(self);
+	(void)!getrandom(stamp_out->random, sizeof(stamp_out->random), 0);
+}
+
+static bool admit(void *self, struct text secret, struct region *region, struct caller *caller_out)
+{
+	struct fake *fake = self;
+
+	(void)region;
+	if (fake->key && !text_equal(secret, text_of(fake->key)))
+		return false;
+	*caller_out = fake->caller;
+	return true;
+}
+
+static bool charge(
+	void *self, const struct caller *caller, size_t messages, struct rate_state *rate_out)
+{
+	struct fake *fake = self;
+
+	(void)caller, (void)messages;
+	*rate_out = fake->rate;
+	return !fake->over_rate;
+}
+
+static bool reserve(void *self, uint64_t bytes)
+{
+	struct fake *fake = self;
+
+	if (atomic_fetch_add(&fake->reserved, bytes) + bytes <= fake->budget)
+		return true;
+	atomic_fetch_sub(&fake->reserved, bytes);
+	return false;
+}
+
+static void release(void *self, uint64_t bytes)
+{
+	atomic_fetch_sub(&((struct fake *)self)->reserved, bytes);
+}
+
+static uint32_t overload_pause_s(void *self)
+{
+	(void)self;
+	return 7;
+}
+
+static void settle(struct delivery *delivery, enum fake_mode mode)
+{
+	struct smtp_said yes = { 250, { 2, 0, 0 }, TEXT("Ok: queued as 4XyZ") };
+	struct smtp_said no = { 550, { 5, 1, 1 }, TEXT("<x>: user unknown") };
+	struct smtp_said later = { 451, { 4, 7, 1 }, TEXT("try again in 300 seconds") };
+	struct smtp_said said = mode == FAKE_REJECTS ? no : mode == FAKE_DEFERS ? later : yes;
+	struct result *result = &delivery->result;
+
+	for (size_t i = 0; i < result->count; i++) {
+		result->answers[i].said = mode == FAKE_KNOWS_NOT ? (struct smtp_said){ 0 } : said;
+		result->answers[i].verdict =
+			mode == FAKE_KNOWS_NOT
+				? smtp_verdict_of_loss(SMTP_LOSS_TIMEOUT, SMTP_IN_DOT, true)
+				: smtp_verdict_of_said(&said,
+					  mode == FAKE_REJECTS || mode == FAKE_DEFERS ? SMTP_IN_RCPT
+										      : SMTP_IN_DOT,
+					  (struct smtp_verdict_rules){ 0 });
+	}
+	result->verdict = result->answers[0].verdict;
+	result->said = result->answers[0].said;
+	result->relay_name = TEXT("primary");
+	result->relay_host = TEXT("smtp.example.com");
+	delivery->done(delivery);
+}
+
+static void remember(struct fake *fake, const struct delivery *delivery)
+{
+	struct smtp_message_reader reader = { 0 };
+	char piece[1000];
+	size_t len;
+
+	buf_clear(&fake->message);
+	while ((len = smtp_message_read(&delivery->message, &reader, piece, sizeof(piece))))
+		buf_add(&fake->message, (struct text){ piece, len });
+	ck_assert_uint_eq(fake->message.len, delivery->message.size);
+	buf_clear(&fake->envelope);
+	buf_add(&fake->envelope, delivery->envelope.from);
+	for (size_t i = 0; i < delivery->envelope.count; i++) {
+		buf_add_byte(&fake->envelope, i ? ',' : ';');
+		buf_add(&fake->envelope, delivery->envelope.to[i]);
+	}
+	snprintf(fake->message_id, sizeof(fake->message_id), "%.*s", (int)delivery->message_id.len,
+		delivery->message_id.at);
+	fake->all_or_none = delivery->all_or_none;
+	fake->has_trace = delivery->trace;
+	fake->patience_us = delivery->deadline_us - delivery->began_us;
+}
+
+static enum submission submit(void *self, struct delivery *delivery)
+{
+	struct fake *fake = self;
+	enum fake_mode mode = atomic_load(&fake->mode);
+
+	if (mode == FAKE_IS_OVERLOADED)
+		return SUBMISSION_OVERLOADED;
+	if (mode == FAKE_DRAINS)
+		return SUBMISSION_DRAINING;
+	if (mode == FAKE_HAS_NO_RELAY)
+		return SUBMISSION_NO_RELAY;
+	atomic_fetch_add(&fake->submitted, 1);
+	pthread_mutex_lock(&fake->lock);
+	remember(fake, delivery);
+	if (mode == FAKE_PARKS) {
+		delivery->next = fake->parked;
+		fake->parked = delivery;
+		atomic_fetch_add(&fake->parked_count, 1);
+		delivery = NULL;
+	}
+	pthread_mutex_unlock(&fake->lock);
+	if (delivery)
+		settle(delivery, mode);
+	return SUBMITTED;
+}
+
+void fake_settle_all(struct fake *fake)
+{
+	struct delivery *delivery, *next;
+
+	pthread_mutex_lock(&fake->lock);
+	delivery = fake->parked;
+	fake->parked = NULL;
+	atomic_store(&fake->parked_count, 0);
+	pthread_mutex_unlock(&fake->lock);
+	for (; delivery; delivery = next) {
+		next = delivery->next;
+		settle(delivery, FAKE_ACCEPTS);
+	}
+}
+
+void fake_await_parked(struct fake *fake, unsigned count)
+{
+	for (int i = 0; atomic_load(&fake->parked_count) < count; i++) {
+		ck_assert_int_lt(i, PATIENCE_MS);
+		usleep(1000);
+	}
+}
+
+static const char record_id[] = "0199aaaa-0000-7000-8000-000000000001";
+
+static struct record a_record(struct smtp_answer *answer, const struct text *to)
+{
+	struct smtp_said said = { 250, { 2, 0, 0 }, TEXT("Ok") };
+	struct record record = { .id = record_id, .from = TEXT("a@example.com") };
+
+	answer->verdict =
+		smtp_verdict_of_said(&said, SMTP_IN_DOT, (struct smtp_verdict_rules){ 0 });
+	record.result.verdict = answer->verdict;
+	record.result.count = 1;
+	record.result.answers = answer;
+	record.result.to = to;
+	return record;
+}
+
+static bool look_up(void *self, const struct caller *caller, struct text id,
+	void (*see)(const struct record *record, void *context), void *context)
+{
+	struct smtp_answer answer = { 0 };
+	struct text to = TEXT("b@example.com");
+	struct record record = a_record(&answer, &to);
+
+	(void)self, (void)caller;
+	if (!text_equal(id, text_of(record_id)))
+		return false;
+	see(&record, context);
+	return true;
+}
+
+static bool list(void *self, const struct caller *caller, const struct query *query,
+	void (*see)(const struct record *record, void *context), void *context)
+{
+	struct smtp_answer answer = { 0 };
+	struct text to = TEXT("b@example.com");
+	struct record record = a_record(&answer, &to);
+
+	(void)self, (void)caller;
+	for (size_t i = 0; i < query->limit && i < 3; i++)
+		see(&record, context);
+	return query->limit < 3;
+}
+
+static enum err raw(void *self, const struct caller *caller, struct text id, struct region *region,
+	struct text *raw_out)
+{
+	(void)self, (void)caller;
+	if (text_equal(id, TEXT("gone")))
+		return ERR_VALUE;
+	if (!text_equal(id, text_of(record_id)))
+		return ERR_MISSING;
+	*raw_out = region_copy(region, TEXT("From: a\r\n\r\n"));
+	return OK;
+}
+
+static bool ready(void *self, struct buf *json)
+{
+	buf_add(json, TEXT("{\"ready\":true}"));
+	return atomic_load(&((struct fake *)self)->mode) != FAKE_DRAINS;
+}
+
+static void metrics(void *self, bool open_metrics, struct buf *text)
+{
+	(void)self;
+	buf_add_string(text, open_metrics ? "lettergate_up 1\n# EOF\n" : "lettergate_up 1\n");
+}
+
+static void observe(void *self, const struct exchange_seen *seen)
+{
+	struct fake *fake = self;
+
+	pthread_mutex_lock(&fake->lock);
+	snprintf(fake->seen_route, sizeof(fake->seen_route), "%s", seen->route);
+	snprintf(fake->seen_client, sizeof(fake->seen_client), "%.*s", (int)seen->client.len,
+		seen->client.at);
+	snprintf(fake->seen_request_id, sizeof(fake->seen_request_id), "%.*s",
+		(int)seen->request_id.len, seen->request_id.at);
+	fake->seen_status = seen->status;
+	pthread_mutex_unlock(&fake->lock);
+	atomic_fetch_add(&fake->observed, 1);
+}
+
+void fake_open(struct fake *fake)
+{
+	*fake = (struct fake){ .caller = { .key_id = TEXT("web"), .scopes = SCOPE_ALL },
+		.budget = 512 << 20,
+		.gateway = { fake, stamp, admit, charge, reserve, release, overload_pause_s, submit,
+			look_up, list, raw, ready, metrics, observe } };
+	pthread_mutex_init(&fake->lock, NULL);
+	fake->message = buf_born(64 << 20);
+	fake->envelope = buf_born(1 << 20);
+}
+
+void fake_close(struct fake *fake)
+{
+	ck_assert_uint_eq(atomic_load(&fake->reserved), 0);
+	buf_free(&fake->message);
+	buf_free(&fake->envelope);
+	pthread_mutex_destroy(&fake->lock);
+}
+
+/* ---- the server */
+
+void served_prepare(struct served *served)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*served = (struct served){ 0 };
+	fake_open(&served->fake);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(fd, 1024), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	served->port = ntohs(address.sin_port);
+	served->listener = (struct server_listener){ fd, false };
+	served->settings = (struct server_settings){ .listeners = &served->listener,
+		.listener_count = 1,
+		.threads = 2,
+		.body_max_bytes = 1 << 20,
+		.connections_max = 2000,
+		.headers_ms = 10000,
+		.body_ms = 60000,
+		.idle_ms = 75000,
+		.send_deadline_us = 50000000 };
+}
+
+void served_start(struct served *served)
+{
+	ck_assert_int_eq(
+		server_open(&served->settings, &served->fake.gateway, &served->server), OK);
+}
+
+void served_stop(struct served *served)
+{
+	fake_settle_all(&served->fake);
+	server_close(served->server);
+	fake_close(&served->fake);
+}
+
+/* ---- the client */
+
+int client_connect(int port)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+void client_send(int fd, const char *text)
+{
+	size_t len = strlen(text);
+
+	while (len) {
+		ssize_t sent = send(fd, text, len, MSG_NOSIGNAL);
+
+		if (sent <= 0)
+			return; /* the test sees it in the answer */
+		text += sent;
+		len -= (size_t)sent;
+	}
+}
+
+/* 1: a byte, 0: the end. */
+static int read_byte(int fd, char *byte)
+{
+	struct pollfd wanted = { .fd = fd, .events = POLLIN };
+
+	ck_assert_msg(poll(&wanted, 1, PATIENCE_MS) == 1, "nothing came for ten seconds");
+	return recv(fd, byte, 1, 0) == 1;
+}
+
+static bool read_head(int fd, struct answer *answer)
+{
+	char byte;
+
+	buf_clear(&answer->head);
+	while (answer->head.len < 4 ||
+		memcmp(answer->head.at + answer->head.len - 4, "\r\n\r\n", 4)) {
+		if (!read_byte(fd, &byte))
+			return false;
+		buf_add_byte(&answer->head, byte);
+	}
+	buf_add_byte(&answer->head, '\0');
+	return sscanf(answer->head.at, "HTTP/1.%*c %u", &answer->status) == 1;
+}
+
+bool client_read(int fd, bool is_head, struct answer *answer)
+{
+	size_t length;
+	char byte;
+
+	if (!answer->head.limit)
+		*answer = (struct answer){ 0, buf_born(65536), buf_born(16 << 20) };
+	if (!read_head(fd, answer))
+		return false;
+	buf_clear(&answer->body);
+	length = answer->status == 100 || is_head
+			 ? 0
+			 : strtoul(answer_header(answer, "Content-Length"), NULL, 10);
+	while (answer->body.len < length) {
+		if (!read_byte(fd, &byte))
+			return false;
+		buf_add_byte(&answer->body, byte);
+	}
+	buf_add_byte(&answer->body, '\0');
+	return true;
+}
+
+bool client_sees_end(int fd)
+{
+	char byte;
+
+	return !read_byte(fd, &byte);
+}
+
+void answer_free(struct answer *answer)
+{
+	buf_free(&answer->head);
+	buf_free(&answer->body);
+}
+
+const char *answer_header(const struct answer *answer, const char *name)
+{
+	static _Thread_local char value[256];
+	struct text rest = text_of(answer->head.at);
+
+	while (rest.len) {
+		struct text line = text_cut(&rest, '\n'), field = text_cut(&line, ':');
+
+		if (text_equal_nocase(field, text_of(name))) {
+			line.len -= line.len && line.at[line.len - 1] == '\r';
+			line = text_trim(line);
+			snprintf(value, sizeof(value), "%.*s", (int)line.len, line.at);
+			return value;
+		}
+	}
+	return "";
+}
+
+bool answer_has(const struct answer *answer, const char *words)
+{
+	return strstr(answer->body.at, words);
+}
+
+static unsigned ask(int port, const struct buf *request, struct answer *answer)
+{
+	int fd = client_connect(port);
+
+	ck_assert_int_ge(fd, 0);
+	client_send(fd, request->at);
+	ck_assert(client_read(fd, false, answer));
+	close(fd);
+	return answer->status;
+}
+
+unsigned post(int port, const char *path, const char *json, struct answer *answer)
+{
+	struct buf request = buf_born(64 << 20);
+	unsigned status;
+
+	buf_addf(&request,
+		"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n"
+		"Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+		path, strlen(json));
+	buf_add_string(&request, json);
+	buf_add_byte(&request, '\0');
+	status = ask(port, &request, answer);
+	buf_free(&request);
+	return status;
+}
+
+unsigned get(int port, const char *path, struct answer *answer)
+{
+	struct buf request = buf_born(65536);
+	unsigned status;
+
+	buf_addf(&request, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n\r\n", path);
+	buf_add_byte(&request, '\0');
+	status = ask(port, &request, answer);
+	buf_free(&request);
+	return status;
+}
