@@ -22,44 +22,76 @@ static const char *const phase_names[SMTP_PHASES] = { "", "dns", "connect", "tls
 static const char *const outcome_names[SMTP_OUTCOMES] = { "not_sent", "accepted", "partial",
 	"queued", "captured", "rendered", "probed", "rejected", "deferred", "unknown" };
 
-static bool enhanced_fits(const struct code_row *row, struct smtp_enhanced enhanced)
+/* Before MAIL nobody knows the message, so nothing there can be its fault: a row that says so is
+ * passed over for a later, more general one. */
+static bool may_be_blamed(enum smtp_category category, enum smtp_phase phase)
 {
-	uint16_t last = row->detail_end ? row->detail_end : row->detail;
-
-	if (!row->has_enhanced)
-		return true;
-	return row->class == enhanced.class && row->subject == enhanced.subject &&
-	       enhanced.detail >= row->detail && enhanced.detail <= last;
+	return phase >= SMTP_IN_MAIL || smtp_categories[category].reach == SMTP_REACH_RELAY;
 }
 
-static const struct code_row *find(const struct code_row *rows, size_t count,
-	const struct smtp_said *said, enum smtp_phase phase)
+static bool is_in_range(uint16_t detail, uint16_t first, uint16_t last)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct code_row *row = &rows[i];
-		bool code_fits =
-			row->code == 0 || row->code == said->code || row->code == said->code / 100;
+	return detail >= first && detail <= (last ? last : first);
+}
 
-		if (code_fits && (row->phases & phase_bits[phase]) &&
-			enhanced_fits(row, said->enhanced) &&
-			(!row->words || text_contains_nocase(said->text, text_of(row->words))))
-			return row;
+static bool row_fits(const struct code_row *row, const struct smtp_said *said)
+{
+	const struct smtp_enhanced *wanted = &row->enhanced;
+
+	if (row->code && row->code != said->code && row->code != said->code / 100)
+		return false;
+	if (wanted->class &&
+		(wanted->class != said->enhanced.class ||
+			wanted->subject != said->enhanced.subject ||
+			!is_in_range(said->enhanced.detail, wanted->detail, row->last)))
+		return false;
+	return !row->words || text_contains_nocase(said->text, text_of(row->words));
+}
+
+struct finding {
+	enum smtp_category category; /* SMTP_OK_CATEGORY: none */
+	enum temper temper;
+};
+
+static struct finding find(const struct code_row *rows, size_t count, const struct smtp_said *said,
+	enum smtp_phase phase)
+{
+	for (size_t i = 0; i < count; i++)
+		if ((rows[i].phases & phase_bits[phase]) &&
+			may_be_blamed(rows[i].category, phase) && row_fits(&rows[i], said))
+			return (struct finding){ rows[i].category, rows[i].temper };
+	return (struct finding){ SMTP_OK_CATEGORY, BY_DIGIT };
+}
+
+static struct finding find_enhanced(const struct smtp_said *said, enum smtp_phase phase)
+{
+	const struct smtp_enhanced *enhanced = &said->enhanced;
+
+	for (size_t i = 0; enhanced->class && i < smtp_enhanced_count; i++) {
+		const struct enhanced_row *row = &smtp_enhanced_rows[i];
+		bool is_later = enhanced->class == 4;
+		enum smtp_category category = is_later ? row->later : row->never;
+
+		if ((row->phases & phase_bits[phase]) && row->subject == enhanced->subject &&
+			is_in_range(enhanced->detail, row->detail, row->last) &&
+			may_be_blamed(category, phase))
+			return (struct finding){ category, is_later ? row->temper : BY_DIGIT };
 	}
-	return NULL;
+	return (struct finding){ SMTP_OK_CATEGORY, BY_DIGIT };
 }
 
-static const struct code_row *look_up(
+static struct finding look_up(
 	const struct smtp_said *said, enum smtp_phase phase, bool no_overrides)
 {
-	const struct code_row *row = NULL;
+	struct finding found = { SMTP_OK_CATEGORY, BY_DIGIT };
 
 	if (!no_overrides)
-		row = find(smtp_overrides, smtp_override_count, said, phase);
-	if (!row)
-		row = find(smtp_special_rows, smtp_special_count, said, phase);
-	if (!row && said->enhanced.class)
-		row = find(smtp_enhanced_rows, smtp_enhanced_count, said, phase);
-	return row ? row : find(smtp_basic_rows, smtp_basic_count, said, phase);
+		found = find(smtp_overrides, smtp_override_count, said, phase);
+	if (!found.category)
+		found = find(smtp_special_rows, smtp_special_count, said, phase);
+	if (!found.category)
+		found = find_enhanced(said, phase);
+	return found.category ? found : find(smtp_basic_rows, smtp_basic_count, said, phase);
 }
 
 static struct smtp_verdict in_category(enum smtp_category category, enum smtp_phase phase)
@@ -94,15 +126,19 @@ static struct smtp_verdict uncertain(enum smtp_phase phase)
 static bool is_wanted(uint16_t code, enum smtp_phase phase)
 {
 	switch (phase) {
+	case SMTP_IN_CONNECT:
 	case SMTP_IN_GREETING:
+	case SMTP_IN_TLS:
 	case SMTP_IN_STARTTLS:
 		return code == 220;
+	case SMTP_IN_EHLO:
+		return code == 250;
 	case SMTP_IN_AUTH:
 		return code == 235 || code == 334;
 	case SMTP_IN_DATA:
 		return code / 100 == 3;
-	default:
-		return code / 100 == 2 && code != 220 && code != 221 && code != 235;
+	default: /* 200 to 239 answer other questions */
+		return code / 100 == 2 && code >= 240;
 	}
 }
 
@@ -133,38 +169,48 @@ static bool fresh_may_help(uint16_t code, enum smtp_phase phase, bool reused)
 	return code == 421 || (phase == SMTP_IN_MAIL && (code / 100 == 4 || code == 503));
 }
 
+/* 221, where nobody asked for it. */
+static struct smtp_verdict closing(enum smtp_phase phase, bool reused)
+{
+	struct smtp_verdict verdict = smtp_verdict_of_loss(SMTP_LOSS_DISCONNECTED, phase, false);
+
+	if (phase == SMTP_IN_DOT)
+		return uncertain(phase);
+	verdict.fresh_may_help = reused && phase >= SMTP_IN_MAIL;
+	return verdict;
+}
+
 struct smtp_verdict smtp_verdict_of_said(
 	const struct smtp_said *said, enum smtp_phase phase, struct smtp_verdict_rules rules)
 {
-	const struct code_row *row;
-	struct smtp_verdict verdict;
 	bool later = said->code / 100 == 4;
+	const struct category_row *row;
+	struct smtp_verdict verdict;
+	struct finding found;
 
 	if (is_wanted(said->code, phase))
 		return taken(phase);
-	if (said->code == 221) /* closing, where nobody asked for it */
-		return phase == SMTP_IN_DOT
-			       ? uncertain(phase)
-			       : smtp_verdict_of_loss(SMTP_LOSS_DISCONNECTED, phase, false);
+	if (said->code == 221)
+		return closing(phase, rules.reused);
 	if (said->code < 400 || said->code > 599)
 		return out_of_step(phase);
-	row = look_up(said, phase, rules.no_overrides);
-	if (!row)
+	found = look_up(said, phase, rules.no_overrides);
+	if (!found.category)
 		return out_of_step(phase);
-	verdict = in_category(row->category, phase);
-	if (row->temper)
-		later = row->temper == ALWAYS_LATER;
+	if (found.temper)
+		later = found.temper == ALWAYS_LATER;
+	row = &smtp_categories[found.category];
+	verdict = in_category(found.category, phase);
 	verdict.class = later ? SMTP_LATER : SMTP_NEVER;
 	verdict.retryable = later;
-	verdict.status = later ? smtp_categories[row->category].later_status
-			       : smtp_categories[row->category].never_status;
+	verdict.status = later ? row->later_status : row->never_status;
 	if (!later && verdict.status == 503)
 		verdict.status = 502;
 	verdict.outcome = outcome_of(said->code, phase);
 	verdict.fresh_may_help = fresh_may_help(said->code, phase, rules.reused);
 	verdict.retry_after_s = later ? smtp_retry_after_s(said->text) : 0;
 	if (verdict.status == 503 && verdict.retry_after_s == 0)
-		verdict.retry_after_s = smtp_categories[row->category].pause_s;
+		verdict.retry_after_s = row->pause_s;
 	return verdict;
 }
 

@@ -23,27 +23,36 @@ enum phase_set {
 	PHASE_D = 64,
 	PHASE_DOT = 128,
 	PHASE_ANY = 255,
+	PHASE_OPEN = PHASE_C | PHASE_E,
 	PHASE_TX = PHASE_M | PHASE_R | PHASE_D | PHASE_DOT,
 };
 
 enum temper { BY_DIGIT, ALWAYS_LATER, ALWAYS_NEVER };
 
-/* First row that fits wins. 0 in code, class, subject, detail: any; phases: a set. */
+/* First row that fits wins. */
 struct code_row {
-	uint16_t code; /* 0: any; 400, 500 with `by_class`: the digit */
-	bool has_enhanced;
-	uint8_t class;
-	uint16_t subject, detail, detail_end; /* detail_end: last of a range; 0: detail alone */
-	unsigned phases;
+	uint16_t code;                 /* 4 and 5: all of that digit; 0: any */
+	struct smtp_enhanced enhanced; /* class 0: any or none */
+	uint16_t last;     /* of a range of details that starts in `enhanced`; 0: none */
+	unsigned phases;   /* a set */
 	const char *words; /* the text must contain it, without case; NULL: any */
 	enum smtp_category category;
 	enum temper temper;
-	uint16_t status; /* 0: the category's */
 };
 
-extern const struct code_row smtp_overrides[], smtp_special_rows[], smtp_enhanced_rows[],
-	smtp_basic_rows[];
-extern const size_t smtp_override_count, smtp_special_count, smtp_enhanced_count, smtp_basic_count;
+extern const struct code_row smtp_overrides[], smtp_special_rows[], smtp_basic_rows[];
+extern const size_t smtp_override_count, smtp_special_count, smtp_basic_count;
+
+/* An enhanced code X.subject.detail: what 4.… means, and what 5.… SMTP_OK_CATEGORY: it says no more
+ * than the basic code. */
+struct enhanced_row {
+	uint16_t subject, detail, last;
+	unsigned phases;
+	enum smtp_category later, never;
+	enum temper temper; /* of 4.… */
+};
+extern const struct enhanced_row smtp_enhanced_rows[];
+extern const size_t smtp_enhanced_count;
 
 extern const struct loss_row {
 	const char *name;
