@@ -72,7 +72,7 @@ static void tell_of_it(struct request *request)
  * overtake the answer. */
 static void linger(struct request *request)
 {
-	if (request->line && request->exchange.close && request->stage == STAGE_HEADERS)
+	if (request->line && request->exchange.close && request->stage < STAGE_BODY)
 		acceptor_linger(request->door->server->acceptor, request->line->fd);
 }
 

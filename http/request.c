@@ -165,7 +165,7 @@ static struct text key_of(const struct exchange *exchange)
 }
 
 /* True: there is a route, and the key may use it. */
-static bool pass_door(struct request *request, const char *method, enum MHD_Result *result_out)
+static bool pass_door(struct request *request, const char *method)
 {
 	struct exchange *exchange = &request->exchange;
 	const struct gateway *gateway = exchange->gateway;
@@ -175,9 +175,8 @@ static bool pass_door(struct request *request, const char *method, enum MHD_Resu
 			 route->is_admin && !request->door->is_admin;
 
 	if (!route || elsewhere) {
-		*result_out = !elsewhere && exchange->allow
-				      ? request_refuse(request, "method_not_allowed", "")
-				      : request_refuse(request, "not_found", "");
+		exchange_refuse_as(exchange,
+			!elsewhere && exchange->allow ? "method_not_allowed" : "not_found", "");
 		return false;
 	}
 	exchange->allow = NULL;
@@ -185,12 +184,12 @@ static bool pass_door(struct request *request, const char *method, enum MHD_Resu
 	if (!route->scope)
 		return true;
 	if (!gateway->admit(gateway->self, key_of(exchange), exchange->region, &exchange->caller)) {
-		*result_out = request_refuse(request, "unauthorized", "");
+		exchange_refuse_as(exchange, "unauthorized", "");
 		return false;
 	}
 	if (exchange->caller.scopes & (route->scope | SCOPE_ADMIN))
 		return true;
-	*result_out = request_refuse(request, "forbidden", "");
+	exchange_refuse_as(exchange, "forbidden", "");
 	return false;
 }
 
@@ -233,6 +232,13 @@ static bool body_has_room(struct request *request, uint64_t room)
 static bool is_chunked(const struct request *request)
 {
 	return exchange_header(&request->exchange, "Transfer-Encoding").len > 0;
+}
+
+static bool comes_with_body(const struct request *request)
+{
+	struct text length = exchange_header(&request->exchange, "Content-Length");
+
+	return is_chunked(request) || (length.len && !text_equal(length, TEXT("0")));
 }
 
 /* What is refused here is refused before the client was told to continue, or while it still sends.
@@ -308,11 +314,17 @@ static enum MHD_Result take_headers(
 	if (!request_pass_guard(request, version, &result))
 		return result;
 	exchange->traceparent = read_traceparent(exchange_header(exchange, "traceparent"));
-	if (!pass_door(request, method, &result))
-		return result;
+	/* An answer in the library's first call ends the connection: fit only for a request whose
+	 * body nobody wants to read. */
+	if (!pass_door(request, method)) {
+		exchange->close = comes_with_body(request);
+		request->stage = STAGE_REFUSED;
+		return exchange->close ? request_answer(request) : MHD_YES;
+	}
 	if (exchange->route->has_body)
 		return expect_body(request);
-	return run(request);
+	request->stage = STAGE_BODY;
+	return MHD_YES;
 }
 
 static enum MHD_Result body_is_whole(struct request *request)
@@ -336,6 +348,8 @@ enum MHD_Result request_handle(void *self, struct MHD_Connection *connection, co
 	switch (request->stage) {
 	case STAGE_HEADERS:
 		return take_headers(request, method, version);
+	case STAGE_REFUSED:
+		return request_answer(request);
 	case STAGE_BODY:
 	case STAGE_SWALLOW:
 		return *upload_len ? take_body(request, upload, upload_len)

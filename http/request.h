@@ -34,6 +34,7 @@ struct server {
 
 enum stage {
 	STAGE_HEADERS,
+	STAGE_REFUSED, /* the answer is there, and goes out when the library asks again */
 	STAGE_BODY,
 	STAGE_SWALLOW, /* the body is too much: read and forgotten, then refused */
 	STAGE_PARKED,
