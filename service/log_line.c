@@ -107,8 +107,23 @@ static void put_escape(struct log_line *line, unsigned char byte)
 		put(line, escape, sizeof(escape));
 }
 
-/* What is no UTF-8 shows each of its bytes as \u00XX, so that nothing is lost and no line broken.
- */
+/* A control or separator that is well-formed UTF-8, as \uXXXX; gives its length, 0: it is none. */
+static size_t put_control(struct log_line *line, struct text text)
+{
+	const unsigned char *at = (const unsigned char *)text.at;
+
+	if (text.len >= 2 && at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) {
+		put_escape(line, at[1]); /* U+0080 to U+009F */
+		return 2;
+	}
+	if (text.len >= 3 && at[0] == 0xe2 && at[1] == 0x80 && (at[2] & 0xfeU) == 0xa8) {
+		put(line, at[2] == 0xa8 ? "\\u2028" : "\\u2029", 6);
+		return 3;
+	}
+	return 0;
+}
+
+/* A byte that is part of no UTF-8 is shown as \u00XX: nothing is lost, and no line broken. */
 static void put_escaped(struct log_line *line, struct text text)
 {
 	while (text.len && !line->cut) {
@@ -116,12 +131,13 @@ static void put_escaped(struct log_line *line, struct text text)
 
 		if (!len)
 			len = character_length(text);
-		if (len && has_room(line, len))
+		if (len) {
 			put(line, text.at, len);
-		else if (len)
-			return;
-		else
-			put_escape(line, (unsigned char)text.at[0]);
+		} else {
+			len = put_control(line, text);
+			if (!len)
+				put_escape(line, (unsigned char)text.at[0]);
+		}
 		text = text_from(text, len ? len : 1);
 	}
 }

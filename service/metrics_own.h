@@ -1,0 +1,47 @@
+/* metrics_own - what metrics.c (counting) and metrics_print.c (telling) share */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "service/metrics.h"
+
+enum {
+	SHARES = 8,
+	REQUEST_ROWS = 127, /* of route and status; the rest is counted together behind them */
+	DURATION_BOUNDS = 16,
+	MESSAGE_BOUNDS = 10,
+	SECONDS = 4,
+};
+
+extern const uint32_t duration_bounds_us[DURATION_BOUNDS];
+extern const uint32_t message_bounds[MESSAGE_BOUNDS];
+
+struct durations {
+	atomic_uint_least64_t buckets[DURATION_BOUNDS + 1], sum_us;
+};
+
+/* One thread's part, or that of a few: what is told is the sum of all. */
+struct metrics_share {
+	_Alignas(64) atomic_uint_least64_t requests[REQUEST_ROWS + 1];
+	struct durations request_durations, send_durations, phase_durations[SMTP_PHASES];
+	atomic_uint_least64_t sends[SMTP_OUTCOMES][SMTP_PHASES];
+	atomic_uint_least64_t recipients[SMTP_OUTCOMES];
+	atomic_uint_least64_t sessions_opened, sessions_closed[SESSION_ENDS];
+	atomic_uint_least64_t session_messages[MESSAGE_BOUNDS + 1], session_messages_sum;
+};
+
+struct metrics_second {
+	atomic_uint_least64_t number, count;
+};
+
+struct metrics {
+	struct metrics_share shares[SHARES];
+	struct metrics_second seconds[SECONDS]; /* messages settled, by second */
+	pthread_mutex_t lock;                   /* for adding rows */
+	atomic_size_t request_count;
+	struct {
+		const char *route;
+		unsigned status;
+	} requests[REQUEST_ROWS];
+};

@@ -1,0 +1,258 @@
+/* metrics_print - the text that Prometheus reads, and OpenMetrics 1.0, which differs in how
+ * counters and build_info are declared and in how the text ends */
+#include "service/metrics_own.h"
+
+#include <stdio.h>
+
+struct printing {
+	const struct metrics *metrics;
+	const struct metrics_gauges *gauges;
+	bool open_metrics;
+	struct buf *out;
+};
+
+/* ---- sums over all shares, by where the counter stands in a share */
+
+static uint64_t sum(const struct metrics *metrics, const atomic_uint_least64_t *in_first_share)
+{
+	size_t at = (size_t)((const char *)in_first_share - (const char *)&metrics->shares[0]);
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < SHARES; i++) {
+		const void *share = &metrics->shares[i];
+		const atomic_uint_least64_t *counter = (const void *)((const char *)share + at);
+
+		total += atomic_load_explicit(counter, memory_order_relaxed);
+	}
+	return total;
+}
+
+/* ---- lines */
+
+static void declare(
+	const struct printing *printing, const char *name, const char *type, const char *help)
+{
+	bool counter = type[0] == 'c';
+	const char *ending = counter && !printing->open_metrics ? "_total" : "";
+
+	buf_addf(printing->out, "# HELP lettergate_%s%s %s\n# TYPE lettergate_%s%s %s\n", name,
+		ending, help, name, ending, type);
+}
+
+/* A label's value: closed sets need no escape, a relay's configured name might. */
+static void add_label(
+	const struct printing *printing, const char *separator, const char *name, const char *value)
+{
+	buf_addf(printing->out, "%s%s=\"", separator, name);
+	for (; *value; value++) {
+		if (*value == '\\' || *value == '"')
+			buf_add_byte(printing->out, '\\');
+		if (*value == '\n')
+			buf_add_string(printing->out, "\\n");
+		else
+			buf_add_byte(printing->out, *value);
+	}
+	buf_add_byte(printing->out, '"');
+}
+
+/* Up to two labels; NULL: no more. */
+static void add_sample(const struct printing *printing, const char *name, const char *label_a,
+	const char *value_a, const char *label_b, const char *value_b, uint64_t value)
+{
+	buf_addf(printing->out, "lettergate_%s", name);
+	if (label_a)
+		add_label(printing, "{", label_a, value_a);
+	if (label_b)
+		add_label(printing, ",", label_b, value_b);
+	buf_add_string(printing->out, label_a ? "} " : " ");
+	buf_add_u64(printing->out, value);
+	buf_add_byte(printing->out, '\n');
+}
+
+static void add_gauge(const struct printing *printing, const char *name, const char *help,
+	const char *relay, uint64_t value)
+{
+	declare(printing, name, "gauge", help);
+	add_sample(printing, name, relay ? "relay" : NULL, relay, NULL, NULL, value);
+}
+
+/* "0.0025", "1.0": floats, as OpenMetrics wants them. */
+static const char *bound_text(double bound, char room[24])
+{
+	snprintf(room, 24, "%g", bound);
+	for (const char *at = room; *at; at++)
+		if (*at == '.')
+			return room;
+	snprintf(room, 24, "%g.0", bound);
+	return room;
+}
+
+static void add_bucket(const struct printing *printing, const char *name, const char *label,
+	const char *value, const char *bound, uint64_t count)
+{
+	char full[64];
+
+	snprintf(full, sizeof(full), "%s_bucket", name);
+	if (label)
+		add_sample(printing, full, label, value, "le", bound, count);
+	else
+		add_sample(printing, full, "le", bound, NULL, NULL, count);
+}
+
+/* Buckets count all that is below, so they are summed up as they come. */
+static void add_histogram(const struct printing *printing, const char *name, const char *label,
+	const char *value, const atomic_uint_least64_t *buckets, const uint32_t *bounds,
+	size_t count, double unit, const atomic_uint_least64_t *total)
+{
+	uint64_t below = 0;
+	char room[24];
+
+	for (size_t i = 0; i < count; i++) {
+		below += sum(printing->metrics, &buckets[i]);
+		add_bucket(printing, name, label, value, bound_text(bounds[i] * unit, room), below);
+	}
+	below += sum(printing->metrics, &buckets[count]);
+	add_bucket(printing, name, label, value, "+Inf", below);
+	buf_addf(printing->out, "lettergate_%s_sum", name);
+	if (label)
+		add_label(printing, "{", label, value);
+	buf_addf(printing->out, "%s %.6f\n", label ? "}" : "",
+		(double)sum(printing->metrics, total) * unit);
+	buf_addf(printing->out, "lettergate_%s_count", name);
+	if (label)
+		add_label(printing, "{", label, value);
+	buf_addf(printing->out, "%s ", label ? "}" : "");
+	buf_add_u64(printing->out, below);
+	buf_add_byte(printing->out, '\n');
+}
+
+static void add_durations(const struct printing *printing, const char *name, const char *label,
+	const char *value, const struct durations *durations)
+{
+	add_histogram(printing, name, label, value, durations->buckets, duration_bounds_us,
+		DURATION_BOUNDS, 1e-6, &durations->sum_us);
+}
+
+/* ---- families */
+
+static void add_build(const struct printing *printing)
+{
+	declare(printing, printing->open_metrics ? "build" : "build_info",
+		printing->open_metrics ? "info" : "gauge", "The version that runs.");
+	add_sample(printing, "build_info", "version", LETTERGATE_VERSION, NULL, NULL, 1);
+}
+
+static void add_requests(const struct printing *printing)
+{
+	const struct metrics *metrics = printing->metrics;
+	const struct metrics_share *first = &metrics->shares[0];
+	size_t count = atomic_load_explicit(&metrics->request_count, memory_order_acquire);
+	uint64_t rest = sum(metrics, &first->requests[REQUEST_ROWS]);
+	char status[16];
+
+	declare(printing, "http_requests", "counter", "Requests answered, by route and status.");
+	for (size_t i = 0; i < count; i++) {
+		snprintf(status, sizeof(status), "%u", metrics->requests[i].status);
+		add_sample(printing, "http_requests_total", "route", metrics->requests[i].route,
+			"status", status, sum(metrics, &first->requests[i]));
+	}
+	if (rest)
+		add_sample(printing, "http_requests_total", "route", "", "status", "", rest);
+	declare(printing, "http_request_duration_seconds", "histogram",
+		"From the first byte of a request to its answer.");
+	add_durations(
+		printing, "http_request_duration_seconds", NULL, NULL, &first->request_durations);
+}
+
+static void add_sends(const struct printing *printing)
+{
+	const struct metrics_share *first = &printing->metrics->shares[0];
+
+	declare(printing, "sends", "counter",
+		"Messages settled, by outcome and the phase that decided.");
+	for (enum smtp_outcome outcome = 0; outcome < SMTP_OUTCOMES; outcome++)
+		for (enum smtp_phase phase = 0; phase < SMTP_PHASES; phase++) {
+			uint64_t count = sum(printing->metrics, &first->sends[outcome][phase]);
+
+			if (count || (outcome == SMTP_ACCEPTED && phase == SMTP_IN_DOT))
+				add_sample(printing, "sends_total", "outcome",
+					smtp_outcome_name(outcome), "phase", smtp_phase_name(phase),
+					count);
+		}
+	declare(printing, "recipients", "counter", "Recipients settled, by outcome.");
+	for (enum smtp_outcome outcome = 0; outcome < SMTP_OUTCOMES; outcome++) {
+		uint64_t count = sum(printing->metrics, &first->recipients[outcome]);
+
+		if (count || outcome == SMTP_ACCEPTED)
+			add_sample(printing, "recipients_total", "outcome",
+				smtp_outcome_name(outcome), NULL, NULL, count);
+	}
+	declare(printing, "send_duration_seconds", "histogram",
+		"From a message's acceptance to its verdict.");
+	add_durations(printing, "send_duration_seconds", NULL, NULL, &first->send_durations);
+	declare(printing, "smtp_phase_duration_seconds", "histogram",
+		"Time spent waiting for the relay, by phase.");
+	for (enum smtp_phase phase = SMTP_IN_DNS; phase < SMTP_IN_RESET; phase++) {
+		const struct durations *durations = &first->phase_durations[phase];
+		uint64_t any = 0;
+
+		for (size_t i = 0; i <= DURATION_BOUNDS; i++)
+			any |= sum(printing->metrics, &durations->buckets[i]);
+		if (any)
+			add_durations(printing, "smtp_phase_duration_seconds", "phase",
+				smtp_phase_name(phase), durations);
+	}
+}
+
+static void add_sessions(const struct printing *printing)
+{
+	const struct metrics_gauges *gauges = printing->gauges;
+	const struct metrics_share *first = &printing->metrics->shares[0];
+	const char *relay = gauges->relay;
+
+	declare(printing, "smtp_sessions", "gauge", "Sessions to the relay, by state.");
+	add_sample(printing, "smtp_sessions", "relay", relay, "state", "opening",
+		gauges->sessions_opening);
+	add_sample(
+		printing, "smtp_sessions", "relay", relay, "state", "idle", gauges->sessions_idle);
+	add_sample(
+		printing, "smtp_sessions", "relay", relay, "state", "busy", gauges->sessions_busy);
+	declare(printing, "smtp_sessions_opened", "counter", "Sessions that were begun.");
+	add_sample(printing, "smtp_sessions_opened_total", "relay", relay, NULL, NULL,
+		sum(printing->metrics, &first->sessions_opened));
+	declare(printing, "smtp_sessions_closed", "counter", "Sessions that ended, and why.");
+	for (enum session_end end = 0; end < SESSION_ENDS; end++)
+		add_sample(printing, "smtp_sessions_closed_total", "relay", relay, "reason",
+			session_end_name(end),
+			sum(printing->metrics, &first->sessions_closed[end]));
+	declare(printing, "smtp_session_messages", "histogram", "Messages that a session took.");
+	add_histogram(printing, "smtp_session_messages", NULL, NULL, first->session_messages,
+		message_bounds, MESSAGE_BOUNDS, 1, &first->session_messages_sum);
+	add_gauge(printing, "relay_window", "Most sessions that are allowed at the moment.", relay,
+		gauges->window);
+	add_gauge(printing, "relay_resting", "1 while nothing is tried at the relay.", relay,
+		gauges->is_resting);
+	add_gauge(printing, "relay_waiting", "Messages that wait for a session.", relay,
+		gauges->waiting);
+}
+
+void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,
+	struct buf *out)
+{
+	const struct printing printing = { metrics, gauges, open_metrics, out };
+
+	add_build(&printing);
+	add_requests(&printing);
+	add_sends(&printing);
+	if (gauges->relay)
+		add_sessions(&printing);
+	add_gauge(&printing, "in_flight", "Messages that were taken and are not settled.", NULL,
+		gauges->in_flight);
+	add_gauge(&printing, "in_flight_bytes", "Their bytes.", NULL, gauges->in_flight_bytes);
+	declare(&printing, "log_lines_dropped", "counter",
+		"Lines that could not be written in time.");
+	add_sample(
+		&printing, "log_lines_dropped_total", NULL, NULL, NULL, NULL, gauges->log_dropped);
+	if (open_metrics)
+		buf_add_string(out, "# EOF\n");
+}
