@@ -170,6 +170,8 @@ static bool is_pipelining_suspect(const struct smtp_session *session, enum smtp_
 
 	if (!session->pipelined || !session->transaction || !inside || !link_broke(loss))
 		return false;
+	if (session->transaction->round_trips == 0)
+		return false; /* it was not all out yet */
 	return answered || (!session->reused && loss != SMTP_LOSS_TIMEOUT);
 }
 

@@ -191,11 +191,11 @@ static bool is_followed_by_noise(const struct smtp_session *session)
 static enum smtp_state after_dot(struct smtp_session *session, const struct smtp_said *said)
 {
 	bool early = !session->content_made || session->output_sent < session->output.len;
-	bool ok = said->code / 100 == 2;
+	bool ok = smtp_settle_judge(session, said).class == SMTP_TAKEN;
 
 	if (session->transaction && session->taken == 0) {
 		/* of no consequence, unless it took the message all the same */
-		session->spent |= ok || early || !is_refusal(said);
+		session->spent |= early || !is_refusal(said);
 		return reset(session);
 	}
 	if (is_followed_by_noise(session))
@@ -203,7 +203,7 @@ static enum smtp_state after_dot(struct smtp_session *session, const struct smtp
 	if (early && !is_refusal(said))
 		return lose(session, SMTP_LOSS_GARBLED, "an answer ahead of the end of the data");
 	smtp_settle_by_reply(session, said);
-	if (early || session->left.len || said->code / 100 == 3)
+	if (early || session->left.len || (!ok && !is_refusal(said)))
 		return SMTP_CLOSED;
 	return ok ? ready(session) : SMTP_AWAIT_RSET;
 }
@@ -256,6 +256,7 @@ enum smtp_state smtp_step_goodbye(struct smtp_session *session, const struct smt
 	/* the content went out behind a recipient that was taken, and nobody will tell more */
 	verdict = smtp_settle_judge(session, said);
 	smtp_settle_recipient(session, said, &verdict);
+	session->pipelined = false; /* which is not why it leaves */
 	return lose(session, SMTP_LOSS_DISCONNECTED, NULL);
 }
 

@@ -282,7 +282,8 @@ const struct code_row smtp_overrides[] = {
 	{ 454, { 0 }, 0, PHASE_ANY, "maximum sending rate", SMTP_RELAY_THROTTLED, BY_DIGIT },
 	{ 554, { 0 }, 0, PHASE_ANY, "not verified", SMTP_RELAY_SENDER_NOT_ALLOWED, BY_DIGIT },
 	/* SendGrid */
-	{ 550, { 0 }, 0, PHASE_ANY, "verified sender identity", SMTP_RELAY_SENDER_NOT_ALLOWED, BY_DIGIT },
+	{ 550, { 0 }, 0, PHASE_ANY, "verified sender identity", SMTP_RELAY_SENDER_NOT_ALLOWED,
+		BY_DIGIT },
 	/* Emailit and its like */
 	{ 452, { 4, 4, 5 }, 0, PHASE_ANY, NULL, SMTP_RELAY_THROTTLED, BY_DIGIT },
 	{ 452, { 4, 5, 3 }, 0, PHASE_M, NULL, SMTP_RELAY_QUOTA, BY_DIGIT },
@@ -319,7 +320,8 @@ const struct code_row smtp_special_rows[] = {
 	{ 503, { 0 }, 0, PHASE_ANY, "starttls", SMTP_TLS_REQUIRED, BY_DIGIT },
 	{ 503, { 0 }, 0, PHASE_ANY, "authenticat", SMTP_RELAY_AUTH_REQUIRED, BY_DIGIT },
 	{ 503, { 5, 7, 0 }, 0, PHASE_ANY, NULL, SMTP_PROTOCOL_ERROR, BY_DIGIT },
-	{ 504, { 0 }, 0, PHASE_M | PHASE_R, "fully-qualified hostname", SMTP_RELAY_CONFIG, BY_DIGIT },
+	{ 504, { 0 }, 0, PHASE_M | PHASE_R, "fully-qualified hostname", SMTP_RELAY_CONFIG,
+		BY_DIGIT },
 	{ 530, { 0 }, 0, PHASE_ANY, "starttls", SMTP_TLS_REQUIRED, BY_DIGIT },
 	{ 530, { 0 }, 0, PHASE_R, "authenticat", SMTP_RELAY_AUTH_REQUIRED, BY_DIGIT },
 	{ 530, { 0 }, 0, PHASE_R, NULL, SMTP_POLICY_REJECTED, BY_DIGIT },
@@ -327,13 +329,15 @@ const struct code_row smtp_special_rows[] = {
 	{ 551, { 5, 7, 1 }, 0, PHASE_R, NULL, SMTP_RELAYING_DENIED, BY_DIGIT },
 	{ 552, { 5, 7, 0 }, 0, PHASE_TX, NULL, SMTP_CONTENT_REJECTED, BY_DIGIT },
 	{ 552, { 0 }, 0, PHASE_R, "too many", SMTP_RECIPIENT_DEFERRED, ALWAYS_LATER },
-	{ 553, { 0 }, 0, PHASE_M | PHASE_R, "not owned by", SMTP_RELAY_SENDER_NOT_ALLOWED, BY_DIGIT },
+	{ 553, { 0 }, 0, PHASE_M | PHASE_R, "not owned by", SMTP_RELAY_SENDER_NOT_ALLOWED,
+		BY_DIGIT },
 	{ 554, { 0 }, 0, PHASE_D, "no valid recipients", SMTP_POLICY_REJECTED, BY_DIGIT },
 	{ 554, { 5, 7, 0 }, 0, PHASE_A, NULL, SMTP_RELAY_THROTTLED, ALWAYS_LATER },
 };
 const size_t smtp_special_count = sizeof(smtp_special_rows) / sizeof(smtp_special_rows[0]);
 
-/* IANA's registry of enhanced status codes; the last row of a subject takes what it does not list. */
+/* IANA's registry of enhanced status codes; the last row of a subject takes what it does not list.
+ */
 const struct enhanced_row smtp_enhanced_rows[] = {
 	{ 1, 0, 0, PHASE_M, SMTP_SENDER_DEFERRED, SMTP_SENDER_REJECTED, BY_DIGIT },
 	{ 1, 0, 0, PHASE_ANY, SMTP_RECIPIENT_DEFERRED, SMTP_RECIPIENT_REJECTED, BY_DIGIT },
