@@ -210,7 +210,7 @@ void result_add(struct buf *out, const struct delivery *delivery, bool with_stat
 	buf_add_byte(out, '}');
 }
 
-static const char *state_of(enum smtp_outcome outcome)
+const char *result_state(enum smtp_outcome outcome)
 {
 	switch (outcome) {
 	case SMTP_ACCEPTED:
@@ -252,7 +252,7 @@ void result_add_record(struct buf *out, const struct record *record, bool brief)
 	buf_add_byte(out, '{');
 	json_add_member(out, "id", text_of(record->id));
 	json_add_member(out, "message_id", record->message_id);
-	json_add_member(out, "state", text_of(state_of(result->verdict.outcome)));
+	json_add_member(out, "state", text_of(result_state(result->verdict.outcome)));
 	add_outcome(out, &result->verdict);
 	if (result_is_problem(result)) {
 		json_add_member(

@@ -13,3 +13,5 @@ bool result_is_problem(const struct result *result);
 void result_add(struct buf *out, const struct delivery *delivery, bool with_status);
 /* Appends what GET /messages/{id} shows; `brief` leaves out recipients and attempts' replies. */
 void result_add_record(struct buf *out, const struct record *record, bool brief);
+/* What GET /messages calls it: "sent", "partial", "captured", "unknown", "queued", "failed". */
+const char *result_state(enum smtp_outcome outcome);
