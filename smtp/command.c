@@ -260,7 +260,7 @@ void smtp_command_mail(struct smtp_session *session)
 		say_rcpt(session);
 	if (session->one_write)
 		smtp_command_content(session);
-	else if (!session->chunked && !wait_for_all)
+	else if (!session->chunked && !wait_for_all && !tx->probe)
 		smtp_command_data(session);
 	while (session->one_write && !session->content_made && !session->output.err)
 		smtp_command_more_content(session);

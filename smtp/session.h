@@ -34,6 +34,8 @@ struct smtp_transaction {
 	const struct smtp_envelope *envelope;
 	const struct smtp_message *message;
 	bool all_or_none;      /* send to none unless every recipient is taken */
+	bool probe;            /* MAIL, RCPT, RSET: asks, and sends nothing. Whoever would be taken
+				  is SMTP_PROBED, and so is the whole if anybody would be */
 	bool bare;             /* leave optional MAIL and RCPT parameters out. Needs no setting: a
 				  session that has them refused tries once more without */
 	bool no_pipelining;    /* as the policy's, for this transaction */

@@ -81,6 +81,8 @@ void smtp_settle_recipient(struct smtp_session *session, const struct smtp_said 
 
 	answer->said = keep(tx, said);
 	answer->verdict = *verdict;
+	if (tx->probe && verdict->class == SMTP_TAKEN)
+		answer->verdict.outcome = SMTP_PROBED;
 	note_parameters(session, said);
 }
 
@@ -119,6 +121,10 @@ void smtp_settle_end(struct smtp_session *session)
 	struct smtp_transaction *tx = session->transaction;
 
 	tx->verdict = sum(tx);
+	if (tx->probe && tx->verdict.class == SMTP_TAKEN) {
+		tx->verdict.outcome = SMTP_PROBED;
+		tx->verdict.phase = SMTP_IN_RCPT;
+	}
 	for (size_t i = 0; !tx->said.code && i < tx->envelope->count; i++)
 		if (tx->answers[i].verdict.outcome == tx->verdict.outcome)
 			tx->said = tx->answers[i].said;

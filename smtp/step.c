@@ -135,6 +135,10 @@ static enum smtp_state after_last_rcpt(struct smtp_session *session, const struc
 
 	if (!tx) /* detached: the content is there already */
 		return session->taken ? SMTP_AWAIT_DOT : end_by_reply(session, said);
+	if (tx->probe) {
+		session->bare_may_help &= session->taken == 0;
+		return reset(session);
+	}
 	if (session->one_write)
 		return SMTP_AWAIT_DOT;
 	if (session->data_sent)

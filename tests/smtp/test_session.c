@@ -236,6 +236,8 @@ static void set(struct player *player, struct text value)
 		player->envelope.count = number;
 	else if (text_equal(name, TEXT("all_or_none")))
 		player->tx.all_or_none = true;
+	else if (text_equal(name, TEXT("probe")))
+		player->tx.probe = true;
 	else if (text_equal(name, TEXT("bare")))
 		player->tx.bare = true;
 	else if (text_equal(name, TEXT("tx_no_pipelining")))
