@@ -144,6 +144,7 @@ enum err settings_load(char *const *args, char *const *environment, struct setti
 	}
 	if (!err) {
 		draft.settings->region = draft.region;
+		atomic_init(&draft.settings->references, 1);
 		fill_strings(draft.settings);
 		err = gather(&draft, args, environment);
 	}
@@ -168,9 +169,15 @@ enum err settings_load(char *const *args, char *const *environment, struct setti
 	return OK;
 }
 
+struct settings *settings_hold(struct settings *settings)
+{
+	atomic_fetch_add(&settings->references, 1);
+	return settings;
+}
+
 void settings_free(struct settings *settings)
 {
-	if (!settings)
+	if (!settings || atomic_fetch_sub(&settings->references, 1) > 1)
 		return;
 	for (size_t i = 0; i < settings_count; i++) {
 		const struct setting *row = &settings_table[i];

@@ -5,6 +5,8 @@
  * loads a whole new one. Strings are owned by it and never NULL unless said. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "smtp/buf.h"
 #include "smtp/session.h"
 
@@ -56,7 +58,8 @@ struct settings {
 	enum log_addresses { LOG_MASKED, LOG_FULL, LOG_NONE } log_addresses;
 	bool dev;
 	const char *const *values; /* as text, one per row of settings_table; NULL: not set */
-	struct region *region;     /* all of it lives here */
+	atomic_uint references;
+	struct region *region; /* all of it lives here */
 };
 
 /* Reads --config FILE, the environment (`environment` as environ), then flags out of `args` (as
@@ -65,7 +68,10 @@ struct settings {
  * ERR_MISSING, ERR_IO, ERR_MEMORY. */
 MUST_USE enum err settings_load(char *const *args, char *const *environment,
 	struct settings **settings_out, struct buf *why);
-void settings_free(struct settings *settings); /* wipes secrets; NULL is fine */
+/* References: settings_load gives the first; the last settings_free wipes the secrets. NULL is fine
+ * for settings_free. */
+struct settings *settings_hold(struct settings *settings);
+void settings_free(struct settings *settings);
 
 /* Appends every setting: name, value in force (secrets masked), default, meaning. As columns, or as
  * a Markdown table of name, default and meaning (settings may be NULL then). */

@@ -1,0 +1,429 @@
+#include "service/carrier.h"
+
+#include "service/carrier_outcome.h"
+#include "service/clock.h"
+#include "service/settle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRACE_BYTES = 16384, GOODBYE_MS = 2000 };
+
+static void pump(struct carrier *carrier);
+
+/* ---- its place */
+
+static void move_to(struct carrier *carrier, struct carrier **list)
+{
+	if (carrier->list) {
+		if (carrier->next)
+			carrier->next->previous = carrier->previous;
+		if (carrier->previous)
+			carrier->previous->next = carrier->next;
+		else
+			*carrier->list = carrier->next;
+	}
+	carrier->list = list;
+	carrier->previous = NULL;
+	carrier->next = list ? *list : NULL;
+	if (carrier->next)
+		carrier->next->previous = carrier;
+	if (list)
+		*list = carrier;
+}
+
+static uint64_t loop_ms(const struct carrier *carrier)
+{
+	return uv_now(&carrier->worker->loop);
+}
+
+/* The relay's count of carriers, for one that is no longer to be counted on. */
+static void be_uncounted(struct carrier *carrier)
+{
+	if (carrier->stage == CARRIER_LEAVING)
+		return;
+	if (carrier->stage == CARRIER_IDLE)
+		relay_idle_left(carrier->relay, carrier->worker->number);
+	if (carrier->stage != CARRIER_OPENING)
+		relay_carrier_left(carrier->relay);
+	if (carrier->relay == carrier->worker->relay)
+		carrier->worker->carriers--;
+	worker_wake(carrier->worker); /* there may be work for another in its place */
+}
+
+static void free_carrier(struct carrier *carrier)
+{
+	move_to(carrier, NULL);
+	link_close(carrier->link);
+	if (carrier->is_connected)
+		smtp_session_close(&carrier->session);
+	buf_free(&carrier->trace);
+	relay_release(carrier->relay);
+	free(carrier);
+}
+
+/* ---- the end */
+
+static struct smtp_verdict judge_link(const struct link *link)
+{
+	enum smtp_loss loss = link_loss(link);
+	bool has_no_address = loss == SMTP_LOSS_NO_NAME || loss == SMTP_LOSS_NO_LOOKUP;
+
+	return smtp_verdict_of_loss(loss,
+		has_no_address || link_is_looking_up(link) ? SMTP_IN_DNS : SMTP_IN_CONNECT, false);
+}
+
+static void end(struct carrier *carrier)
+{
+	struct smtp_verdict verdict = carrier->session.verdict;
+
+	if (!carrier->is_connected)
+		verdict = judge_link(carrier->link);
+	carrier_log_end(carrier, &verdict);
+	if (carrier->stage == CARRIER_OPENING)
+		carrier_fail_waiting(carrier, &verdict);
+	else
+		metrics_session_closed(carrier->worker->lettergate->metrics,
+			carrier_end_reason(carrier), carrier->messages);
+	be_uncounted(carrier);
+	free_carrier(carrier);
+}
+
+/* ---- phases, measured */
+
+static void note_phase(struct carrier *carrier)
+{
+	const struct smtp_session *session = &carrier->session;
+	enum smtp_phase phase = SMTP_IN_CONNECT;
+	uint64_t now;
+
+	if (carrier->is_connected)
+		phase = session->last_byte_sent && session->transaction
+				? SMTP_IN_DOT
+				: smtp_session_phase(session);
+	else if (link_is_looking_up(carrier->link))
+		phase = SMTP_IN_DNS;
+	if (phase == carrier->phase)
+		return;
+	now = now_us();
+	if (carrier->phase != SMTP_IN_RESET && carrier->phase != SMTP_IN_QUEUE)
+		metrics_phase(carrier->worker->lettergate->metrics, carrier->phase,
+			now - carrier->phase_us);
+	carrier->phase = phase;
+	carrier->phase_us = now;
+}
+
+/* ---- work */
+
+static void begin(struct carrier *carrier, struct delivery *delivery)
+{
+	uint64_t now = now_us();
+	uint64_t opened =
+		carrier->opened_us > delivery->queued_us ? carrier->opened_us : delivery->queued_us;
+	bool is_first = carrier->session.transactions == 0;
+
+	move_to(carrier, &carrier->worker->active);
+	carrier->stage = CARRIER_BUSY;
+	carrier->delivery = delivery;
+	carrier->begun_us = now;
+	carrier->messages++;
+	delivery->result.connect_us = is_first ? now - opened : 0;
+	delivery->result.queue_us = now - delivery->queued_us - delivery->result.connect_us;
+	if (delivery->trace && is_first)
+		buf_add(delivery->trace, buf_text(&carrier->trace));
+	if (is_first)
+		buf_free(&carrier->trace);
+	carrier->transaction = (struct smtp_transaction){ .envelope = &delivery->envelope,
+		.message = &delivery->message,
+		.all_or_none = delivery->all_or_none,
+		.no_pipelining = relay_distrusts_pipelining(carrier->relay, now),
+		.region = delivery->region,
+		.trace = delivery->trace,
+		.answers = delivery->result.answers };
+	smtp_session_begin(&carrier->session, &carrier->transaction, loop_ms(carrier));
+}
+
+/* From here on it is not counted on any more. */
+static void note_leaving(struct carrier *carrier, enum session_end reason)
+{
+	be_uncounted(carrier);
+	carrier->stage = CARRIER_LEAVING;
+	carrier->end = reason;
+	carrier->idle_ms = loop_ms(carrier);
+	move_to(carrier, &carrier->worker->active);
+}
+
+static void leave(struct carrier *carrier, enum session_end reason)
+{
+	note_leaving(carrier, reason);
+	smtp_session_quit(&carrier->session, loop_ms(carrier));
+}
+
+/* The session is ready for work. False: there is none, and nothing more to do for now. */
+static bool find_work(struct carrier *carrier)
+{
+	struct worker *worker = carrier->worker;
+	struct delivery *delivery = carrier->delivery;
+
+	if (carrier->stage == CARRIER_OPENING) {
+		relay_carrier_opened(carrier->relay);
+		metrics_session_opened(worker->lettergate->metrics);
+		carrier->session.trace = NULL;
+		carrier->stage = CARRIER_BUSY;
+	}
+	if ((worker->is_stopping || relay_is_retired(carrier->relay)) && !delivery) {
+		leave(carrier, SESSION_END_DRAIN);
+		return true;
+	}
+	if (!delivery)
+		delivery = relay_pull(
+			carrier->relay, worker->number, carrier->stage == CARRIER_IDLE, now_us());
+	if (delivery) {
+		begin(carrier, delivery);
+		return true;
+	}
+	if (carrier->stage != CARRIER_IDLE) {
+		carrier->stage = CARRIER_IDLE;
+		carrier->idle_ms = loop_ms(carrier);
+		move_to(carrier, &worker->idle);
+	}
+	return false;
+}
+
+/* ---- bytes */
+
+/* True: something was read, or the session learned that the link is gone. */
+static bool read_some(struct carrier *carrier)
+{
+	struct worker *worker = carrier->worker;
+	enum link_io io;
+	size_t len;
+	bool any = false;
+
+	do {
+		io = link_read(carrier->link, worker->input, sizeof(worker->input), &len);
+		if (io == LINK_DONE)
+			smtp_session_receive(&carrier->session, (struct text){ worker->input, len },
+				loop_ms(carrier));
+		else if (io == LINK_LOST)
+			smtp_session_lost(&carrier->session, link_loss(carrier->link), NULL);
+		any |= io != LINK_AGAIN;
+	} while (io == LINK_DONE && link_has_more(carrier->link));
+	return any;
+}
+
+/* True: the link is broken, and the session knows. */
+static bool write_all(struct carrier *carrier)
+{
+	struct text output = smtp_session_output(&carrier->session);
+	enum link_io io = LINK_DONE;
+	size_t len;
+
+	while (output.len && io == LINK_DONE) {
+		io = link_write(carrier->link, output, &len);
+		if (len)
+			smtp_session_sent(&carrier->session, len, loop_ms(carrier));
+		output = smtp_session_output(&carrier->session);
+	}
+	if (io != LINK_LOST)
+		return false;
+	/* what the relay said before it hung up counts for more than that it did */
+	if (!read_some(carrier))
+		smtp_session_lost(&carrier->session, link_loss(carrier->link), NULL);
+	return true;
+}
+
+/* False: not yet. */
+static bool shake_hands(struct carrier *carrier)
+{
+	struct smtp_session *session = &carrier->session;
+	bool after_clear = session->policy->tls != SMTP_TLS_IMPLICIT;
+
+	if (after_clear && !link_ssl(carrier->link) && !link_is_quiet(carrier->link)) {
+		smtp_session_lost(session, SMTP_LOSS_GARBLED,
+			"bytes in clear came behind the answer to STARTTLS");
+		return true;
+	}
+	switch (link_shake_hands(carrier->link, relay_tls(carrier->relay))) {
+	case LINK_DONE:
+		smtp_session_tls_started(session, loop_ms(carrier));
+		return true;
+	case LINK_LOST:
+		smtp_session_lost(session, link_loss(carrier->link), NULL);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void look_at_results(struct carrier *carrier)
+{
+	if (carrier->delivery && carrier->transaction.is_over)
+		carrier_settle(carrier);
+	if (carrier->late_id[0] && carrier->session.late_answer)
+		carrier_settle_late(carrier);
+	if (carrier->stage == CARRIER_BUSY && carrier->session.state == SMTP_AWAIT_QUIT)
+		note_leaving(carrier, SESSION_END_USED_UP); /* it says goodbye by itself */
+}
+
+/* Does all that can be done without waiting. The carrier may be gone behind it. */
+static void pump(struct carrier *carrier)
+{
+	for (bool goes_on = true; goes_on;) {
+		note_phase(carrier);
+		look_at_results(carrier);
+		switch (smtp_session_need(&carrier->session)) {
+		case SMTP_NEED_CLOSE:
+			end(carrier);
+			return;
+		case SMTP_NEED_TLS:
+			goes_on = shake_hands(carrier);
+			break;
+		case SMTP_NEED_WORK:
+			goes_on = find_work(carrier);
+			break;
+		case SMTP_NEED_RELAY:
+			goes_on = write_all(carrier);
+			break;
+		}
+	}
+}
+
+static void connected(struct carrier *carrier)
+{
+	unsigned char nonce[18];
+
+	random_bytes(nonce, sizeof(nonce));
+	note_phase(carrier);
+	smtp_session_open(&carrier->session, relay_policy(carrier->relay), nonce, loop_ms(carrier));
+	explicit_bzero(nonce, sizeof(nonce));
+	carrier->session.trace = &carrier->trace;
+	carrier->is_connected = true;
+	pump(carrier);
+}
+
+static void told(void *owner, enum link_event event)
+{
+	struct carrier *carrier = owner;
+
+	switch (event) {
+	case LINK_CONNECTED:
+		connected(carrier);
+		break;
+	case LINK_READY:
+		if (smtp_session_need(&carrier->session) != SMTP_NEED_TLS)
+			(void)read_some(carrier);
+		pump(carrier);
+		break;
+	case LINK_FAILED:
+		note_phase(carrier);
+		end(carrier);
+		break;
+	}
+}
+
+/* ---- the interface */
+
+void carrier_open(struct worker *worker, struct relay *relay, struct delivery *delivery)
+{
+	const struct relay_settings *settings = relay_settings(relay);
+	struct carrier *carrier = calloc(1, sizeof(*carrier));
+	static const struct smtp_said nothing;
+	enum err err = carrier ? OK : ERR_MEMORY;
+
+	if (carrier) {
+		carrier->worker = worker;
+		carrier->opened_us = carrier->phase_us = now_us();
+		carrier->phase = SMTP_IN_DNS;
+		carrier->trace = buf_born(TRACE_BYTES);
+		carrier->delivery = delivery;
+		err = link_open(worker->resolver, &worker->loop, settings->host, settings->port,
+			told, carrier, &carrier->link);
+	}
+	if (!err) {
+		carrier->relay = relay_hold(relay);
+		worker->carriers++;
+		move_to(carrier, &worker->active);
+		return;
+	}
+	free(carrier);
+	(void)relay_carrier_failed(relay, 0, now_us(), true);
+	if (delivery) {
+		struct smtp_verdict verdict =
+			smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_CONNECT, false);
+
+		settle_failed(worker->lettergate, delivery, &verdict, &nothing, "out of memory");
+	}
+}
+
+bool carrier_is_fit(struct carrier *carrier)
+{
+	if (!link_is_quiet(carrier->link))
+		(void)read_some(carrier);
+	if (smtp_session_need(&carrier->session) == SMTP_NEED_WORK)
+		return true;
+	end(carrier);
+	return false;
+}
+
+void carrier_carry(struct carrier *carrier, struct delivery *delivery)
+{
+	begin(carrier, delivery);
+	pump(carrier);
+}
+
+void carrier_leave(struct carrier *carrier, enum session_end reason)
+{
+	leave(carrier, reason);
+	pump(carrier);
+}
+
+void carrier_drop(struct carrier *carrier, enum smtp_loss loss)
+{
+	if (carrier->is_connected) {
+		smtp_session_lost(&carrier->session, loss, NULL);
+		pump(carrier);
+	} else {
+		link_give_up(carrier->link, loss);
+		end(carrier);
+	}
+}
+
+static bool is_past(uint64_t since_ms, uint64_t patience_ms, uint64_t now_ms)
+{
+	return now_ms - since_ms >= patience_ms;
+}
+
+static void tick_busy(struct carrier *carrier)
+{
+	struct smtp_session *session = &carrier->session;
+
+	smtp_session_tick(session, loop_ms(carrier));
+	if (carrier->stage == CARRIER_BUSY && carrier->delivery && !carrier->transaction.is_over &&
+		now_us() >= carrier->delivery->deadline_us)
+		smtp_session_give_up(session, SMTP_LOSS_DEADLINE);
+	if (carrier->transaction.is_over || smtp_session_need(session) == SMTP_NEED_CLOSE)
+		pump(carrier);
+}
+
+void carrier_tick(struct carrier *carrier)
+{
+	const struct relay_settings *settings = relay_settings(carrier->relay);
+	uint64_t now = loop_ms(carrier);
+	bool is_unwanted = carrier->worker->is_stopping || relay_is_retired(carrier->relay);
+
+	if (!carrier->is_connected) {
+		if (now_us() - carrier->opened_us >= settings->connect_ms * 1000ull)
+			carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
+	} else if (carrier->stage == CARRIER_IDLE) {
+		if (is_unwanted)
+			carrier_leave(carrier, SESSION_END_DRAIN);
+		else if (is_past(carrier->idle_ms, settings->idle_ms, now))
+			carrier_leave(carrier, SESSION_END_IDLE);
+	} else if (carrier->stage == CARRIER_LEAVING &&
+		   is_past(carrier->idle_ms, GOODBYE_MS, now)) {
+		carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
+	} else {
+		tick_busy(carrier);
+	}
+}

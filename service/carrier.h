@@ -1,0 +1,48 @@
+/* carrier - one SMTP session on one connection, carrying one delivery after another
+ *
+ * Brings smtp/session.h and link.h together: what arrives goes into the session, what the session
+ * wants to say goes out. When it is ready it pulls its next delivery out of the relay's queue by
+ * itself. Lives in one worker's loop. */
+#pragma once
+
+#include "service/link.h"
+#include "service/worker.h"
+
+struct carrier {
+	struct carrier *previous, *next, **list; /* in one of its worker's lists */
+	struct worker *worker;
+	struct relay *relay; /* held */
+	struct link *link;
+	struct smtp_session session;
+	enum carrier_stage {
+		CARRIER_OPENING, /* not ready yet */
+		CARRIER_IDLE,
+		CARRIER_BUSY,
+		CARRIER_LEAVING, /* says QUIT, waits for nothing else */
+	} stage;
+	bool is_connected; /* and the session open */
+	struct delivery *delivery;
+	struct smtp_transaction transaction;
+	char late_id[DELIVERY_ID_LEN + 1]; /* of a delivery given back as unknown; "": none */
+	enum session_end end;
+	unsigned messages;
+	uint64_t opened_us, begun_us; /* this carrier, its delivery's transaction */
+	uint64_t idle_ms;             /* since when, in the loop's time */
+	enum smtp_phase phase;
+	uint64_t phase_us; /* when it began */
+	struct buf trace;  /* of the opening, until the first delivery took it */
+};
+
+/* Starts connecting. The relay must count it as opening already. `delivery`: it needs a fresh
+ * session and goes first; NULL: none. */
+void carrier_open(struct worker *worker, struct relay *relay, struct delivery *delivery);
+/* Idle: can it be used? Else it is gone. */
+bool carrier_is_fit(struct carrier *carrier);
+/* Idle: takes on a delivery that was pulled. */
+void carrier_carry(struct carrier *carrier, struct delivery *delivery);
+/* Looks at all deadlines: may end it. */
+void carrier_tick(struct carrier *carrier);
+/* Idle: says goodbye. */
+void carrier_leave(struct carrier *carrier, enum session_end end);
+/* Settles what is under way, and hangs up. */
+void carrier_drop(struct carrier *carrier, enum smtp_loss loss);

@@ -1,0 +1,162 @@
+#include "service/carrier_outcome.h"
+
+#include "service/clock.h"
+#include "service/settle.h"
+
+#include <string.h>
+
+static void name_relay(const struct carrier *carrier, struct delivery *delivery)
+{
+	const struct relay_settings *settings = relay_settings(carrier->relay);
+	struct result *result = &delivery->result;
+
+	result->relay_name = region_copy(delivery->region, text_of(settings->name));
+	result->relay_host = region_copy(delivery->region, text_of(settings->host));
+	result->tls = carrier->link ? link_tls(carrier->link) : NULL;
+}
+
+static const char *words_of(const struct carrier *carrier)
+{
+	const char *words = carrier->link ? link_words(carrier->link) : "";
+
+	if (!words[0] && carrier->is_connected && carrier->session.detail)
+		words = carrier->session.detail;
+	return words;
+}
+
+static void take_over_result(struct carrier *carrier, struct delivery *delivery)
+{
+	const struct smtp_transaction *transaction = &carrier->transaction;
+	struct result *result = &delivery->result;
+	uint64_t now = now_us();
+
+	name_relay(carrier, delivery);
+	result->verdict = transaction->verdict;
+	result->said = transaction->said;
+	result->detail = NULL;
+	if (!result->said.code && words_of(carrier)[0])
+		result->detail = region_copy(delivery->region, text_of(words_of(carrier))).at;
+	if (result->verdict.class == SMTP_TAKEN)
+		result->queue_id = smtp_queue_id(result->said.text);
+	result->send_us = now - carrier->begun_us;
+	note_attempt(delivery, result->relay_name, result->send_us);
+}
+
+/* Once more, silently, on a session of its own: what was wrong was the age of this one. */
+static void try_fresh(struct carrier *carrier, struct delivery *delivery)
+{
+	memset(delivery->result.answers, 0,
+		delivery->result.count * sizeof(*delivery->result.answers));
+	relay_admit_carrier(carrier->relay);
+	carrier_open(carrier->worker, carrier->relay, delivery);
+}
+
+static bool is_worth_another_session(const struct carrier *carrier)
+{
+	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
+
+	return verdict->fresh_may_help ||
+	       (carrier->session.pipelining_suspect && verdict->outcome == SMTP_NOT_SENT);
+}
+
+void carrier_settle(struct carrier *carrier)
+{
+	struct delivery *delivery = carrier->delivery;
+	bool is_unknown = carrier->transaction.verdict.outcome == SMTP_UNKNOWN;
+
+	carrier->delivery = NULL;
+	take_over_result(carrier, delivery);
+	if (carrier->session.pipelining_suspect)
+		relay_distrust_pipelining(carrier->relay, now_us());
+	if (is_worth_another_session(carrier) && delivery->result.attempt_count < ATTEMPTS_MAX &&
+		now_us() < delivery->deadline_us) {
+		try_fresh(carrier, delivery);
+		return;
+	}
+	if (is_unknown && smtp_session_need(&carrier->session) != SMTP_NEED_CLOSE)
+		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));
+	settle(carrier->worker->lettergate, delivery, (struct text){ 0 });
+}
+
+void carrier_settle_late(struct carrier *carrier)
+{
+	struct smtp_session *session = &carrier->session;
+
+	records_settle_late(carrier->worker->lettergate->records, carrier->late_id,
+		&session->verdict, &session->said, smtp_queue_id(session->said.text),
+		now_unix_ms());
+	carrier->late_id[0] = '\0';
+	session->late_answer = false;
+}
+
+/* Those that waited for this carrier, or for any: they could not be served. */
+void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *verdict)
+{
+	const struct smtp_session *session = &carrier->session;
+	static const struct smtp_said nothing;
+	const struct smtp_said *said = carrier->is_connected ? &session->said : &nothing;
+	bool busy = said->code / 100 == 4;
+	struct delivery *failed =
+		relay_carrier_failed(carrier->relay, carrier->opened_us, now_us(), busy);
+	struct delivery *delivery = carrier->delivery, *next;
+
+	if (delivery) {
+		delivery->next = failed;
+		failed = delivery;
+	}
+	carrier->delivery = NULL;
+	for (delivery = failed; delivery; delivery = next) {
+		next = delivery->next;
+		delivery->next = NULL;
+		name_relay(carrier, delivery);
+		if (delivery->trace)
+			buf_add(delivery->trace, buf_text(&carrier->trace));
+		delivery->result.connect_us = now_us() - carrier->opened_us;
+		settle_failed(
+			carrier->worker->lettergate, delivery, verdict, said, words_of(carrier));
+	}
+}
+
+enum session_end carrier_end_reason(const struct carrier *carrier)
+{
+	const struct smtp_session *session = &carrier->session;
+
+	if (carrier->stage == CARRIER_OPENING)
+		return SESSION_END_FAILED;
+	if (carrier->stage == CARRIER_LEAVING)
+		return carrier->end;
+	switch (session->loss) {
+	case SMTP_LOSS_TIMEOUT:
+	case SMTP_LOSS_DEADLINE:
+		return SESSION_END_TIMEOUT;
+	case SMTP_LOSS_DISCONNECTED:
+		return SESSION_END_RELAY;
+	case SMTP_LOSS_DRAINING:
+		return SESSION_END_DRAIN;
+	default:
+		return session->said.code == 421 ? SESSION_END_RELAY : SESSION_END_ERROR;
+	}
+}
+
+void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *verdict)
+{
+	const struct lettergate *lettergate = carrier->worker->lettergate;
+	bool failed = carrier->stage == CARRIER_OPENING;
+	struct log_line line = log_line(lettergate->log, failed ? LOG_WARN : LOG_DEBUG,
+		failed ? "session_failed" : "session_closed");
+
+	log_string(&line, "relay", relay_settings(carrier->relay)->name);
+	log_string(&line, "reason", session_end_name(carrier_end_reason(carrier)));
+	log_u64(&line, "messages", carrier->messages);
+	if (failed) {
+		log_string(&line, "code", smtp_category_words(verdict->category)->code);
+		log_string(&line, "phase", smtp_phase_name(verdict->phase));
+		if (carrier->is_connected && carrier->session.said.code) {
+			log_u64(&line, "smtp_code", carrier->session.said.code);
+			log_text(&line, "smtp_text", carrier->session.said.text);
+		}
+		log_string(&line, "detail", words_of(carrier));
+	}
+	log_ms(&line, "age_ms", now_us() - carrier->opened_us);
+	log_end(&line);
+}

@@ -1,0 +1,16 @@
+/* carrier_outcome - what a carrier's session means for its delivery, and for those that wait */
+#pragma once
+
+#include "service/carrier.h"
+
+/* The transaction is over: settles its delivery, or tries it once more on a fresh session. */
+void carrier_settle(struct carrier *carrier);
+/* The answer to a delivery that was given back as unknown has come after all. */
+void carrier_settle_late(struct carrier *carrier);
+/* The session never became ready: settles those that waited for it, as relay_carrier_failed says.
+ */
+void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *verdict);
+
+enum session_end carrier_end_reason(const struct carrier *carrier);
+/* `verdict`: on the opening, where it failed. */
+void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *verdict);

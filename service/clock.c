@@ -1,0 +1,41 @@
+#include "service/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+enum { GULP = 4096 };
+
+static uint64_t read_clock(clockid_t clock, uint64_t per_s)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * per_s + (uint64_t)now.tv_nsec / (1000000000 / per_s);
+}
+
+uint64_t now_us(void)
+{
+	return read_clock(CLOCK_MONOTONIC, 1000000);
+}
+
+int64_t now_unix_ms(void)
+{
+	return (int64_t)read_clock(CLOCK_REALTIME, 1000);
+}
+
+void random_bytes(unsigned char *out, size_t len)
+{
+	static _Thread_local unsigned char store[GULP];
+	static _Thread_local size_t left;
+
+	while (left < len) { /* nobody can go on without chance: no fallback */
+		ssize_t got = getrandom(store, sizeof(store), 0);
+
+		left = got > 0 ? (size_t)got : 0;
+	}
+	memcpy(out, store + left - len, len);
+	explicit_bzero(store + left - len, len);
+	left -= len;
+}

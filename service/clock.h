@@ -1,0 +1,13 @@
+/* clock - the time, and chance */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Microseconds, monotonic. */
+uint64_t now_us(void);
+/* Milliseconds since 1970. */
+int64_t now_unix_ms(void);
+/* `len` (up to 4096) random bytes for identifiers and boundaries: the kernel's, in gulps, each
+ * given out once. */
+void random_bytes(unsigned char *out, size_t len);

@@ -1,0 +1,50 @@
+/* lettergate - the running gateway: what its parts share, and what HTTP asks of it
+ *
+ * One for the process. Parts that are never exchanged (log, metrics, records, workers) are plain
+ * members; keys and relay are exchanged by a reload, behind `lock`. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "http/gateway.h"
+#include "service/keys.h"
+#include "service/log.h"
+#include "service/metrics.h"
+#include "service/records.h"
+#include "service/relay.h"
+
+struct worker;
+
+struct lettergate {
+	struct log *log;
+	struct metrics *metrics;
+	struct records *records;
+	pthread_rwlock_t lock; /* over keys, relay and is_stopping */
+	struct keys *keys;
+	struct relay *relay; /* NULL: captures */
+	struct worker *workers[WORKERS_MAX];
+	unsigned worker_count;
+	bool captures;
+	unsigned max_in_flight;
+	uint64_t max_in_flight_bytes;
+	atomic_uint in_flight;
+	atomic_uint_fast64_t in_flight_bytes;
+	atomic_bool is_draining; /* /readyz says no */
+	bool is_stopping;        /* behind the lock: nothing new is taken */
+};
+
+/* Takes over `settings`, also when it fails; starts the workers. A line in *why. */
+MUST_USE enum err lettergate_open(struct settings *settings, struct log *log,
+	struct lettergate **lettergate_out, struct buf *why);
+/* Lets the sessions say goodbye; what is still under way is settled as not sent, or unknown. */
+void lettergate_stop(struct lettergate *lettergate);
+/* After lettergate_stop, and after the server was closed. NULL is fine. */
+void lettergate_close(struct lettergate *lettergate);
+/* The function table for HTTP. `gateway` must not outlive it. */
+void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out);
+/* Exchanges keys and relay. On an error all stays as it was. Takes over `settings`. */
+MUST_USE enum err lettergate_reload(
+	struct lettergate *lettergate, struct settings *settings, struct buf *why);
+/* Messages handed over and not yet settled. */
+unsigned lettergate_in_flight(struct lettergate *lettergate);

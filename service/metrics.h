@@ -1,0 +1,50 @@
+/* metrics - what is counted, and how it is told to Prometheus
+ *
+ * Counters are atomics, spread so that threads do not share a line where it matters. Labels come
+ * from closed sets only: enums, route patterns, the relay's configured name. */
+#pragma once
+
+#include <stdint.h>
+
+#include "http/gateway.h"
+#include "smtp/buf.h"
+
+struct metrics;
+
+/* Why a session ended: the label `reason`. */
+enum session_end {
+	SESSION_END_IDLE,    /* our limit of idleness */
+	SESSION_END_USED_UP, /* as many messages as allowed */
+	SESSION_END_RELAY,   /* the relay hung up or said goodbye */
+	SESSION_END_TIMEOUT,
+	SESSION_END_ERROR,  /* something odd was seen, or a transaction could not be undone */
+	SESSION_END_FAILED, /* never became ready */
+	SESSION_END_DRAIN,  /* we stop, or settings changed */
+	SESSION_ENDS,
+};
+const char *session_end_name(enum session_end end);
+
+MUST_USE enum err metrics_open(struct metrics **metrics_out);
+void metrics_close(struct metrics *metrics);
+
+void metrics_request(struct metrics *metrics, const char *route, unsigned status, uint64_t took_us);
+void metrics_send(struct metrics *metrics, enum smtp_outcome outcome, enum smtp_phase phase,
+	uint64_t took_us);
+void metrics_recipient(struct metrics *metrics, enum smtp_outcome outcome);
+void metrics_phase(struct metrics *metrics, enum smtp_phase phase, uint64_t took_us);
+void metrics_session_opened(struct metrics *metrics);
+void metrics_session_closed(struct metrics *metrics, enum session_end end, unsigned messages);
+
+/* What is not counted but looked at. */
+struct metrics_gauges {
+	const char *relay; /* NULL: no relay */
+	unsigned sessions_opening, sessions_idle, sessions_busy, waiting, window;
+	bool is_resting;
+	unsigned in_flight;
+	uint64_t in_flight_bytes;
+	uint64_t log_dropped;
+};
+void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,
+	struct buf *out);
+/* Messages settled in the last full second or so, for Retry-After; 0: none yet. */
+double metrics_sends_per_s(struct metrics *metrics, uint64_t now_us);

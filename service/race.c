@@ -1,0 +1,272 @@
+#include "service/race.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STAGGER_MS = 250, WORDS = 320, ADDRESS = 64 };
+enum { KEEPALIVE_S = 30, KEEPALIVE_PROBES = 3, UNACKNOWLEDGED_MS = 60000 };
+
+/* One address that is being tried. */
+struct racer {
+	uv_poll_t poll;
+	struct race *race;
+	struct racer *next;
+	int fd;       /* -1: handed over */
+	size_t place; /* among the addresses */
+};
+
+struct race {
+	uv_loop_t *loop;
+	race_over *over;
+	void *owner;
+	const char *host;
+	struct lookup *lookup; /* NULL: done */
+	struct sockaddr_storage addresses[LOOKUP_ADDRESSES];
+	size_t count, tried;
+	struct racer *racers;
+	uv_timer_t timer; /* when the next address joins */
+	enum smtp_loss loss;
+	char words[WORDS];
+	char address[ADDRESS];
+};
+
+static void free_data(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static void remove_racer(struct race *race, struct racer *racer)
+{
+	struct racer **at = &race->racers;
+
+	while (*at != racer)
+		at = &(*at)->next;
+	*at = racer->next;
+	uv_close((uv_handle_t *)&racer->poll, free_data);
+	if (racer->fd >= 0)
+		close(racer->fd);
+}
+
+static void name_address(struct race *race, const struct sockaddr_storage *address)
+{
+	char host[48] = "", port[8] = "";
+
+	(void)getnameinfo((const struct sockaddr *)address, sizeof(*address), host, sizeof(host),
+		port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(race->address, sizeof(race->address),
+		address->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static void lose_address(struct race *race, size_t place, int reason)
+{
+	char text[128];
+
+	name_address(race, &race->addresses[place]);
+	snprintf(race->words, sizeof(race->words), "%s: %s", race->address,
+		strerror_r(reason, text, sizeof(text)));
+	race->loss = reason == ETIMEDOUT ? SMTP_LOSS_TIMEOUT : SMTP_LOSS_UNREACHABLE;
+	race->address[0] = '\0';
+}
+
+static void set_options(int fd)
+{
+	const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S / KEEPALIVE_PROBES },
+		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS },
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		(void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			sizeof(options[i].value));
+}
+
+static void win(struct race *race, struct racer *winner)
+{
+	int fd = winner->fd;
+
+	winner->fd = -1;
+	name_address(race, &race->addresses[winner->place]);
+	while (race->racers)
+		remove_racer(race, race->racers);
+	uv_timer_stop(&race->timer);
+	race->over(race->owner, fd);
+}
+
+static void next_address(struct race *race);
+
+static void racer_ready(uv_poll_t *poll, int status, int events)
+{
+	struct racer *racer = poll->data;
+	struct race *race = racer->race;
+	int reason = 0;
+	socklen_t len = sizeof(reason);
+
+	(void)events;
+	(void)getsockopt(racer->fd, SOL_SOCKET, SO_ERROR, &reason, &len);
+	if (!reason && status < 0) /* libuv says EBADF for any error: the socket's own is better */
+		reason = -status;
+	if (!reason) {
+		win(race, racer);
+		return;
+	}
+	lose_address(race, racer->place, reason);
+	remove_racer(race, racer);
+	next_address(race);
+}
+
+/* A connecting socket; -1 with the reason in errno. */
+static int connecting(const struct sockaddr_storage *address)
+{
+	socklen_t len = address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+						       : sizeof(struct sockaddr_in);
+	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int reason;
+
+	if (fd < 0)
+		return -1;
+	set_options(fd);
+	if (connect(fd, (const struct sockaddr *)address, len) == 0 || errno == EINPROGRESS)
+		return fd;
+	reason = errno;
+	close(fd);
+	errno = reason;
+	return -1;
+}
+
+/* NULL with the reason in errno. */
+static struct racer *racer_new(struct race *race, size_t place)
+{
+	struct racer *racer = calloc(1, sizeof(*racer));
+	int fd = racer ? connecting(&race->addresses[place]) : -1;
+	int status = fd < 0 ? -errno : uv_poll_init(race->loop, &racer->poll, fd);
+
+	if (fd >= 0 && status)
+		close(fd);
+	if (status) {
+		free(racer);
+		errno = -status;
+		return NULL;
+	}
+	*racer = (struct racer){ racer->poll, race, race->racers, fd, place };
+	racer->poll.data = racer;
+	race->racers = racer;
+	uv_poll_start(&racer->poll, UV_WRITABLE, racer_ready);
+	return racer;
+}
+
+static void time_for_another(uv_timer_t *timer)
+{
+	next_address(timer->data);
+}
+
+/* Lets the next address join; without any left, and nobody running, the race is lost. */
+static void next_address(struct race *race)
+{
+	struct racer *racer = NULL;
+
+	while (!racer && race->tried < race->count) {
+		racer = racer_new(race, race->tried++);
+		if (!racer)
+			lose_address(race, race->tried - 1, errno);
+	}
+	if (!race->racers)
+		race->over(race->owner, -1);
+	else if (race->tried < race->count)
+		uv_timer_start(&race->timer, time_for_another, STAGGER_MS, 0);
+}
+
+/* ---- life */
+
+static void begin(uv_timer_t *timer)
+{
+	struct race *race = timer->data;
+
+	if (race->loss)
+		race->over(race->owner, -1);
+	else
+		next_address(race);
+}
+
+static void looked_up(
+	void *self, enum smtp_loss loss, const struct sockaddr_storage *addresses, size_t count)
+{
+	struct race *race = self;
+
+	race->lookup = NULL;
+	race->loss = loss;
+	race->count = count;
+	memcpy(race->addresses, addresses, count * sizeof(addresses[0]));
+	if (loss == SMTP_LOSS_NO_NAME)
+		snprintf(race->words, sizeof(race->words),
+			"the name %s does not exist: check SMTP_HOST", race->host);
+	else if (loss)
+		snprintf(race->words, sizeof(race->words), "the name servers did not answer for %s",
+			race->host);
+	uv_timer_start(&race->timer, begin, 0, 0); /* never within race_open */
+}
+
+enum err race_open(struct resolver *resolver, uv_loop_t *loop, const char *host, uint16_t port,
+	race_over *over, void *owner, struct race **race_out)
+{
+	struct race *race = calloc(1, sizeof(*race));
+	enum err err;
+
+	if (!race)
+		return ERR_MEMORY;
+	race->loop = loop;
+	race->over = over;
+	race->owner = owner;
+	race->host = host;
+	uv_timer_init(loop, &race->timer);
+	race->timer.data = race;
+	err = resolver_ask(resolver, host, port, looked_up, race, &race->lookup);
+	if (err) {
+		race_close(race);
+		return err;
+	}
+	*race_out = race;
+	return OK;
+}
+
+void race_close(struct race *race)
+{
+	if (!race)
+		return;
+	if (race->lookup)
+		lookup_cancel(race->lookup);
+	while (race->racers)
+		remove_racer(race, race->racers);
+	uv_close((uv_handle_t *)&race->timer, free_data);
+}
+
+bool race_is_looking_up(const struct race *race)
+{
+	return race->lookup != NULL;
+}
+
+enum smtp_loss race_loss(const struct race *race)
+{
+	return race->loss;
+}
+
+const char *race_words(const struct race *race)
+{
+	return race->words;
+}
+
+const char *race_address(const struct race *race)
+{
+	return race->address;
+}

@@ -1,0 +1,366 @@
+#include "service/relay.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUIET_US = 5000000, PAUSE_US = 1000000, BURST_US = 1000000, DISTRUST_US = 600000000 };
+
+struct relay {
+	atomic_uint references;
+	struct settings *settings;
+	struct smtp_policy policy;
+	struct tls *tls;
+	atomic_bool is_retired;
+	atomic_uint_fast64_t distrust_until_us;
+	pthread_mutex_t lock; /* over all that follows */
+	struct delivery *first, **last;
+	unsigned workers, waiting;
+	unsigned opening, established;
+	unsigned idle[WORKERS_MAX], idle_all;
+	unsigned next_worker; /* whose turn it is to open a carrier */
+	/* how many carriers there may be; narrowed when the relay wants fewer */
+	unsigned window;
+	uint64_t narrowed_us; /* when it last changed */
+	uint64_t pause_until_us;
+	/* the rate: a message is due at due_us, or has been for up to BURST_US */
+	uint64_t due_us, interval_us;
+};
+
+/* ---- life */
+
+static void set_policy(struct relay *relay, const struct relay_settings *settings)
+{
+	relay->policy = (struct smtp_policy){
+		.ehlo_name = text_of(settings->ehlo_name),
+		.tls = settings->tls,
+		.mechanism = settings->mechanism,
+		.authenticates = settings->user[0] || settings->token[0],
+		.credentials = { .user = text_of(settings->user),
+			.pass = text_of(settings->pass),
+			.token = text_of(settings->token),
+			.host = text_of(settings->host),
+			.port = settings->port },
+		.command_ms = settings->command_ms,
+		.max_messages = settings->max_messages,
+		.data_ms = settings->data_ms,
+		.dot_ms = settings->dot_ms,
+		.one_write_bytes = settings->one_write_bytes,
+		.clear_auth =
+			settings->tls == SMTP_TLS_NONE, /* settings allow it on loopback only */
+	};
+}
+
+enum err relay_open(
+	struct settings *settings, unsigned workers, struct relay **relay_out, struct buf *why)
+{
+	struct relay *relay = calloc(1, sizeof(*relay));
+	enum err err = OK;
+
+	if (!relay) {
+		settings_free(settings);
+		return ERR_MEMORY;
+	}
+	atomic_init(&relay->references, 1);
+	relay->settings = settings;
+	relay->workers = workers;
+	relay->last = &relay->first;
+	relay->window = settings->relay.sessions;
+	if (settings->relay.rate_per_s > 0)
+		relay->interval_us = (uint64_t)(1e6 / settings->relay.rate_per_s);
+	pthread_mutex_init(&relay->lock, NULL);
+	set_policy(relay, &settings->relay);
+	if (settings->relay.tls != SMTP_TLS_NONE)
+		err = tls_open(&settings->relay, &relay->tls, why);
+	if (err) {
+		relay_release(relay);
+		return err;
+	}
+	*relay_out = relay;
+	return OK;
+}
+
+struct relay *relay_hold(struct relay *relay)
+{
+	atomic_fetch_add(&relay->references, 1);
+	return relay;
+}
+
+void relay_release(struct relay *relay)
+{
+	if (!relay || atomic_fetch_sub(&relay->references, 1) > 1)
+		return;
+	tls_close(relay->tls);
+	settings_free(relay->settings);
+	pthread_mutex_destroy(&relay->lock);
+	free(relay);
+}
+
+const struct relay_settings *relay_settings(const struct relay *relay)
+{
+	return &relay->settings->relay;
+}
+
+const struct smtp_policy *relay_policy(const struct relay *relay)
+{
+	return &relay->policy;
+}
+
+struct tls *relay_tls(const struct relay *relay)
+{
+	return relay->tls;
+}
+
+/* ---- the queue; all of it under the lock */
+
+static void push_back(struct relay *relay, struct delivery *delivery)
+{
+	delivery->next = NULL;
+	*relay->last = delivery;
+	relay->last = &delivery->next;
+	relay->waiting++;
+}
+
+static struct delivery *take(struct relay *relay, struct delivery **at)
+{
+	struct delivery *delivery = *at;
+
+	*at = delivery->next;
+	if (!*at)
+		relay->last = at;
+	delivery->next = NULL;
+	relay->waiting--;
+	return delivery;
+}
+
+/* ---- carriers; all of it under the lock */
+
+static bool has_room(const struct relay *relay, uint64_t now_us)
+{
+	return relay->opening + relay->established < relay->window &&
+	       now_us >= relay->pause_until_us;
+}
+
+/* Whoever has the most idle carriers; else whose turn it is to open one. */
+static int worker_to_wake(struct relay *relay)
+{
+	unsigned most = 0;
+
+	for (unsigned i = 1; relay->idle_all && i < relay->workers; i++)
+		if (relay->idle[i] > relay->idle[most])
+			most = i;
+	if (relay->idle_all)
+		return (int)most;
+	if (relay->waiting <= relay->opening ||
+		relay->opening + relay->established >= relay->window)
+		return NO_WORKER;
+	relay->next_worker = (relay->next_worker + 1) % relay->workers;
+	return (int)relay->next_worker;
+}
+
+/* One more carrier for each quiet spell, until there may be as many as the settings say. */
+static void widen(struct relay *relay, uint64_t now_us)
+{
+	if (relay->window < relay->settings->relay.sessions &&
+		now_us - relay->narrowed_us > QUIET_US) {
+		relay->window++;
+		relay->narrowed_us = now_us;
+	}
+}
+
+static void narrow(struct relay *relay, uint64_t now_us)
+{
+	unsigned left = relay->opening + relay->established;
+
+	relay->window = left ? left : 1;
+	relay->narrowed_us = now_us;
+	if (left)
+		relay->pause_until_us = now_us + PAUSE_US;
+}
+
+/* May a message go now, by SMTP_RATE? */
+static bool is_due(struct relay *relay, uint64_t now_us)
+{
+	if (!relay->interval_us)
+		return true;
+	if (relay->due_us + BURST_US < now_us)
+		relay->due_us = now_us - BURST_US;
+	if (relay->due_us > now_us)
+		return false;
+	relay->due_us += relay->interval_us;
+	return true;
+}
+
+/* ---- the interface */
+
+int relay_submit(struct relay *relay, struct delivery *delivery)
+{
+	int worker;
+
+	pthread_mutex_lock(&relay->lock);
+	push_back(relay, delivery);
+	worker = worker_to_wake(relay);
+	pthread_mutex_unlock(&relay->lock);
+	return worker;
+}
+
+struct delivery *relay_pull(struct relay *relay, unsigned worker, bool was_idle, uint64_t now_us)
+{
+	struct delivery *delivery = NULL;
+
+	pthread_mutex_lock(&relay->lock);
+	if (relay->first && is_due(relay, now_us))
+		delivery = take(relay, &relay->first);
+	if (delivery && was_idle) {
+		relay->idle[worker]--;
+		relay->idle_all--;
+	} else if (!delivery && !was_idle) {
+		relay->idle[worker]++;
+		relay->idle_all++;
+	}
+	pthread_mutex_unlock(&relay->lock);
+	return delivery;
+}
+
+void relay_idle_left(struct relay *relay, unsigned worker)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->idle[worker]--;
+	relay->idle_all--;
+	pthread_mutex_unlock(&relay->lock);
+}
+
+static bool wants_carrier(const struct relay *relay, uint64_t now_us)
+{
+	bool has_work = relay->waiting > relay->opening + relay->idle_all;
+	bool is_short = relay->opening + relay->established < relay->settings->relay.min_sessions;
+
+	return (has_work || is_short) && has_room(relay, now_us) && !relay_is_retired(relay);
+}
+
+bool relay_wants_carrier(struct relay *relay, uint64_t now_us)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&relay->lock);
+	widen(relay, now_us);
+	wanted = wants_carrier(relay, now_us);
+	relay->opening += wanted;
+	pthread_mutex_unlock(&relay->lock);
+	return wanted;
+}
+
+bool relay_needs_help(struct relay *relay, uint64_t now_us)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&relay->lock);
+	wanted = wants_carrier(relay, now_us);
+	pthread_mutex_unlock(&relay->lock);
+	return wanted;
+}
+
+void relay_admit_carrier(struct relay *relay)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->opening++;
+	pthread_mutex_unlock(&relay->lock);
+}
+
+void relay_carrier_opened(struct relay *relay)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->opening--;
+	relay->established++;
+	pthread_mutex_unlock(&relay->lock);
+}
+
+void relay_carrier_left(struct relay *relay)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->established--;
+	pthread_mutex_unlock(&relay->lock);
+}
+
+struct delivery *relay_carrier_failed(
+	struct relay *relay, uint64_t began_us, uint64_t now_us, bool busy)
+{
+	struct delivery *failed = NULL, **end = &failed, **at = &relay->first;
+	bool others_up, others_try;
+
+	pthread_mutex_lock(&relay->lock);
+	relay->opening--;
+	others_up = relay->established > 0;
+	others_try = relay->opening > 0;
+	if (others_up || busy)
+		narrow(relay, now_us);
+	while (!others_up && !(busy && others_try) && *at) {
+		if ((*at)->queued_us > began_us) {
+			at = &(*at)->next;
+			continue;
+		}
+		*end = take(relay, at);
+		end = &(*end)->next;
+	}
+	pthread_mutex_unlock(&relay->lock);
+	return failed;
+}
+
+static struct delivery *take_out(struct relay *relay, uint64_t deadline_us)
+{
+	struct delivery *taken = NULL, **end = &taken, **at = &relay->first;
+
+	pthread_mutex_lock(&relay->lock);
+	while (*at) {
+		if ((*at)->deadline_us > deadline_us) {
+			at = &(*at)->next;
+			continue;
+		}
+		*end = take(relay, at);
+		end = &(*end)->next;
+	}
+	pthread_mutex_unlock(&relay->lock);
+	return taken;
+}
+
+struct delivery *relay_expire(struct relay *relay, uint64_t now_us)
+{
+	return take_out(relay, now_us);
+}
+
+struct delivery *relay_empty(struct relay *relay)
+{
+	return take_out(relay, UINT64_MAX);
+}
+
+void relay_distrust_pipelining(struct relay *relay, uint64_t now_us)
+{
+	atomic_store(&relay->distrust_until_us, now_us + DISTRUST_US);
+}
+
+bool relay_distrusts_pipelining(const struct relay *relay, uint64_t now_us)
+{
+	return now_us < atomic_load_explicit(&relay->distrust_until_us, memory_order_relaxed);
+}
+
+void relay_retire(struct relay *relay)
+{
+	atomic_store(&relay->is_retired, true);
+}
+
+bool relay_is_retired(const struct relay *relay)
+{
+	return atomic_load_explicit(&relay->is_retired, memory_order_relaxed);
+}
+
+struct relay_counts relay_counts(struct relay *relay)
+{
+	struct relay_counts counts;
+
+	pthread_mutex_lock(&relay->lock);
+	counts = (struct relay_counts){ relay->opening, relay->idle_all,
+		relay->established - relay->idle_all, relay->waiting, relay->window };
+	pthread_mutex_unlock(&relay->lock);
+	return counts;
+}

@@ -1,0 +1,253 @@
+#include "service/resolver.h"
+
+#include <ares.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUERY_MS = 2500, QUERY_TRIES = 3, SOCKETS = 32 };
+
+/* One of c-ares' sockets, watched for it. */
+struct watch {
+	uv_poll_t poll;
+	struct resolver *resolver;
+	ares_socket_t fd;
+};
+
+struct resolver {
+	uv_loop_t *loop;
+	ares_channel channel;
+	bool has_channel;
+	uv_timer_t timer; /* c-ares' own time-outs */
+	struct watch *watches[SOCKETS];
+};
+
+struct lookup {
+	struct resolver *resolver;
+	lookup_done *done; /* NULL: nobody waits any more */
+	void *owner;
+	uint16_t port;
+};
+
+static void free_handle(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+/* ---- c-ares' sockets and time-outs */
+
+static void be_punctual(struct resolver *resolver);
+
+static void socket_ready(uv_poll_t *poll, int status, int events)
+{
+	struct watch *watch = poll->data;
+	struct resolver *resolver = watch->resolver;
+	ares_socket_t fd = watch->fd;
+	bool readable = status < 0 || (events & UV_READABLE);
+	bool writable = status < 0 || (events & UV_WRITABLE);
+
+	ares_process_fd(resolver->channel, readable ? fd : ARES_SOCKET_BAD,
+		writable ? fd : ARES_SOCKET_BAD);
+	be_punctual(resolver);
+}
+
+static struct watch **place_of(struct resolver *resolver, ares_socket_t fd)
+{
+	for (size_t i = 0; i < SOCKETS; i++)
+		if (resolver->watches[i] && resolver->watches[i]->fd == fd)
+			return &resolver->watches[i];
+	for (size_t i = 0; i < SOCKETS; i++)
+		if (!resolver->watches[i])
+			return &resolver->watches[i];
+	return NULL;
+}
+
+static struct watch *watch_new(struct resolver *resolver, ares_socket_t fd)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return NULL;
+	watch->resolver = resolver;
+	watch->fd = fd;
+	if (uv_poll_init_socket(resolver->loop, &watch->poll, fd)) {
+		free(watch);
+		return NULL;
+	}
+	watch->poll.data = watch;
+	return watch;
+}
+
+static void socket_changed(void *self, ares_socket_t fd, int readable, int writable)
+{
+	struct resolver *resolver = self;
+	struct watch **place = place_of(resolver, fd);
+	int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
+
+	if (!place)
+		return; /* more sockets than we watch: the time-out deals with it */
+	if (!events) {
+		if (*place)
+			uv_close((uv_handle_t *)&(*place)->poll, free_handle);
+		*place = NULL;
+		return;
+	}
+	if (!*place)
+		*place = watch_new(resolver, fd);
+	if (*place)
+		uv_poll_start(&(*place)->poll, events, socket_ready);
+}
+
+static void time_passed(uv_timer_t *timer)
+{
+	struct resolver *resolver = timer->data;
+
+	ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	be_punctual(resolver);
+}
+
+static void be_punctual(struct resolver *resolver)
+{
+	struct timeval room, *next = ares_timeout(resolver->channel, NULL, &room);
+
+	if (next)
+		uv_timer_start(&resolver->timer, time_passed,
+			(uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1, 0);
+	else
+		uv_timer_stop(&resolver->timer);
+}
+
+/* ---- life */
+
+enum err resolver_open(uv_loop_t *loop, struct resolver **resolver_out)
+{
+	struct resolver *resolver = calloc(1, sizeof(*resolver));
+
+	if (!resolver)
+		return ERR_MEMORY;
+	resolver->loop = loop;
+	uv_timer_init(loop, &resolver->timer);
+	resolver->timer.data = resolver;
+	*resolver_out = resolver;
+	return OK;
+}
+
+void resolver_close(struct resolver *resolver)
+{
+	if (!resolver)
+		return;
+	if (resolver->has_channel)
+		ares_destroy(resolver->channel); /* calls back: all look-ups are cancelled by now */
+	uv_close((uv_handle_t *)&resolver->timer, free_handle);
+}
+
+/* Made when the first name is asked for: it reads files, and an address needs none. */
+static enum err open_channel(struct resolver *resolver)
+{
+	struct ares_options options = { .timeout = QUERY_MS,
+		.tries = QUERY_TRIES,
+		.sock_state_cb = socket_changed,
+		.sock_state_cb_data = resolver };
+
+	if (resolver->has_channel)
+		return OK;
+	if (ares_init_options(&resolver->channel, &options,
+		    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
+		return ERR_MEMORY;
+	resolver->has_channel = true;
+	return OK;
+}
+
+/* ---- look-ups */
+
+/* IPv6 and IPv4 take turns, beginning with the family that came first (RFC 8305 section 4). */
+static size_t interleave(const struct ares_addrinfo *found, struct sockaddr_storage *out)
+{
+	int want = found->nodes ? found->nodes->ai_family : 0;
+	bool used[LOOKUP_ADDRESSES] = { false };
+	const struct ares_addrinfo_node *nodes[LOOKUP_ADDRESSES];
+	size_t count = 0, made = 0;
+
+	for (const struct ares_addrinfo_node *node = found->nodes; node && count < LOOKUP_ADDRESSES;
+		node = node->ai_next)
+		nodes[count++] = node;
+	while (made < count) {
+		size_t pick = count;
+
+		for (size_t i = count; i-- > 0;)
+			if (!used[i] && (pick == count || nodes[i]->ai_family == want ||
+						nodes[pick]->ai_family != want))
+				pick = i;
+		used[pick] = true;
+		memcpy(&out[made++], nodes[pick]->ai_addr, nodes[pick]->ai_addrlen);
+		want = nodes[pick]->ai_family == AF_INET6 ? AF_INET : AF_INET6;
+	}
+	return made;
+}
+
+static void set_port(struct sockaddr_storage *address, uint16_t port)
+{
+	if (address->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)address)->sin_port = htons(port);
+}
+
+static enum smtp_loss loss_of(int status)
+{
+	switch (status) {
+	case ARES_SUCCESS:
+		return SMTP_LOSS_NONE;
+	case ARES_ENODATA:
+	case ARES_ENOTFOUND:
+	case ARES_ENONAME:
+	case ARES_EBADNAME:
+		return SMTP_LOSS_NO_NAME;
+	default:
+		return SMTP_LOSS_NO_LOOKUP;
+	}
+}
+
+static void answered(void *self, int status, int timeouts, struct ares_addrinfo *found)
+{
+	struct lookup *lookup = self;
+	struct sockaddr_storage addresses[LOOKUP_ADDRESSES];
+	size_t count = status == ARES_SUCCESS ? interleave(found, addresses) : 0;
+	enum smtp_loss loss = loss_of(status);
+
+	(void)timeouts;
+	if (!count && loss == SMTP_LOSS_NONE)
+		loss = SMTP_LOSS_NO_NAME;
+	for (size_t i = 0; i < count; i++)
+		set_port(&addresses[i], lookup->port);
+	if (found)
+		ares_freeaddrinfo(found);
+	if (lookup->done)
+		lookup->done(lookup->owner, loss, addresses, count);
+	free(lookup);
+}
+
+enum err resolver_ask(struct resolver *resolver, const char *host, uint16_t port, lookup_done *done,
+	void *owner, struct lookup **lookup_out)
+{
+	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct lookup *lookup;
+	enum err err = open_channel(resolver);
+
+	if (err)
+		return err;
+	lookup = calloc(1, sizeof(*lookup));
+	if (!lookup)
+		return ERR_MEMORY;
+	*lookup = (struct lookup){ resolver, done, owner, port };
+	*lookup_out = lookup; /* before the question: done() may come at once */
+	ares_getaddrinfo(resolver->channel, host, NULL, &hints, answered, lookup);
+	be_punctual(resolver);
+	return OK;
+}
+
+void lookup_cancel(struct lookup *lookup)
+{
+	lookup->done = NULL;
+}

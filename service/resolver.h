@@ -1,0 +1,29 @@
+/* resolver - names to addresses by c-ares, within a worker's loop
+ *
+ * One per loop, used by its thread only. No look-up blocks anything. */
+#pragma once
+
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "smtp/verdict.h"
+
+enum { LOOKUP_ADDRESSES = 16 };
+
+struct resolver;
+struct lookup;
+
+/* `addresses` are in the order to try them, their port set; borrowed for the call. loss is
+ * SMTP_LOSS_NONE, or SMTP_LOSS_NO_NAME, SMTP_LOSS_NO_LOOKUP with count 0. */
+typedef void lookup_done(
+	void *owner, enum smtp_loss loss, const struct sockaddr_storage *addresses, size_t count);
+
+MUST_USE enum err resolver_open(uv_loop_t *loop, struct resolver **resolver_out);
+/* Closes its handles: run the loop once more after it. NULL is fine. */
+void resolver_close(struct resolver *resolver);
+
+/* done() may be called before this returns. With it the look-up is over: forget *lookup_out. */
+MUST_USE enum err resolver_ask(struct resolver *resolver, const char *host, uint16_t port,
+	lookup_done *done, void *owner, struct lookup **lookup_out);
+/* done() will not be called. */
+void lookup_cancel(struct lookup *lookup);

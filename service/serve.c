@@ -1,0 +1,292 @@
+#include "service/serve.h"
+
+#include "http/server.h"
+#include "service/lettergate.h"
+#include "service/listen.h"
+#include "service/clock.h"
+#include "service/welcome.h"
+
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { EXIT_FAILED = 1, EXIT_SETTINGS = 2, TICK_MS = 50, WORDS = 2048, LAST_ANSWERS_MS = 2000 };
+
+extern char **environ;
+
+/* The running program. */
+struct program {
+	char *const *args;
+	struct settings *settings;
+	struct log *log;
+	struct lettergate *lettergate;
+	struct gateway gateway;
+	struct server *server;
+	uv_loop_t loop;
+	uv_timer_t tick;
+	uv_signal_t signals[3];
+	/* the end */
+	bool is_draining, is_closed_to_new, is_hurried;
+	uint64_t drain_us; /* when it began */
+};
+
+/* ---- reload */
+
+static void reload(struct program *program)
+{
+	struct buf why = buf_born(WORDS);
+	struct settings *settings;
+	enum err err = settings_load(program->args, environ, &settings, &why);
+	struct log_line line;
+
+	if (!err) {
+		settings_free(program->settings);
+		program->settings = settings_hold(settings);
+		err = lettergate_reload(program->lettergate, settings, &why);
+	}
+	if (!err && program->settings->http_cert_pem[0])
+		err = server_renew_tls(program->server, program->settings->http_cert_pem,
+			program->settings->http_key_pem);
+	if (!err)
+		log_adjust(program->log, program->settings);
+	line = log_line(program->log, err ? LOG_ERROR : LOG_INFO, err ? "reload_failed" : "reload");
+	log_text(&line, "why", buf_text(&why));
+	log_end(&line);
+	buf_free(&why);
+}
+
+/* ---- drain */
+
+static void begin_to_drain(struct program *program)
+{
+	struct log_line line;
+
+	program->is_draining = true;
+	program->drain_us = now_us();
+	atomic_store(&program->lettergate->is_draining, true);
+	line = log_line(program->log, LOG_INFO, "drain");
+	log_u64(&line, "in_flight", lettergate_in_flight(program->lettergate));
+	log_end(&line);
+}
+
+static void go_on_draining(struct program *program, uint64_t now)
+{
+	uint64_t waited_ms = (now - program->drain_us) / 1000;
+
+	if (!program->is_closed_to_new && waited_ms >= program->settings->drain_delay_ms) {
+		server_drain(program->server);
+		program->is_closed_to_new = true;
+	}
+	if (program->is_closed_to_new && server_busy(program->server) == 0)
+		uv_stop(&program->loop);
+	if (waited_ms >= program->settings->drain_timeout_ms)
+		program->is_hurried = true;
+	if (program->is_hurried)
+		uv_stop(&program->loop);
+}
+
+static void ticked(uv_timer_t *timer)
+{
+	struct program *program = timer->data;
+	uint64_t now = now_us();
+
+	server_tick(program->server, now);
+	if (program->is_draining)
+		go_on_draining(program, now);
+}
+
+static void signalled(uv_signal_t *handle, int number)
+{
+	struct program *program = handle->data;
+
+	if (number == SIGHUP)
+		reload(program);
+	else if (program->is_draining)
+		program->is_hurried = true;
+	else
+		begin_to_drain(program);
+}
+
+/* ---- start */
+
+/* Secrets neither in core files, nor to be read by others of the same user. */
+static void keep_secrets(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
+/* What makes no sense for a server, though each setting by itself is right. */
+static bool is_servable(const struct settings *settings, struct buf *why)
+{
+	bool has_keys = settings->api_key[0] || settings->api_keys_file[0];
+
+	if (!settings->relay.host[0]) {
+		buf_add_string(why, "SMTP_HOST: no relay is set; give the name of your provider's "
+				    "SMTP server, or use --dev to capture messages");
+		return false;
+	}
+	if (!has_keys && !settings_listens_locally(settings)) {
+		buf_add_string(why,
+			"API_KEY: without a key, HTTP_LISTEN must be loopback or a unix "
+			"socket; set API_KEY or API_KEYS_FILE");
+		return false;
+	}
+	return true;
+}
+
+static void warn_of_limit(struct program *program)
+{
+	unsigned limit = 0;
+	struct log_line line;
+
+	if (listen_make_room(program->settings->max_connections, &limit))
+		return;
+	line = log_line(program->log, LOG_WARN, "few_descriptors");
+	log_u64(&line, "limit", limit);
+	log_string(&line, "detail",
+		"fewer than HTTP_MAX_CONNECTIONS wants: raise the limit (ulimit -n)");
+	log_end(&line);
+}
+
+static enum err open_server(struct program *program, struct buf *why)
+{
+	const struct settings *settings = program->settings;
+	struct server_listener sockets[LISTEN_SOCKETS];
+	struct server_settings wanted = { .listeners = sockets,
+		.has_admin_listener = settings->admin_listen != NULL,
+		.threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
+		.body_max_bytes = settings->max_body,
+		.connections_max = settings->max_connections,
+		.connections_per_ip = settings->max_per_ip,
+		.headers_ms = settings->headers_ms,
+		.body_ms = settings->body_ms,
+		.idle_ms = settings->idle_ms,
+		.send_deadline_us = settings->send_deadline_ms * 1000ull,
+		.tls_cert = settings->http_cert_pem[0] ? settings->http_cert_pem : NULL,
+		.tls_key = settings->http_cert_pem[0] ? settings->http_key_pem : NULL,
+		.trusted_proxies = settings->trusted_proxies,
+		.trusted_proxy_count = settings->trusted_proxy_count };
+	enum err err = listen_open(settings, sockets, &wanted.listener_count, why);
+
+	if (err)
+		return err;
+	lettergate_serve(program->lettergate, &program->gateway);
+	err = server_open(&wanted, &program->gateway, &program->server);
+	if (err == ERR_TLS)
+		buf_add_string(why, "HTTP_TLS_CERT: certificate and HTTP_TLS_KEY cannot be used "
+				    "together; give a PEM chain and its unencrypted key");
+	else if (err)
+		buf_addf(why, "the HTTP server did not start: %s", err_text(err));
+	return err;
+}
+
+static enum err open_program(struct program *program, struct buf *why)
+{
+	enum err err = settings_load(program->args, environ, &program->settings, why);
+
+	if (!err && !is_servable(program->settings, why))
+		err = ERR_VALUE;
+	if (!err && program->settings->dev)
+		err = welcome_make_key(program->settings);
+	if (!err)
+		err = log_open(STDOUT_FILENO, program->settings, &program->log);
+	if (!err)
+		warn_of_limit(program);
+	if (!err)
+		err = lettergate_open(
+			settings_hold(program->settings), program->log, &program->lettergate, why);
+	if (!err)
+		err = open_server(program, why);
+	return err;
+}
+
+static void start_loop(struct program *program)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+	uv_loop_init(&program->loop);
+	uv_timer_init(&program->loop, &program->tick);
+	program->tick.data = program;
+	uv_timer_start(&program->tick, ticked, TICK_MS, TICK_MS);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		uv_signal_init(&program->loop, &program->signals[i]);
+		program->signals[i].data = program;
+		uv_signal_start(&program->signals[i], signalled, numbers[i]);
+	}
+}
+
+/* ---- stop */
+
+static void close_handle(uv_handle_t *handle, void *unused)
+{
+	(void)unused;
+	uv_close(handle, NULL);
+}
+
+static void stop_loop(struct program *program)
+{
+	uv_walk(&program->loop, close_handle, NULL);
+	uv_run(&program->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&program->loop);
+}
+
+/* Those that were just settled are still to be told. */
+static void wait_for_answers(struct program *program)
+{
+	uint64_t until = now_us() + LAST_ANSWERS_MS * 1000ull;
+
+	while (server_busy(program->server) && now_us() < until) {
+		server_tick(program->server, now_us());
+		usleep(5000);
+	}
+}
+
+static void close_program(struct program *program)
+{
+	if (program->server) {
+		server_drain(program->server);
+		lettergate_stop(program->lettergate);
+		wait_for_answers(program);
+		server_close(program->server);
+		listen_forget(program->settings);
+	} else if (program->lettergate) {
+		lettergate_stop(program->lettergate);
+	}
+	lettergate_close(program->lettergate);
+	log_close(program->log);
+	settings_free(program->settings);
+}
+
+int serve_command(char *const *args)
+{
+	struct program program = { .args = args };
+	struct buf why = buf_born(WORDS);
+	enum err err;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	keep_secrets();
+	err = open_program(&program, &why);
+	if (err) {
+		buf_add_byte(&why, '\0');
+		fprintf(stderr, "lettergate: %s\n", why.at && why.at[0] ? why.at : err_text(err));
+		close_program(&program);
+		buf_free(&why);
+		return err == ERR_MEMORY || err == ERR_IO ? EXIT_FAILED : EXIT_SETTINGS;
+	}
+	buf_free(&why);
+	welcome(program.settings, program.log);
+	start_loop(&program);
+	uv_run(&program.loop, UV_RUN_DEFAULT);
+	stop_loop(&program);
+	close_program(&program);
+	return program.is_hurried ? EXIT_FAILED : EXIT_SUCCESS;
+}

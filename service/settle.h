@@ -1,0 +1,16 @@
+/* settle - the end of a delivery: it is counted, logged, remembered, and given back
+ *
+ * After settle() the delivery belongs to whoever handed it in. */
+#pragma once
+
+#include "service/lettergate.h"
+
+/* `raw`: the message, where it was captured; else empty. */
+void settle(struct lettergate *lettergate, struct delivery *delivery, struct text raw);
+/* The same for one that failed as a whole without a transaction: every recipient gets `verdict`.
+ * `said` (code 0: nothing) and `words` ("" for none) are copied. It is an attempt where the relay
+ * is named in the result. */
+void settle_failed(struct lettergate *lettergate, struct delivery *delivery,
+	const struct smtp_verdict *verdict, const struct smtp_said *said, const char *words);
+/* Adds what was tried last, out of the result, to the list of attempts. */
+void note_attempt(struct delivery *delivery, struct text relay, uint64_t took_us);

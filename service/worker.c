@@ -1,0 +1,222 @@
+#include "service/worker.h"
+
+#include "service/carrier.h"
+#include "service/clock.h"
+#include "service/settle.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+enum { TICK_MS = 50, STOPPING_MS = 1500 };
+
+/* ---- what there is to do */
+
+static bool adopt_relay(struct worker *worker)
+{
+	struct lettergate *lettergate = worker->lettergate;
+	struct relay *old = worker->relay;
+
+	pthread_rwlock_rdlock(&lettergate->lock);
+	if (lettergate->relay != old) {
+		worker->relay = relay_hold(lettergate->relay);
+		worker->carriers = 0;
+		relay_release(old);
+	}
+	pthread_rwlock_unlock(&lettergate->lock);
+	return worker->relay != NULL;
+}
+
+/* So that all workers carry, not only the one that woke up first. */
+static unsigned fair_share(const struct worker *worker)
+{
+	unsigned workers = worker->lettergate->worker_count;
+
+	return (relay_settings(worker->relay)->sessions + workers - 1) / workers;
+}
+
+static void feed(struct worker *worker)
+{
+	struct lettergate *lettergate = worker->lettergate;
+	struct delivery *delivery;
+
+	if (!adopt_relay(worker) || worker->is_stopping)
+		return;
+	while (worker->idle) {
+		struct carrier *carrier = worker->idle;
+
+		if (carrier->relay != worker->relay) {
+			carrier_leave(carrier, SESSION_END_DRAIN);
+			continue;
+		}
+		if (!carrier_is_fit(carrier))
+			continue;
+		delivery = relay_pull(worker->relay, worker->number, true, now_us());
+		if (!delivery)
+			break;
+		carrier_carry(carrier, delivery);
+	}
+	while (worker->carriers < fair_share(worker) &&
+		relay_wants_carrier(worker->relay, now_us()))
+		carrier_open(worker, worker->relay, NULL);
+	if (worker->carriers >= fair_share(worker) && lettergate->worker_count > 1 &&
+		relay_needs_help(worker->relay, now_us()))
+		worker_wake(lettergate->workers[(worker->number + 1) % lettergate->worker_count]);
+}
+
+static void expire(struct worker *worker)
+{
+	struct delivery *next, *delivery = relay_expire(worker->relay, now_us());
+	static const struct smtp_said nothing;
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_DEADLINE, SMTP_IN_QUEUE, false);
+
+	for (; delivery; delivery = next) {
+		next = delivery->next;
+		delivery->next = NULL;
+		delivery->result.queue_us = now_us() - delivery->queued_us;
+		settle_failed(worker->lettergate, delivery, &verdict, &nothing,
+			"the deadline passed before a session to the relay was free");
+	}
+}
+
+/* ---- the loop */
+
+static void walk(struct carrier *carrier, void (*visit)(struct carrier *carrier))
+{
+	struct carrier *next;
+
+	for (; carrier; carrier = next) {
+		next = carrier->next;
+		visit(carrier);
+	}
+}
+
+static void drop(struct carrier *carrier)
+{
+	if (carrier->stage != CARRIER_LEAVING)
+		carrier_drop(carrier, SMTP_LOSS_DRAINING);
+}
+
+static void drop_at_last(struct carrier *carrier)
+{
+	carrier_drop(carrier, SMTP_LOSS_DRAINING);
+}
+
+static void say_goodbye(struct carrier *carrier)
+{
+	carrier_leave(carrier, SESSION_END_DRAIN);
+}
+
+static void close_handles(struct worker *worker)
+{
+	walk(worker->active, drop_at_last);
+	resolver_close(worker->resolver);
+	uv_close((uv_handle_t *)&worker->wake, NULL);
+	uv_close((uv_handle_t *)&worker->tick, NULL);
+}
+
+static void give_up(uv_timer_t *timer)
+{
+	close_handles(timer->data);
+}
+
+static void begin_to_stop(struct worker *worker)
+{
+	worker->is_stopping = true;
+	walk(worker->active, drop);
+	walk(worker->idle, say_goodbye);
+	uv_timer_start(&worker->tick, give_up, STOPPING_MS, 0);
+}
+
+static void woken(uv_async_t *wake)
+{
+	struct worker *worker = wake->data;
+
+	if (uv_is_closing((uv_handle_t *)wake))
+		return;
+	if (atomic_load(&worker->must_stop) && !worker->is_stopping)
+		begin_to_stop(worker);
+	if (worker->is_stopping && !worker->active && !worker->idle)
+		close_handles(worker);
+	else
+		feed(worker);
+}
+
+static void ticked(uv_timer_t *timer)
+{
+	struct worker *worker = timer->data;
+
+	walk(worker->active, carrier_tick);
+	walk(worker->idle, carrier_tick);
+	if (worker->relay && worker->number == 0)
+		expire(worker);
+	feed(worker);
+}
+
+static void *run(void *self)
+{
+	struct worker *worker = self;
+
+	uv_run(&worker->loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+/* ---- life */
+
+enum err worker_open(struct lettergate *lettergate, unsigned number, struct worker **worker_out)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return ERR_MEMORY;
+	worker->lettergate = lettergate;
+	worker->number = number;
+	if (uv_loop_init(&worker->loop)) {
+		free(worker);
+		return ERR_IO;
+	}
+	uv_async_init(&worker->loop, &worker->wake, woken);
+	uv_timer_init(&worker->loop, &worker->tick);
+	worker->wake.data = worker->tick.data = worker;
+	uv_timer_start(&worker->tick, ticked, TICK_MS, TICK_MS);
+	if (resolver_open(&worker->loop, &worker->resolver)) {
+		worker_close(worker);
+		return ERR_MEMORY;
+	}
+	*worker_out = worker;
+	return OK;
+}
+
+enum err worker_start(struct worker *worker)
+{
+	worker->is_running = pthread_create(&worker->thread, NULL, run, worker) == 0;
+	return worker->is_running ? OK : ERR_IO;
+}
+
+void worker_wake(struct worker *worker)
+{
+	uv_async_send(&worker->wake);
+}
+
+void worker_stop(struct worker *worker)
+{
+	atomic_store(&worker->must_stop, true);
+	worker_wake(worker);
+}
+
+void worker_join(struct worker *worker)
+{
+	if (worker->is_running)
+		pthread_join(worker->thread, NULL);
+	worker->is_running = false;
+}
+
+void worker_close(struct worker *worker)
+{
+	if (!uv_is_closing((uv_handle_t *)&worker->wake)) /* it never ran */
+		close_handles(worker);
+	uv_run(&worker->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&worker->loop);
+	relay_release(worker->relay);
+	free(worker);
+}

@@ -1,0 +1,43 @@
+/* worker - a delivery thread: one loop, many carriers
+ *
+ * Workers share nothing but the relay's queue. All functions but worker_wake are for the worker's
+ * own thread. */
+#pragma once
+
+#include <uv.h>
+
+#include "service/lettergate.h"
+#include "service/resolver.h"
+
+struct carrier;
+
+enum { WORKER_INPUT = 65536 };
+
+struct worker {
+	struct lettergate *lettergate;
+	unsigned number;
+	pthread_t thread;
+	bool is_running;
+	uv_loop_t loop;
+	uv_async_t wake;
+	uv_timer_t tick;
+	struct resolver *resolver;
+	struct relay *relay;           /* held; the one in force when it was last looked at */
+	struct carrier *idle, *active; /* lists */
+	unsigned carriers;             /* open and not leaving, of the relay in force */
+	atomic_bool must_stop;
+	bool is_stopping;
+	char input[WORKER_INPUT]; /* what was just read, whoever reads */
+};
+
+MUST_USE enum err worker_open(
+	struct lettergate *lettergate, unsigned number, struct worker **worker_out);
+/* Starts its thread: when all are open. */
+MUST_USE enum err worker_start(struct worker *worker);
+/* There is something to do: a delivery, another relay, the end. Any thread. */
+void worker_wake(struct worker *worker);
+/* Its thread ends when its carriers have said goodbye, or a second has passed. */
+void worker_stop(struct worker *worker);
+void worker_join(struct worker *worker);
+/* After worker_join, when nobody can wake it any more. */
+void worker_close(struct worker *worker);
