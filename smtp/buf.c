@@ -83,7 +83,12 @@ void buf_add_string(struct buf *buf, const char *string)
 
 void buf_add_byte(struct buf *buf, char byte)
 {
-	buf_add(buf, (struct text){ &byte, 1 });
+	char *room = buf_reserve(buf, 1);
+
+	if (!room)
+		return;
+	*room = byte;
+	buf->len++;
 }
 
 void buf_add_u64(struct buf *buf, uint64_t value)
@@ -100,20 +105,21 @@ void buf_add_u64(struct buf *buf, uint64_t value)
 
 void buf_addf(struct buf *buf, const char *format, ...)
 {
+	size_t room = buf->err ? 0 : buf->room - buf->len;
 	va_list args;
-	char *room;
 	int len;
 
 	va_start(args, format);
-	len = vsnprintf(NULL, 0, format, args);
+	len = vsnprintf(room ? buf->at + buf->len : NULL, room, format, args);
 	va_end(args);
-	room = len < 0 ? NULL : buf_reserve(buf, (size_t)len + 1);
-	if (!room)
-		return;
-	va_start(args, format);
-	(void)vsnprintf(room, (size_t)len + 1, format, args);
-	va_end(args);
-	buf->len += (size_t)len;
+	if (len >= 0 && (size_t)len >= room) { /* its NUL would not have fitted */
+		if (!buf_reserve(buf, (size_t)len + 1))
+			return;
+		va_start(args, format);
+		(void)vsnprintf(buf->at + buf->len, (size_t)len + 1, format, args);
+		va_end(args);
+	}
+	buf->len += len > 0 && !buf->err ? (size_t)len : 0;
 }
 
 void buf_drop(struct buf *buf, size_t len)

@@ -3,7 +3,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-enum { LINE = 76, WORD = 75, HEADER_MAX = 998, BYTES_A_LINE = 57 };
+enum { LINE = 76, WORD = 75, HEADER_MAX = 998, BYTES_A_LINE = 57, PIECE = 1024 };
 
 /* 1: a letter of base64; 2: white space; 3: padding */
 static const unsigned char kinds[256] = {
@@ -65,63 +65,91 @@ void smtp_base64_add(struct buf *out, struct text bytes)
 /* The next line, without its end, whichever of CRLF, LF, CR that is. */
 static struct text next_line(struct text *text)
 {
-	size_t len = 0;
+	size_t len = text_find_control(*text);
 	struct text line;
 
 	while (len < text->len && text->at[len] != '\r' && text->at[len] != '\n')
-		len++;
+		len += 1 + text_find_control(text_from(*text, len + 1));
 	line = text_head(*text, len);
 	*text = text_from(*text, len);
-	if (text_starts(*text, TEXT("\r\n")))
-		*text = text_from(*text, 2);
-	else
-		*text = text_from(*text, 1);
+	*text = text_from(*text, text_starts(*text, TEXT("\r\n")) ? 2 : 1);
 	return line;
 }
 
-static bool is_printable(char byte)
+/* RFC 2045 6.7: what stands for itself, but for a blank at the end of a line. */
+static const bool is_plain[256] = {
+	['!' ... '<'] = true,
+	['>' ... '~'] = true,
+	[' '] = true,
+	['\t'] = true,
+};
+
+static bool is_blank(char byte)
 {
-	return (byte >= '!' && byte <= '~' && byte != '=') || byte == ' ' || byte == '\t';
+	return byte == ' ' || byte == '\t';
+}
+
+/* A piece of a line into `out`, which has room for its fourfold and 8; gives where it ends. */
+static char *write_printable(char *out, struct text piece, bool ends_line, size_t *column)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < piece.len; i++) {
+		unsigned char byte = (unsigned char)piece.at[i];
+		bool is_last = ends_line && i + 1 == piece.len;
+		bool plain = is_plain[byte] && !(is_last && is_blank(piece.at[i]));
+		size_t width = plain ? 1 : 3;
+
+		if (*column + width > LINE - (is_last ? 0 : 1)) {
+			memcpy(out, "=\r\n", 3);
+			out += 3;
+			*column = 0;
+		}
+		*out++ = plain ? (char)byte : '=';
+		if (!plain) {
+			*out++ = hex[byte >> 4];
+			*out++ = hex[byte & 15];
+		}
+		*column += width;
+	}
+	return out;
 }
 
 static void add_printable_line(struct buf *out, struct text line)
 {
-	static const char hex[] = "0123456789ABCDEF";
 	size_t column = 0;
 
-	for (size_t i = 0; i < line.len; i++) {
-		unsigned char byte = (unsigned char)line.at[i];
-		bool is_last = i + 1 == line.len;
-		bool plain =
-			is_printable(line.at[i]) && !(is_last && (byte == ' ' || byte == '\t'));
-		size_t width = plain ? 1 : 3;
+	while (line.len) {
+		struct text piece = text_head(line, PIECE);
+		bool ends_line = piece.len == line.len;
+		char *room = buf_reserve(out, piece.len * 4 + 8);
 
-		if (column + width > LINE - 1 && !(is_last && column + width <= LINE)) {
-			buf_add(out, TEXT("=\r\n"));
-			column = 0;
-		}
-		if (plain)
-			buf_add_byte(out, (char)byte);
-		else
-			buf_add(out, (struct text){
-					     (char[]){ '=', hex[byte >> 4], hex[byte & 15] }, 3 });
-		column += width;
+		if (!room)
+			return;
+		buf_took(out, (size_t)(write_printable(room, piece, ends_line, &column) - room));
+		line = text_from(line, piece.len);
 	}
 	buf_add(out, TEXT("\r\n"));
 }
 
 void smtp_quoted_printable_add(struct buf *out, struct text text)
 {
-	while (text.len)
+	while (text.len && !out->err)
 		add_printable_line(out, next_line(&text));
 }
 
 void smtp_lines_add(struct buf *out, struct text text)
 {
-	while (text.len) {
+	while (text.len && !out->err) {
 		buf_add(out, next_line(&text));
 		buf_add(out, TEXT("\r\n"));
 	}
+}
+
+/* Would a reader take some of it for an encoded word? */
+static bool has_word_start(struct text text)
+{
+	return text.len && memmem(text.at, text.len, "=?", 2);
 }
 
 /* Length of the character at the start of UTF-8 that was checked before. */
@@ -181,8 +209,7 @@ static bool needs_words(struct text value)
 			return true;
 	}
 	/* "=?" would be read as an encoded word; blanks at the ends or in runs do not survive */
-	return !text_is_ascii(value) || text_contains_nocase(value, TEXT("=?")) ||
-	       text_trim(value).len != value.len;
+	return !text_is_ascii(value) || has_word_start(value) || text_trim(value).len != value.len;
 }
 
 /* Folds in front of a blank where the next word would pass the line. */
@@ -221,7 +248,7 @@ static bool is_atom_phrase(struct text phrase)
 {
 	for (size_t i = 0; i < phrase.len; i++)
 		if (!byte_is_letter(phrase.at[i]) && !byte_is_digit(phrase.at[i]) &&
-			!strchr(" !#$%&'*+-/^_`{|}~", phrase.at[i]))
+			(phrase.at[i] == 0 || !strchr(" !#$%&'*+-/^_`{|}~", phrase.at[i])))
 			return false;
 	return phrase.len && phrase.at[0] != ' ' && phrase.at[phrase.len - 1] != ' ';
 }
@@ -244,7 +271,7 @@ size_t smtp_phrase_add(struct buf *out, struct text phrase, size_t column)
 {
 	if (!out->err && text_has_control(phrase))
 		out->err = ERR_VALUE;
-	if (!text_is_ascii(phrase) || phrase.len > 200 || text_contains_nocase(phrase, TEXT("=?")))
+	if (!text_is_ascii(phrase) || phrase.len > 200 || has_word_start(phrase))
 		return smtp_words_add(out, phrase, column);
 	if (!is_atom_phrase(phrase))
 		return column + add_quoted(out, phrase);

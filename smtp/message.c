@@ -71,18 +71,33 @@ static void add_mailboxes(struct buf *out, const char *name, struct smtp_mailbox
 	buf_add(out, TEXT("\r\n"));
 }
 
+static void add_two_digits(struct buf *out, int number, char behind)
+{
+	char digits[] = { (char)('0' + number / 10), (char)('0' + number % 10), behind };
+
+	buf_add(out, (struct text){ digits, sizeof(digits) });
+}
+
 /* RFC 5322 3.3, in UTC. */
 static void add_date(struct buf *out, int64_t date_s)
 {
-	static const char days[] = "SunMonTueWedThuFriSat";
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char days[] = "Sun, Mon, Tue, Wed, Thu, Fri, Sat, ";
+	static const char months[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
 	time_t time = (time_t)date_s;
 	struct tm tm;
 
 	gmtime_r(&time, &tm);
-	buf_addf(out, "Date: %.3s, %d %.3s %d %02d:%02d:%02d +0000\r\n", days + 3 * tm.tm_wday,
-		tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-		tm.tm_sec);
+	buf_add(out, TEXT("Date: "));
+	buf_add(out, (struct text){ days + 5 * tm.tm_wday, 5 });
+	buf_add_u64(out, (uint64_t)tm.tm_mday);
+	buf_add_byte(out, ' ');
+	buf_add(out, (struct text){ months + 4 * tm.tm_mon, 4 });
+	buf_add_u64(out, (uint64_t)(tm.tm_year + 1900));
+	buf_add_byte(out, ' ');
+	add_two_digits(out, tm.tm_hour, ':');
+	add_two_digits(out, tm.tm_min, ':');
+	add_two_digits(out, tm.tm_sec, ' ');
+	buf_add(out, TEXT("+0000\r\n"));
 }
 
 static void add_headers(struct buf *out, const struct smtp_mail *mail)
@@ -106,18 +121,28 @@ static void add_headers(struct buf *out, const struct smtp_mail *mail)
 
 /* ---- parts */
 
+/* May it go as it is, but for its line ends: lines of usual length, no control but the tab? */
 static bool is_seven_bit(struct text text)
 {
 	size_t column = 0;
 
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char byte = (unsigned char)text.at[i];
+	if (!text_is_ascii(text) || (text.len && memchr(text.at, 0x7f, text.len)))
+		return false;
+	while (text.len) {
+		size_t run = text_find_control(text);
 
-		if (byte >= 0x7f || (byte < 0x20 && byte != '\t' && byte != '\r' && byte != '\n'))
-			return false;
-		column = byte == '\n' || byte == '\r' ? 0 : column + 1;
+		column += run;
 		if (column > LINE + 2)
 			return false;
+		if (run == text.len)
+			break;
+		if (text.at[run] == '\r' || text.at[run] == '\n')
+			column = 0;
+		else if (text.at[run] == '\t')
+			column++;
+		else
+			return false;
+		text = text_from(text, run + 1);
 	}
 	return true;
 }
@@ -147,7 +172,9 @@ static void add_text_part(struct composer *composer, const char *subtype, struct
 {
 	struct buf *out = &composer->out;
 
-	buf_addf(out, "Content-Type: text/%s; charset=utf-8\r\n", subtype);
+	buf_add(out, TEXT("Content-Type: text/"));
+	buf_add_string(out, subtype);
+	buf_add(out, TEXT("; charset=utf-8\r\n"));
 	if (is_seven_bit(text)) {
 		buf_add_string(out, "Content-Transfer-Encoding: 7bit\r\n\r\n");
 		smtp_lines_add(out, text);
@@ -235,19 +262,27 @@ enum layer { MIXED, RELATED, ALTERNATIVE };
 static void open_layer(struct composer *composer, enum layer layer)
 {
 	static const char *const names[] = { "mixed", "related", "alternative" };
+	struct buf *out = &composer->out;
 
-	buf_addf(&composer->out, "Content-Type: multipart/%s;\r\n boundary=\"%s\"\r\n\r\n",
-		names[layer], composer->boundary[layer]);
+	buf_add(out, TEXT("Content-Type: multipart/"));
+	buf_add_string(out, names[layer]);
+	buf_add(out, TEXT(";\r\n boundary=\""));
+	buf_add_string(out, composer->boundary[layer]);
+	buf_add(out, TEXT("\"\r\n\r\n"));
 }
 
 static void next_part(struct composer *composer, enum layer layer)
 {
-	buf_addf(&composer->out, "--%s\r\n", composer->boundary[layer]);
+	buf_add(&composer->out, TEXT("--"));
+	buf_add_string(&composer->out, composer->boundary[layer]);
+	buf_add(&composer->out, TEXT("\r\n"));
 }
 
 static void close_layer(struct composer *composer, enum layer layer)
 {
-	buf_addf(&composer->out, "--%s--\r\n", composer->boundary[layer]);
+	buf_add(&composer->out, TEXT("--"));
+	buf_add_string(&composer->out, composer->boundary[layer]);
+	buf_add(&composer->out, TEXT("--\r\n"));
 }
 
 static void add_alternative(struct composer *composer, const struct smtp_mail *mail)
@@ -356,6 +391,17 @@ static enum err finish(
 	return OK;
 }
 
+/* Room for the usual message at once; growing does for the others. */
+static void reserve_usual(struct buf *out, const struct smtp_mail *mail)
+{
+	size_t texts = mail->text.len < COMPOSED_MAX && mail->html.len < COMPOSED_MAX
+			       ? mail->text.len + mail->html.len
+			       : 0;
+
+	if (texts < COMPOSED_MAX / 4)
+		(void)buf_reserve(out, texts + texts / 8 + 1024);
+}
+
 enum err smtp_message_compose(const struct smtp_mail *mail, const unsigned char seed[16],
 	struct region *region, struct smtp_message *message_out)
 {
@@ -366,6 +412,7 @@ enum err smtp_message_compose(const struct smtp_mail *mail, const unsigned char 
 	composer.segments = region_zalloc(region, most, sizeof(*composer.segments));
 	if (!composer.segments)
 		return ERR_MEMORY;
+	reserve_usual(&composer.out, mail);
 	name_boundaries(&composer, seed);
 	add_headers(&composer.out, mail);
 	add_body(&composer, mail);

@@ -2,19 +2,15 @@
 
 #include <string.h>
 
-bool byte_is_digit(char byte)
-{
-	return byte >= '0' && byte <= '9';
-}
+/* Eight bytes at a time, each in its own lane. */
+#define LANES(byte) (0x0101010101010101U * (byte))
 
-bool byte_is_letter(char byte)
+static uint64_t eight_bytes(const char *at)
 {
-	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-}
+	uint64_t word;
 
-char byte_lower(char byte)
-{
-	return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
+	memcpy(&word, at, sizeof(word));
+	return word;
 }
 
 struct text text_of(const char *string)
@@ -49,13 +45,12 @@ bool text_starts_nocase(struct text text, struct text prefix)
 
 bool text_contains_nocase(struct text text, struct text needle)
 {
-	for (; text.len >= needle.len; text = text_from(text, 1)) {
-		if (text_starts_nocase(text, needle))
+	char first = needle.len ? byte_lower(needle.at[0]) : 0;
+
+	for (; needle.len && text.len >= needle.len; text = text_from(text, 1))
+		if (byte_lower(text.at[0]) == first && text_starts_nocase(text, needle))
 			return true;
-		if (text.len == 0)
-			break;
-	}
-	return false;
+	return needle.len == 0;
 }
 
 size_t text_find(struct text text, char byte)
@@ -63,18 +58,6 @@ size_t text_find(struct text text, char byte)
 	const char *found = text.len ? memchr(text.at, byte, text.len) : NULL;
 
 	return found ? (size_t)(found - text.at) : text.len;
-}
-
-struct text text_from(struct text text, size_t start)
-{
-	if (start > text.len)
-		start = text.len;
-	return (struct text){ text.len ? text.at + start : text.at, text.len - start };
-}
-
-struct text text_head(struct text text, size_t len)
-{
-	return (struct text){ text.at, len < text.len ? len : text.len };
 }
 
 static bool is_blank(char byte)
@@ -120,17 +103,29 @@ bool text_to_u64(struct text text, uint64_t *value_out)
 bool text_is_ascii(struct text text)
 {
 	size_t i = 0;
-	uint64_t word;
 
-	for (; i + sizeof(word) <= text.len; i += sizeof(word)) {
-		memcpy(&word, text.at + i, sizeof(word));
-		if (word & 0x8080808080808080U)
+	for (; i + 8 <= text.len; i += 8)
+		if (eight_bytes(text.at + i) & LANES(0x80))
 			return false;
-	}
 	for (; i < text.len; i++)
 		if ((unsigned char)text.at[i] & 0x80U)
 			return false;
 	return true;
+}
+
+size_t text_find_control(struct text text)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= text.len; i += 8) {
+		uint64_t word = eight_bytes(text.at + i);
+
+		if ((word - LANES(0x20)) & ~word & LANES(0x80)) /* a lane borrowed: under 0x20 */
+			break;
+	}
+	while (i < text.len && (unsigned char)text.at[i] >= 0x20)
+		i++;
+	return i;
 }
 
 /* Length of the UTF-8 sequence at the start of `bytes`, or 0 if it is not well-formed. */
@@ -165,6 +160,9 @@ bool text_is_utf8(struct text text)
 	size_t len;
 
 	for (size_t i = 0; i < text.len; i += len) {
+		len = 8;
+		if (text.len - i >= 8 && !(eight_bytes(text.at + i) & LANES(0x80)))
+			continue;
 		len = sequence_len((const unsigned char *)text.at + i, text.len - i);
 		if (len == 0)
 			return false;
@@ -174,10 +172,12 @@ bool text_is_utf8(struct text text)
 
 bool text_has_control(struct text text)
 {
+	if (text_find_control(text) < text.len)
+		return true;
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char byte = (unsigned char)text.at[i];
 
-		if (byte < 0x20 || byte == 0x7f)
+		if (byte == 0x7f)
 			return true;
 		if (byte == 0xc2 && i + 1 < text.len && (unsigned char)text.at[i + 1] < 0xa0)
 			return true;

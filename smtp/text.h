@@ -27,15 +27,26 @@ bool text_contains_nocase(struct text text, struct text needle);
 /* Index of the first `byte`, or text.len. */
 size_t text_find(struct text text, char byte);
 /* From `start` (clamped) to the end. */
-struct text text_from(struct text text, size_t start);
+static inline struct text text_from(struct text text, size_t start)
+{
+	start = start < text.len ? start : text.len;
+	return (struct text){ start ? text.at + start : text.at, text.len - start };
+}
+
 /* The first `len` bytes (clamped). */
-struct text text_head(struct text text, size_t len);
+static inline struct text text_head(struct text text, size_t len)
+{
+	return (struct text){ text.at, len < text.len ? len : text.len };
+}
+
 /* Without leading and trailing space and tab. */
 struct text text_trim(struct text text);
 /* Everything up to the first `byte`; *text becomes what is behind it. */
 struct text text_cut(struct text *text, char byte);
 /* Decimal digits only, all of them, no overflow. */
 bool text_to_u64(struct text text, uint64_t *value_out);
+/* How many bytes stand before the first control below 0x20 (a line end, a tab); text.len: none. */
+size_t text_find_control(struct text text);
 /* Is every byte below 0x80? */
 bool text_is_ascii(struct text text);
 /* Well-formed UTF-8: shortest forms, no surrogates, nothing above U+10FFFF (RFC 3629). */
@@ -44,6 +55,17 @@ bool text_is_utf8(struct text text);
  * paragraph separator (U+2028, U+2029) in UTF-8: what no single-line field may hold. */
 bool text_has_control(struct text text);
 
-bool byte_is_digit(char byte);
-bool byte_is_letter(char byte);
-char byte_lower(char byte);
+static inline bool byte_is_digit(char byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
+static inline char byte_lower(char byte)
+{
+	return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
+}
+
+static inline bool byte_is_letter(char byte)
+{
+	return byte_lower(byte) >= 'a' && byte_lower(byte) <= 'z';
+}
