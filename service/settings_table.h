@@ -48,3 +48,5 @@ extern const size_t settings_count;
 
 /* Index of the row of that name (as in the environment), or settings_count. */
 size_t setting_named(struct text name);
+/* Reads "500ms", "30s", "5m", "2h", "7d" or "0". */
+bool setting_duration(const char *value, uint64_t *ms_out);

@@ -57,6 +57,11 @@ static bool read_quantity(const char *value, const struct unit *units, uint64_t 
 	return false;
 }
 
+bool setting_duration(const char *value, uint64_t *ms_out)
+{
+	return read_quantity(value, time_units, ms_out);
+}
+
 /* The largest unit that gives a whole number. */
 static const char *write_quantity(uint64_t value, const struct unit *units, char room[32])
 {
