@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum { USUAL_PAUSE_S = 1 };
-
 /* ---- parking */
 
 /* The connection is asleep before anything may wake it. What is woken runs in this same thread, so
@@ -34,7 +32,7 @@ enum handled exchange_refuse(struct exchange *exchange, const struct problem *pr
 
 	exchange->status = problem_status(problem);
 	if (exchange->status == 503 && !told.retry_after_s)
-		told.retry_after_s = USUAL_PAUSE_S;
+		told.retry_after_s = PROBLEM_PAUSE_S;
 	if (!told.outcome && exchange->route && exchange->route->scope == SCOPE_SEND)
 		told.outcome = "not_sent";
 	exchange->content_type = "application/problem+json";

@@ -2,12 +2,17 @@
 
 #include <string.h>
 
+/* tchar, as two sets of 64 bits: bytes 0 to 63, and 64 to 127. */
+static const uint64_t token_bytes[2] = { 0x03ff6cfa00000000, 0x57ffffffc7fffffe };
+
 bool guard_is_token(struct text text)
 {
-	for (size_t i = 0; i < text.len; i++)
-		if (!byte_is_letter(text.at[i]) && !byte_is_digit(text.at[i]) &&
-			(!text.at[i] || !strchr("!#$%&'*+-.^_`|~", text.at[i])))
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char byte = (unsigned char)text.at[i];
+
+		if (byte > 127 || !(token_bytes[byte / 64] >> byte % 64 & 1))
 			return false;
+	}
 	return text.len > 0;
 }
 

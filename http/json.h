@@ -16,8 +16,9 @@ struct json {
 	struct cJSON *root;
 	struct text *longs; /* the strings that stayed in the body */
 	size_t long_count;
-	const char *why; /* what is wrong with it; NULL: nothing */
-	size_t at;       /* where: bytes from the start */
+	const char *why;     /* what is wrong with it; NULL: nothing */
+	size_t at;           /* where: bytes from the start */
+	struct text pointer; /* the value that is wrong (RFC 6901) */
 };
 
 /* Parses `body`, which is changed in place and must live as long as the tree. ERR_SYNTAX, ERR_LIMIT
@@ -34,6 +35,9 @@ struct json_at {
 	struct text name;
 	size_t index; /* where name.at is NULL */
 };
+
+/* Cut at 400 bytes. NULL: the whole. */
+struct text json_pointer(const struct json_at *at, struct region *region);
 
 /* What is wrong with a request, place by place. The first 20 are kept. */
 enum { COMPLAINTS_MAX = 20 };

@@ -31,5 +31,3 @@ struct posted {
  * there are complaints. `at` is where the object stands. */
 bool mail_read(const struct json *json, const struct cJSON *object, const struct json_at *at,
 	struct region *region, struct posted *posted_out, struct complaints *complaints);
-/* "500ms", "30s", "5m", "2h", "7d" → microseconds. */
-bool mail_duration(struct text text, uint64_t *us_out);

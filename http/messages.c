@@ -1,5 +1,6 @@
 #include "http/messages.h"
 
+#include "http/moment.h"
 #include "http/result.h"
 
 enum { LIST_USUAL = 50, LIST_MOST = 500 };
@@ -37,38 +38,68 @@ static void list_one(const struct record *record, void *context)
 	listing->last = region_copy(listing->exchange->region, text_of(record->id));
 }
 
-/* "2026-11-24T10:00:00Z", or milliseconds since 1970. */
+/* An RFC 3339 time, or milliseconds since 1970. */
 static bool read_since(struct text text, int64_t *ms_out)
 {
 	uint64_t ms;
+	int64_t seconds;
 
+	if (moment_parse(text, &seconds)) {
+		*ms_out = seconds * 1000;
+		return true;
+	}
 	if (!text_to_u64(text, &ms) || ms > INT64_MAX)
 		return false;
 	*ms_out = (int64_t)ms;
 	return true;
 }
 
+static bool is_state(struct text state)
+{
+	static const char *const states[] = { "scheduled", "queued", "sending", "sent", "partial",
+		"deferred", "failed", "unknown", "held", "cancelled", "captured" };
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (text_equal(state, text_of(states[i])))
+			return true;
+	return false;
+}
+
+/* What is wrong with the query; NULL: nothing. */
+static const char *read_query(struct exchange *exchange, struct query *query)
+{
+	static const char *const names[] = { "state", "recipient", "tag", "since", "limit",
+		"cursor", NULL };
+	struct text limit = exchange_query(exchange, TEXT("limit"));
+	struct text since = exchange_query(exchange, TEXT("since")), other;
+	uint64_t wanted = LIST_USUAL;
+
+	if (!exchange_query_holds_only(exchange, names, &other))
+		return "the query takes state, recipient, tag, since, limit and cursor";
+	*query = (struct query){ .state = exchange_query(exchange, TEXT("state")),
+		.recipient = exchange_query(exchange, TEXT("recipient")),
+		.tag = exchange_query(exchange, TEXT("tag")),
+		.cursor = exchange_query(exchange, TEXT("cursor")) };
+	if (limit.len && (!text_to_u64(limit, &wanted) || wanted == 0 || wanted > LIST_MOST))
+		return "limit is 1 to 500";
+	query->limit = (size_t)wanted;
+	if (since.len && !read_since(since, &query->since_ms))
+		return "since is a time such as 2026-11-24T10:00:00Z";
+	if (query->state.len && !is_state(query->state))
+		return "there is no such state";
+	return NULL;
+}
+
 enum handled messages_list(struct exchange *exchange)
 {
 	const struct gateway *gateway = exchange->gateway;
-	struct text limit = exchange_query(exchange, TEXT("limit"));
-	struct text since = exchange_query(exchange, TEXT("since"));
-	struct query query = { .state = exchange_query(exchange, TEXT("state")),
-		.recipient = exchange_query(exchange, TEXT("recipient")),
-		.tag = exchange_query(exchange, TEXT("tag")),
-		.cursor = exchange_query(exchange, TEXT("cursor")),
-		.limit = LIST_USUAL };
 	struct listing listing = { exchange, { 0 } };
-	uint64_t wanted;
+	struct query query;
+	const char *why = read_query(exchange, &query);
 	bool more;
 
-	if (limit.len && (!text_to_u64(limit, &wanted) || wanted == 0 || wanted > LIST_MOST))
-		return exchange_refuse_as(exchange, "invalid_request", "limit is 1 to 500");
-	if (limit.len)
-		query.limit = (size_t)wanted;
-	if (since.len && !read_since(since, &query.since_ms))
-		return exchange_refuse_as(
-			exchange, "invalid_request", "since is in milliseconds since 1970");
+	if (why)
+		return exchange_refuse_as(exchange, "invalid_request", why);
 	exchange->status = 200;
 	buf_add(&exchange->answer, TEXT("{\"messages\":["));
 	more = gateway->list(gateway->self, &exchange->caller, &query, list_one, &listing);

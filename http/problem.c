@@ -136,21 +136,32 @@ void problem_add_complaints(struct buf *out, const struct complaints *complaints
 	buf_add_byte(out, ']');
 }
 
+static void add_retry_after(struct buf *out, uint32_t seconds)
+{
+	json_add_name(out, "retry_after");
+	if (seconds)
+		buf_add_u64(out, seconds);
+	else
+		buf_add_string(out, "null");
+}
+
 void problem_add(struct buf *out, const struct problem *problem, struct text request_id)
 {
 	const struct problem_words *words = problem_words(text_of(problem->code));
+	unsigned status = problem_status(problem);
+	uint32_t pause_s = problem->retry_after_s;
 
-	problem_open(out, words, problem_status(problem));
+	if (status == 503 && !pause_s)
+		pause_s = PROBLEM_PAUSE_S;
+	problem_open(out, words, status);
 	if (problem->detail.len)
 		json_add_member(out, "detail", problem->detail);
 	if (problem->outcome)
 		json_add_member(out, "outcome", text_of(problem->outcome));
 	json_add_member_bool(out, "retryable", words->retryable);
-	json_add_name(out, "retry_after");
-	if (problem->retry_after_s)
-		buf_add_u64(out, problem->retry_after_s);
-	else
-		buf_add_string(out, "null");
+	add_retry_after(out, pause_s);
+	if (problem->outcome) /* our own refusals: nothing was sent */
+		json_add_member_bool(out, "duplicate_risk", false);
 	if (problem->hint.len)
 		json_add_member(out, "hint", problem->hint);
 	problem_add_complaints(out, problem->complaints);

@@ -5,6 +5,8 @@
 
 #include "http/json.h"
 
+enum { PROBLEM_PAUSE_S = 1 }; /* a 503 that says nothing else says this */
+
 struct problem_words {
 	const char *code, *title, *meaning;
 	unsigned status;
@@ -16,7 +18,7 @@ struct problem {
 	unsigned status;        /* 0: the catalogue's */
 	uint32_t retry_after_s; /* 0: none */
 	struct text detail, hint;
-	const char *outcome;                 /* NULL: left out */
+	const char *outcome;                 /* NULL: no message was concerned */
 	const struct complaints *complaints; /* NULL: none */
 };
 

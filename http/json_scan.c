@@ -1,0 +1,423 @@
+/* json_scan - is it JSON? (RFC 8259, strictly)
+ *
+ * One pass, no recursion. Long strings are unescaped where they lie; what cJSON gets to see is a
+ * skeleton in which references stand for them. */
+#include "http/json_scan.h"
+
+#include <string.h>
+
+/* An object or list that is open, and which of its members is being read. */
+struct level {
+	char bracket;
+	struct text name; /* as it came, escapes and all */
+	size_t index;
+};
+
+struct scan {
+	char *at, *end, *start;
+	struct region *region;
+	struct buf skeleton; /* what cJSON gets; empty while nothing was left out */
+	char *copied;        /* up to here the body is in the skeleton */
+	struct text *longs;
+	size_t long_count, long_room;
+	size_t values;
+	struct level levels[JSON_DEPTH];
+	size_t depth;
+	const char *why;
+	enum err err;
+};
+
+static bool fail(struct scan *scan, enum err err, const char *why)
+{
+	if (!scan->err) {
+		scan->err = err;
+		scan->why = why;
+	}
+	return false;
+}
+
+static bool bad(struct scan *scan, const char *why)
+{
+	return fail(scan, ERR_SYNTAX, why);
+}
+
+static void skip_blanks(struct scan *scan)
+{
+	while (scan->at < scan->end &&
+		(*scan->at == ' ' || *scan->at == '\t' || *scan->at == '\n' || *scan->at == '\r'))
+		scan->at++;
+}
+
+static int hex_digit(char byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	byte = byte_lower(byte);
+	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+/* The four digits behind \u. */
+static bool read_unit(const char *at, const char *end, unsigned *unit_out)
+{
+	unsigned unit = 0;
+
+	if (end - at < 4)
+		return false;
+	for (int i = 0; i < 4; i++) {
+		int digit = hex_digit(at[i]);
+
+		if (digit < 0)
+			return false;
+		unit = unit << 4 | (unsigned)digit;
+	}
+	*unit_out = unit;
+	return true;
+}
+
+static bool is_high(unsigned unit)
+{
+	return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+static bool is_low(unsigned unit)
+{
+	return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
+/* A backslash and what follows, from scan->at on; *nul is set where it stands for U+0000. */
+static bool skip_escape(struct scan *scan, bool *nul)
+{
+	unsigned unit, low;
+
+	if (scan->end - scan->at < 2)
+		return bad(scan, "the string does not end");
+	if (scan->at[1] != 'u') {
+		if (!memchr("\"\\/bfnrt", scan->at[1], 8))
+			return bad(scan, "no such escape");
+		scan->at += 2;
+		return true;
+	}
+	if (!read_unit(scan->at + 2, scan->end, &unit))
+		return bad(scan, "\\u wants four hexadecimal digits");
+	scan->at += 6;
+	*nul |= unit == 0;
+	if (is_low(unit))
+		return bad(scan, "a low surrogate without its high one");
+	if (!is_high(unit))
+		return true;
+	if (scan->end - scan->at < 6 || scan->at[0] != '\\' || scan->at[1] != 'u' ||
+		!read_unit(scan->at + 2, scan->end, &low) || !is_low(low))
+		return bad(scan, "a high surrogate without its low one");
+	scan->at += 6;
+	return true;
+}
+
+static size_t put_utf8(char *out, unsigned code)
+{
+	if (code < 0x80) {
+		out[0] = (char)code;
+		return 1;
+	}
+	if (code < 0x800) {
+		out[0] = (char)(0xc0 | code >> 6);
+		out[1] = (char)(0x80 | (code & 0x3f));
+		return 2;
+	}
+	if (code < 0x10000) {
+		out[0] = (char)(0xe0 | code >> 12);
+		out[1] = (char)(0x80 | (code >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (code & 0x3f));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | code >> 18);
+	out[1] = (char)(0x80 | (code >> 12 & 0x3f));
+	out[2] = (char)(0x80 | (code >> 6 & 0x3f));
+	out[3] = (char)(0x80 | (code & 0x3f));
+	return 4;
+}
+
+/* A string that was scanned, unescaped where it lies: what it stands for is never longer. */
+static size_t unescape(char *at, size_t len)
+{
+	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+	char *out = memchr(at, '\\', len), *end = at + len;
+	unsigned unit = 0, low = 0;
+
+	if (!out)
+		return len;
+	for (char *in = out; in < end;) {
+		if (*in != '\\') {
+			*out++ = *in++;
+			continue;
+		}
+		if (in[1] != 'u') {
+			*out++ = to[strchr(from, in[1]) - from];
+			in += 2;
+			continue;
+		}
+		(void)read_unit(in + 2, end, &unit);
+		in += 6;
+		if (is_high(unit)) {
+			(void)read_unit(in + 2, end, &low);
+			in += 6;
+			unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+		}
+		out += put_utf8(out, unit);
+	}
+	return (size_t)(out - at);
+}
+
+/* Keeps the string between `from` and `to` in the body, and a reference in the skeleton. */
+static bool leave_in_place(struct scan *scan, char *from, char *to)
+{
+	if (scan->long_count == scan->long_room) {
+		size_t room = scan->long_room ? scan->long_room * 2 : 16;
+		struct text *more = region_alloc(scan->region, room * sizeof(*more));
+
+		if (!more)
+			return fail(scan, ERR_MEMORY, "out of memory");
+		if (scan->long_count)
+			memcpy(more, scan->longs, scan->long_count * sizeof(*more));
+		scan->longs = more;
+		scan->long_room = room;
+	}
+	buf_add(&scan->skeleton, (struct text){ scan->copied, (size_t)(from - scan->copied) });
+	buf_add_byte(&scan->skeleton, (char)JSON_REFERENCE);
+	buf_add_u64(&scan->skeleton, scan->long_count);
+	scan->copied = to;
+	scan->longs[scan->long_count++] =
+		(struct text){ from, unescape(from, (size_t)(to - from)) };
+	return true;
+}
+
+static bool scan_string(struct scan *scan)
+{
+	char *from = ++scan->at;
+	bool nul = false, ascii = true;
+
+	while (scan->at < scan->end && *scan->at != '"') {
+		unsigned char byte = (unsigned char)*scan->at;
+
+		if (byte == '\\') {
+			if (!skip_escape(scan, &nul))
+				return false;
+			continue;
+		}
+		if (byte < 0x20)
+			return bad(scan, "a control character in a string must be escaped");
+		ascii &= byte < 0x80;
+		scan->at++;
+	}
+	if (scan->at == scan->end)
+		return bad(scan, "the string does not end");
+	if (!ascii && !text_is_utf8((struct text){ from, (size_t)(scan->at - from) }))
+		return bad(scan, "the string is not UTF-8");
+	if ((nul || scan->at - from > JSON_LONG_STRING) && !leave_in_place(scan, from, scan->at))
+		return false;
+	scan->at++;
+	return true;
+}
+
+static size_t skip_digits(struct scan *scan)
+{
+	char *from = scan->at;
+
+	while (scan->at < scan->end && byte_is_digit(*scan->at))
+		scan->at++;
+	return (size_t)(scan->at - from);
+}
+
+static bool scan_number(struct scan *scan)
+{
+	char *from = scan->at;
+
+	if (*scan->at == '-')
+		scan->at++;
+	if (scan->at < scan->end && *scan->at == '0')
+		scan->at++;
+	else if (skip_digits(scan) == 0)
+		return bad(scan, "a number wants a digit");
+	if (scan->at < scan->end && *scan->at == '.') {
+		scan->at++;
+		if (skip_digits(scan) == 0)
+			return bad(scan, "a number wants a digit behind its point");
+	}
+	if (scan->at < scan->end && (*scan->at == 'e' || *scan->at == 'E')) {
+		scan->at++;
+		if (scan->at < scan->end && (*scan->at == '+' || *scan->at == '-'))
+			scan->at++;
+		if (skip_digits(scan) == 0)
+			return bad(scan, "a number wants a digit in its exponent");
+	}
+	return scan->at - from <= 60 || bad(scan, "a number of more than 60 characters");
+}
+
+static bool scan_word(struct scan *scan, struct text word)
+{
+	struct text rest = { scan->at, (size_t)(scan->end - scan->at) };
+
+	if (!text_starts(rest, word))
+		return bad(scan, "no such value");
+	scan->at += word.len;
+	return true;
+}
+
+static bool scan_scalar(struct scan *scan)
+{
+	switch (*scan->at) {
+	case '"':
+		return scan_string(scan);
+	case 't':
+		return scan_word(scan, TEXT("true"));
+	case 'f':
+		return scan_word(scan, TEXT("false"));
+	case 'n':
+		return scan_word(scan, TEXT("null"));
+	default:
+		if (*scan->at == '-' || byte_is_digit(*scan->at))
+			return scan_number(scan);
+		return bad(scan, "no such value");
+	}
+}
+
+/* `"name" :` */
+static bool scan_name(struct scan *scan)
+{
+	struct text *name = &scan->levels[scan->depth - 1].name;
+
+	skip_blanks(scan);
+	if (scan->at == scan->end || *scan->at != '"')
+		return bad(scan, "a name in quotes is wanted");
+	name->at = scan->at + 1;
+	if (!scan_string(scan))
+		return false;
+	name->len = (size_t)(scan->at - name->at) - 1;
+	skip_blanks(scan);
+	if (scan->at == scan->end || *scan->at != ':')
+		return bad(scan, "a colon is wanted");
+	scan->at++;
+	skip_blanks(scan);
+	return true;
+}
+
+enum next { NEXT_VALUE, NEXT_NONE, NEXT_BAD };
+
+/* Behind a value: closes what it ends. */
+static enum next scan_behind_value(struct scan *scan)
+{
+	while (scan->depth) {
+		struct level *level = &scan->levels[scan->depth - 1];
+		bool in_object = level->bracket == '{';
+
+		skip_blanks(scan);
+		if (scan->at == scan->end) {
+			bad(scan, "it ends too early");
+			return NEXT_BAD;
+		}
+		if (*scan->at == ',') {
+			scan->at++;
+			level->index++;
+			if (in_object)
+				return scan_name(scan) ? NEXT_VALUE : NEXT_BAD;
+			skip_blanks(scan);
+			return NEXT_VALUE;
+		}
+		if (*scan->at != (in_object ? '}' : ']')) {
+			bad(scan, in_object ? "a comma or } is wanted" : "a comma or ] is wanted");
+			return NEXT_BAD;
+		}
+		scan->at++;
+		scan->depth--;
+	}
+	return NEXT_NONE;
+}
+
+/* An opening bracket. NEXT_NONE: it was closed at once. */
+static enum next scan_opening(struct scan *scan)
+{
+	char bracket = *scan->at;
+
+	if (scan->depth == JSON_DEPTH) {
+		fail(scan, ERR_LIMIT, "JSON depth: more than 32 levels");
+		return NEXT_BAD;
+	}
+	scan->at++;
+	scan->levels[scan->depth++] = (struct level){ .bracket = bracket };
+	skip_blanks(scan);
+	if (scan->at < scan->end && *scan->at == (bracket == '{' ? '}' : ']')) {
+		scan->at++;
+		scan->depth--;
+		return NEXT_NONE;
+	}
+	if (bracket == '{')
+		return scan_name(scan) ? NEXT_VALUE : NEXT_BAD;
+	return NEXT_VALUE;
+}
+
+static bool scan_all(struct scan *scan)
+{
+	enum next next = NEXT_VALUE;
+
+	skip_blanks(scan);
+	while (next == NEXT_VALUE) {
+		if (scan->at == scan->end)
+			return bad(scan, "it ends too early");
+		if (++scan->values > JSON_VALUES)
+			return fail(scan, ERR_LIMIT, "JSON values: more than 200000");
+		if (*scan->at == '{' || *scan->at == '[') {
+			next = scan_opening(scan);
+			if (next != NEXT_NONE)
+				continue;
+		} else if (!scan_scalar(scan)) {
+			return false;
+		}
+		next = scan_behind_value(scan);
+	}
+	skip_blanks(scan);
+	if (next == NEXT_NONE && scan->at != scan->end)
+		return bad(scan, "something stands behind the end");
+	return next == NEXT_NONE;
+}
+
+static struct text pointer_of(const struct scan *scan)
+{
+	struct json_at places[JSON_DEPTH];
+
+	for (size_t i = 0; i < scan->depth; i++) {
+		const struct level *level = &scan->levels[i];
+
+		places[i] =
+			(struct json_at){ .up = i ? &places[i - 1] : NULL, .index = level->index };
+		if (level->bracket == '{')
+			places[i].name = level->name.at ? level->name : TEXT("");
+	}
+	return json_pointer(scan->depth ? &places[scan->depth - 1] : NULL, scan->region);
+}
+
+enum err json_scan(char *body, size_t len, struct region *region, struct json *json_out,
+	struct text *skeleton_out)
+{
+	struct scan scan = { .at = body,
+		.start = body,
+		.end = body + len,
+		.region = region,
+		.copied = body,
+		.skeleton = buf_born(len + 1024) };
+
+	*skeleton_out = (struct text){ body, len };
+	if (scan_all(&scan) && scan.long_count) {
+		buf_add(&scan.skeleton,
+			(struct text){ scan.copied, (size_t)(scan.end - scan.copied) });
+		*skeleton_out = region_copy(region, buf_text(&scan.skeleton));
+		if (scan.skeleton.err || !skeleton_out->at)
+			fail(&scan, ERR_MEMORY, "out of memory");
+	}
+	buf_free(&scan.skeleton);
+	json_out->longs = scan.longs;
+	json_out->long_count = scan.long_count;
+	json_out->why = scan.why;
+	json_out->at = (size_t)(scan.at - scan.start);
+	if (scan.err)
+		json_out->pointer = pointer_of(&scan);
+	return scan.err;
+}

@@ -1,0 +1,246 @@
+/* mail_address - senders, recipients, the envelope */
+#include "http/reading.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void read_address(struct reading *reading, const cJSON *value, const struct json_at *at,
+	struct smtp_mailbox *mailbox)
+{
+	struct text line;
+	const char *why = "not an address";
+
+	if (read_line(reading, value, at, &line) &&
+		smtp_address_parse(line, reading->region, &mailbox->address, &why))
+		complain(reading->complaints, at, "%s", why);
+}
+
+static void read_mailbox_string(struct reading *reading, const cJSON *value,
+	const struct json_at *at, struct smtp_mailbox *mailbox)
+{
+	struct text line;
+	const char *why = "not an address";
+
+	if (read_line(reading, value, at, &line) &&
+		smtp_mailbox_parse(line, reading->region, mailbox, &why))
+		complain(reading->complaints, at, "%s", why);
+}
+
+static void read_mailbox_object(struct reading *reading, const cJSON *value,
+	const struct json_at *at, struct smtp_mailbox *mailbox)
+{
+	const cJSON *member;
+	unsigned addresses = 0;
+
+	cJSON_ArrayForEach(member, value)
+	{
+		struct json_at here = { at, json_name(reading->json, member), 0 };
+
+		if (text_equal(here.name, TEXT("name"))) {
+			if (!cJSON_IsNull(member))
+				(void)read_line(reading, member, &here, &mailbox->name);
+		} else if (text_equal(here.name, TEXT("address")) ||
+			   text_equal(here.name, TEXT("email"))) {
+			addresses++;
+			read_address(reading, member, &here, mailbox);
+		} else {
+			complain(reading->complaints, &here,
+				"unknown field: an address has name and address");
+		}
+	}
+	if (addresses != 1)
+		complain(reading->complaints, at,
+			addresses ? "address and email are the same: give one of them"
+				  : "an address is missing");
+}
+
+static void read_mailbox(struct reading *reading, const cJSON *value, const struct json_at *at,
+	struct smtp_mailbox *mailbox)
+{
+	if (cJSON_IsObject(value))
+		read_mailbox_object(reading, value, at, mailbox);
+	else if (cJSON_IsString(value))
+		read_mailbox_string(reading, value, at, mailbox);
+	else
+		complain(reading->complaints, at, "an address is wanted: a string or an object");
+}
+
+static void read_mailboxes(struct reading *reading, const cJSON *value, const struct json_at *at,
+	struct smtp_mailboxes *mailboxes)
+{
+	size_t count = cJSON_IsArray(value) ? (size_t)cJSON_GetArraySize(value) : 1, i = 0;
+	struct smtp_mailbox *list;
+	const cJSON *member;
+
+	if (cJSON_IsNull(value) || count == 0)
+		return;
+	if (count > RECIPIENTS_MAX) {
+		complain(reading->complaints, at, "recipients: at most %d are taken, these are %zu",
+			RECIPIENTS_MAX, count);
+		return;
+	}
+	list = region_zalloc(reading->region, count, sizeof(*list));
+	if (!list) {
+		complain(reading->complaints, at, "out of memory");
+		return;
+	}
+	if (cJSON_IsArray(value)) {
+		cJSON_ArrayForEach(member, value)
+		{
+			struct json_at here = { at, { 0 }, i };
+
+			read_mailbox(reading, member, &here, &list[i++]);
+		}
+	} else {
+		read_mailbox(reading, value, at, &list[0]);
+	}
+	*mailboxes = (struct smtp_mailboxes){ list, count };
+}
+
+void read_from(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	reading->has_from = true;
+	read_mailbox(reading, value, at, &reading->posted->mail.from);
+}
+
+void read_to(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	read_mailboxes(reading, value, at, &reading->posted->mail.to);
+}
+
+void read_cc(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	read_mailboxes(reading, value, at, &reading->posted->mail.cc);
+}
+
+void read_bcc(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	read_mailboxes(reading, value, at, &reading->bcc);
+}
+
+void read_reply_to(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	read_mailboxes(reading, value, at, &reading->posted->mail.reply_to);
+}
+
+/* ---- the envelope */
+
+static void read_envelope_from(
+	struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct smtp_mailbox mailbox = { 0 };
+
+	reading->has_envelope_from = true;
+	if (cJSON_IsString(value) && json_string(reading->json, value).len == 0)
+		return; /* the null sender */
+	read_mailbox(reading, value, at, &mailbox);
+	reading->posted->envelope.from = mailbox.address;
+}
+
+static void read_envelope_to(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct smtp_mailboxes list = { 0 };
+	struct smtp_envelope *envelope = &reading->posted->envelope;
+
+	reading->has_envelope_to = true;
+	read_mailboxes(reading, value, at, &list);
+	envelope->to = region_zalloc(reading->region, list.count + 1, sizeof(*envelope->to));
+	for (size_t i = 0; envelope->to && i < list.count; i++)
+		envelope->to[envelope->count++] = list.at[i].address;
+}
+
+void read_envelope(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const struct field fields[] = { { "from", read_envelope_from },
+		{ "to", read_envelope_to } };
+
+	if (!cJSON_IsNull(value))
+		read_object(reading, value, at, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	const struct text *left = a, *right = b;
+	size_t shorter = left->len < right->len ? left->len : right->len;
+	int order = shorter ? memcmp(left->at, right->at, shorter) : 0;
+
+	return order ? order : (left->len > right->len) - (left->len < right->len);
+}
+
+/* Nobody gets a message twice because the same address stands in To and in Cc. Keeps the order. */
+static void drop_twins(struct smtp_envelope *envelope, struct region *region)
+{
+	struct text *sorted = region_alloc(region, envelope->count * sizeof(*sorted));
+	bool *seen = region_zalloc(region, envelope->count, sizeof(*seen));
+	size_t kept = 0;
+
+	if (!sorted || !seen)
+		return;
+	memcpy(sorted, envelope->to, envelope->count * sizeof(*sorted));
+	qsort(sorted, envelope->count, sizeof(*sorted), compare_addresses);
+	for (size_t i = 0; i < envelope->count; i++) {
+		struct text *found = bsearch(&envelope->to[i], sorted, envelope->count,
+			sizeof(*sorted), compare_addresses);
+
+		while (found > sorted && compare_addresses(found - 1, found) == 0)
+			found--;
+		if (!seen[found - sorted])
+			envelope->to[kept++] = envelope->to[i];
+		seen[found - sorted] = true;
+	}
+	envelope->count = kept;
+}
+
+static void add_recipients(struct smtp_envelope *envelope, struct smtp_mailboxes list)
+{
+	for (size_t i = 0; i < list.count; i++)
+		envelope->to[envelope->count++] = list.at[i].address;
+}
+
+static void check_count(struct reading *reading, const struct json_at *at)
+{
+	size_t count = reading->posted->envelope.count;
+	struct json_at to = { at, TEXT("to"), 0 };
+
+	if (count == 0)
+		complain(reading->complaints, &to, "there is no recipient");
+	else if (count > RECIPIENTS_MAX)
+		complain(reading->complaints, &to,
+			"recipients: at most %d are taken, to, cc and bcc are %zu together",
+			RECIPIENTS_MAX, count);
+}
+
+static bool lists_need_utf8(struct smtp_mailboxes list)
+{
+	for (size_t i = 0; i < list.count; i++)
+		if (smtp_address_needs_utf8(list.at[i].address))
+			return true;
+	return false;
+}
+
+void fill_envelope(struct reading *reading, const struct json_at *at)
+{
+	struct smtp_mail *mail = &reading->posted->mail;
+	struct smtp_envelope *envelope = &reading->posted->envelope;
+	size_t count = mail->to.count + mail->cc.count + reading->bcc.count;
+
+	if (!reading->has_envelope_from)
+		envelope->from = mail->from.address;
+	if (!reading->has_envelope_to) {
+		envelope->to = region_zalloc(reading->region, count + 1, sizeof(*envelope->to));
+		if (!envelope->to)
+			return;
+		add_recipients(envelope, mail->to);
+		add_recipients(envelope, mail->cc);
+		add_recipients(envelope, reading->bcc);
+	}
+	if (envelope->count > 1)
+		drop_twins(envelope, reading->region);
+	check_count(reading, at);
+	envelope->needs_utf8 = smtp_address_needs_utf8(envelope->from) ||
+			       smtp_address_needs_utf8(mail->from.address) ||
+			       lists_need_utf8(mail->to) || lists_need_utf8(mail->cc) ||
+			       lists_need_utf8(mail->reply_to);
+	for (size_t i = 0; i < envelope->count; i++)
+		envelope->needs_utf8 |= smtp_address_needs_utf8(envelope->to[i]);
+}

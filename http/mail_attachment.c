@@ -1,0 +1,164 @@
+/* mail_attachment - files that go with a message */
+#include "http/reading.h"
+
+#include "http/guard.h"
+
+#include <string.h>
+
+static void read_filename(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	if (!cJSON_IsNull(value))
+		(void)read_line(reading, value, at, &reading->attachment->filename);
+}
+
+/* restricted-name-chars (RFC 6838 section 4.2) */
+static bool is_type_name(struct text text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!byte_is_letter(text.at[i]) && !byte_is_digit(text.at[i]) &&
+			!memchr("!#$&-^_.+", text.at[i], 9))
+			return false;
+	return text.len > 0 && text.len <= 127;
+}
+
+/* token "=" ( token / quoted-string ), of what stands before the next ';' (RFC 2045 section 5.1).
+ */
+static bool take_parameter(struct text *rest)
+{
+	struct text name;
+	size_t end = 0;
+
+	*rest = text_trim(*rest);
+	name = text_cut(rest, '=');
+	if (!guard_is_token(name))
+		return false;
+	if (!rest->len || rest->at[0] != '"')
+		return guard_is_token(text_trim(text_cut(rest, ';')));
+	for (end = 1; end < rest->len && rest->at[end] != '"'; end++)
+		end += rest->at[end] == '\\';
+	if (end >= rest->len)
+		return false;
+	*rest = text_trim(text_from(*rest, end + 1));
+	return text_trim(text_cut(rest, ';')).len == 0;
+}
+
+static bool are_parameters(struct text rest)
+{
+	while (text_trim(rest).len)
+		if (!take_parameter(&rest))
+			return false;
+	return true;
+}
+
+/* A multipart without parts of its own, or a message with other encodings, is none. */
+static bool is_composite(struct text type)
+{
+	return text_equal_nocase(type, TEXT("multipart"));
+}
+
+static void read_content_type(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct text type, rest, name, kind;
+
+	if (cJSON_IsNull(value) || !read_line(reading, value, at, &type))
+		return;
+	rest = type;
+	name = text_trim(text_cut(&rest, ';'));
+	kind = text_cut(&name, '/');
+	if (!is_type_name(kind) || !is_type_name(name) || !text_is_ascii(type))
+		complain(reading->complaints, at, "a media type is wanted, such as text/csv");
+	else if (!are_parameters(rest))
+		complain(reading->complaints, at, "what stands behind the ; is no name=value");
+	else if (is_composite(kind))
+		complain(reading->complaints, at, "an attachment is no multipart");
+	else
+		reading->attachment->content_type = type;
+}
+
+static bool is_content_id(struct text id)
+{
+	for (size_t i = 0; i < id.len; i++)
+		if (id.at[i] <= 0x20 || id.at[i] >= 0x7f || memchr("<>\"\\(),;:[]", id.at[i], 11))
+			return false;
+	return id.len > 0 && id.len <= 200;
+}
+
+static void read_content_id(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct text id;
+
+	if (cJSON_IsNull(value) || !read_line(reading, value, at, &id))
+		return;
+	if (text_starts(id, TEXT("<")) && id.len > 1 && id.at[id.len - 1] == '>')
+		id = (struct text){ id.at + 1, id.len - 2 };
+	if (!is_content_id(id))
+		complain(reading->complaints, at,
+			"a content id is 1 to 200 ASCII characters without blanks and brackets");
+	else
+		reading->attachment->content_id = id;
+}
+
+static void read_disposition(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const char *const words[] = { "attachment", "inline", NULL };
+	size_t word;
+
+	if (!cJSON_IsNull(value) && read_word(reading, value, at, words, &word))
+		reading->attachment->is_inline = word == 1;
+}
+
+static void read_content(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct text base64;
+	uint64_t len;
+
+	if (!read_text(reading, value, at, &base64))
+		return;
+	reading->attachment->base64 = base64.at ? base64 : TEXT("");
+	if (!smtp_base64_check(base64, &len))
+		complain(reading->complaints, at, "not base64 (RFC 4648 section 4, padded)");
+}
+
+static void read_attachment(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const struct field fields[] = { { "filename", read_filename },
+		{ "content", read_content }, { "content_type", read_content_type },
+		{ "content_id", read_content_id }, { "disposition", read_disposition } };
+
+	read_object(reading, value, at, fields, sizeof(fields) / sizeof(fields[0]));
+	if (cJSON_IsObject(value) && !cJSON_GetObjectItemCaseSensitive(value, "content"))
+		complain(reading->complaints, at, "content is missing: base64");
+}
+
+void read_attachments(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	size_t count = cJSON_IsArray(value) ? (size_t)cJSON_GetArraySize(value) : 0, i = 0;
+	struct smtp_attachment *list;
+	const cJSON *member;
+
+	if (cJSON_IsNull(value))
+		return;
+	if (!cJSON_IsArray(value)) {
+		complain(reading->complaints, at, "a list is wanted");
+		return;
+	}
+	if (count > ATTACHMENTS_MAX) {
+		complain(reading->complaints, at,
+			"attachments: at most %d are taken, these are %zu", ATTACHMENTS_MAX, count);
+		return;
+	}
+	list = region_zalloc(reading->region, count + 1, sizeof(*list));
+	if (!list) {
+		complain(reading->complaints, at, "out of memory");
+		return;
+	}
+	cJSON_ArrayForEach(member, value)
+	{
+		struct json_at here = { at, { 0 }, i };
+
+		reading->attachment = &list[i++];
+		read_attachment(reading, member, &here);
+	}
+	reading->posted->mail.attachments = list;
+	reading->posted->mail.attachment_count = count;
+}

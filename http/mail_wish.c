@@ -1,0 +1,172 @@
+/* mail_wish - how a message wants to be handled, beside what it says */
+#include "http/reading.h"
+
+#include "http/moment.h"
+
+enum { TAGS_MAX = 100, TAG_BYTES = 100, METADATA_BYTES = 4096, ENVELOPE_ID_BYTES = 100 };
+
+/* ---- delivery status notifications (RFC 3461) */
+
+static void read_notify(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const char *const words[] = { "never", "success", "failure", "delay", NULL };
+	struct smtp_envelope *envelope = &reading->posted->envelope;
+	const cJSON *member;
+	size_t word, i = 0;
+
+	if (!cJSON_IsArray(value)) {
+		complain(reading->complaints, at, "a list is wanted");
+		return;
+	}
+	cJSON_ArrayForEach(member, value)
+	{
+		struct json_at here = { at, { 0 }, i++ };
+
+		if (read_word(reading, member, &here, words, &word))
+			envelope->notify |= 1u << word;
+	}
+	if (envelope->notify & SMTP_NOTIFY_NEVER && envelope->notify != SMTP_NOTIFY_NEVER)
+		complain(reading->complaints, at, "never stands alone (RFC 3461 section 4.1)");
+}
+
+static void read_return(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const char *const words[] = { "headers", "full", NULL };
+	size_t word;
+
+	if (read_word(reading, value, at, words, &word))
+		reading->posted->envelope.ret = word ? SMTP_RETURN_FULL : SMTP_RETURN_HEADERS;
+}
+
+static void read_envelope_id(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct text id;
+
+	if (!read_line(reading, value, at, &id))
+		return;
+	if (!text_is_ascii(id) || id.len > ENVELOPE_ID_BYTES)
+		complain(reading->complaints, at, "at most %d ASCII characters", ENVELOPE_ID_BYTES);
+	else
+		reading->posted->envelope.envelope_id = id;
+}
+
+void read_dsn(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const struct field fields[] = { { "notify", read_notify }, { "return", read_return },
+		{ "envelope_id", read_envelope_id } };
+
+	if (!cJSON_IsNull(value))
+		read_object(reading, value, at, fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+/* ---- what it is remembered by */
+
+void read_tags(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	size_t count = cJSON_IsArray(value) ? (size_t)cJSON_GetArraySize(value) : 0, i = 0;
+	struct text *tags;
+	const cJSON *member;
+
+	if (cJSON_IsNull(value))
+		return;
+	if (!cJSON_IsArray(value) || count > TAGS_MAX) {
+		complain(reading->complaints, at, "tags: a list of at most %d strings is wanted",
+			TAGS_MAX);
+		return;
+	}
+	tags = region_zalloc(reading->region, count + 1, sizeof(*tags));
+	if (!tags) {
+		complain(reading->complaints, at, "out of memory");
+		return;
+	}
+	cJSON_ArrayForEach(member, value)
+	{
+		struct json_at here = { at, { 0 }, i };
+
+		if (read_line_of(reading, member, &here, TAG_BYTES, &tags[i]) && !tags[i].len)
+			complain(reading->complaints, &here, "a tag is not empty");
+		i++;
+	}
+	reading->posted->wishes.tags = tags;
+	reading->posted->wishes.tag_count = count;
+}
+
+void read_metadata(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct buf written = buf_born(METADATA_BYTES);
+
+	if (cJSON_IsNull(value))
+		return;
+	if (!cJSON_IsObject(value)) {
+		complain(reading->complaints, at, "an object is wanted");
+		return;
+	}
+	json_add_tree(&written, reading->json, value);
+	if (written.err)
+		complain(reading->complaints, at, "metadata: at most %d bytes of JSON are taken",
+			METADATA_BYTES);
+	else
+		reading->posted->wishes.metadata = region_copy(reading->region, buf_text(&written));
+	buf_free(&written);
+}
+
+/* ---- how it is delivered */
+
+void read_relay(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	if (!cJSON_IsNull(value))
+		(void)read_line(reading, value, at, &reading->posted->wishes.relay);
+}
+
+void read_delivery(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const char *const words[] = { "now", "queue", "now_then_queue", NULL };
+	size_t word;
+
+	if (!cJSON_IsNull(value) && read_word(reading, value, at, words, &word) && word)
+		reading->posted->wishes.needs_store = true;
+}
+
+void read_partial(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const char *const words[] = { "allow", "refuse", NULL };
+	size_t word;
+
+	if (!cJSON_IsNull(value) && read_word(reading, value, at, words, &word))
+		reading->posted->wishes.all_or_none = word == 1;
+}
+
+void read_deadline(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct text given;
+
+	if (cJSON_IsNull(value) || !read_line(reading, value, at, &given))
+		return;
+	if (!moment_duration(given, &reading->posted->wishes.deadline_us) ||
+		!reading->posted->wishes.deadline_us)
+		complain(reading->complaints, at, "a duration is wanted, such as 500ms or 20s");
+}
+
+void read_trace(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	if (!cJSON_IsNull(value))
+		(void)read_bool(reading, value, at, &reading->posted->wishes.trace);
+}
+
+void read_send_at(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	int64_t when;
+
+	if (!cJSON_IsNull(value) && read_time(reading, value, at, &when))
+		reading->posted->wishes.needs_store = true;
+}
+
+void read_on_unknown(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const char *const words[] = { "retry", "hold", NULL };
+	size_t word;
+
+	/* Without a queue an unknown outcome is told and never resent: both wishes come true. */
+	if (!cJSON_IsNull(value))
+		(void)read_word(reading, value, at, words, &word);
+}

@@ -1,0 +1,278 @@
+#include "http/posting.h"
+
+#include "http/result.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+
+enum { TRACE_BYTES = 65536, MESSAGE_ID_BYTES = 400, USUAL_PAUSE_S = 60 };
+
+/* RFC 9562 section 5.7: 48 bits of milliseconds, the rest at random. */
+static void make_id(const struct stamp *stamp, char out[DELIVERY_ID_LEN + 1])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char bytes[16];
+	char *to = out;
+
+	memcpy(bytes, stamp->random, sizeof(bytes));
+	for (int i = 0; i < 6; i++)
+		bytes[i] = (unsigned char)((uint64_t)stamp->unix_ms >> (40 - 8 * i));
+	bytes[6] = (bytes[6] & 0x0f) | 0x70;
+	bytes[8] = (bytes[8] & 0x3f) | 0x80;
+	for (int i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*to++ = '-';
+		*to++ = hex[bytes[i] >> 4];
+		*to++ = hex[bytes[i] & 15];
+	}
+	*to = '\0';
+}
+
+/* ---- what the key allows */
+
+bool refusal_set(struct refusal *refusal, const char *code, struct text detail)
+{
+	refusal->problem = (struct problem){ .code = code,
+		.outcome = "not_sent",
+		.detail = detail,
+		.complaints = &refusal->complaints };
+	return false;
+}
+
+static bool allows(const struct text *patterns, size_t count, struct text address)
+{
+	for (size_t i = 0; i < count; i++)
+		if (smtp_address_matches(address, patterns[i]))
+			return true;
+	return count == 0;
+}
+
+static bool forbid(struct refusal *refusal, const char *code, struct text address,
+	const struct json_at *at, struct text field)
+{
+	struct json_at place = { at, field, 0 };
+
+	complain(&refusal->complaints, &place, "the key does not allow %.*s", (int)address.len,
+		address.at);
+	return refusal_set(refusal, code, address);
+}
+
+/* The null sender names nobody: it is allowed to every key that may send. */
+static bool check_addresses(const struct caller *caller, const struct posted *posted,
+	const struct json_at *at, struct refusal *refusal)
+{
+	const struct smtp_envelope *envelope = &posted->envelope;
+
+	if (!allows(caller->from, caller->from_count, posted->mail.from.address))
+		return forbid(
+			refusal, "sender_not_allowed", posted->mail.from.address, at, TEXT("from"));
+	if (envelope->from.len && !allows(caller->from, caller->from_count, envelope->from))
+		return forbid(refusal, "sender_not_allowed", envelope->from, at, TEXT("envelope"));
+	for (size_t i = 0; caller->to_count && i < envelope->count; i++)
+		if (!allows(caller->to, caller->to_count, envelope->to[i]))
+			return forbid(
+				refusal, "recipient_not_allowed", envelope->to[i], at, TEXT("to"));
+	return true;
+}
+
+static bool check_wishes(const struct caller *caller, const struct wishes *wishes,
+	const struct json_at *at, struct refusal *refusal)
+{
+	bool relay_ok = caller->relay_count == 0 || wishes->relay.len == 0;
+
+	for (size_t i = 0; !relay_ok && i < caller->relay_count; i++)
+		relay_ok = text_equal(caller->relays[i], wishes->relay);
+	if (!relay_ok)
+		return forbid(refusal, "relay_not_allowed", wishes->relay, at, TEXT("relay"));
+	if (wishes->trace && !(caller->scopes & (SCOPE_TRACE | SCOPE_ADMIN)))
+		return forbid(refusal, "forbidden", TEXT("trace"), at, TEXT("trace"));
+	if (wishes->needs_store)
+		return refusal_set(refusal, "store_required",
+			TEXT("delivery other than now, and send_at, need STORE"));
+	return true;
+}
+
+/* ---- the delivery */
+
+static void make_message_id(struct delivery *delivery, const struct smtp_mail *mail)
+{
+	struct text domain = smtp_address_domain(mail->from.address);
+	char *at = region_alloc(delivery->region, DELIVERY_ID_LEN + domain.len + 3);
+
+	if (!at)
+		return;
+	delivery->message_id = (struct text){ at, DELIVERY_ID_LEN + domain.len + 3 };
+	*at++ = '<';
+	memcpy(at, delivery->id, DELIVERY_ID_LEN);
+	at += DELIVERY_ID_LEN;
+	*at++ = '@';
+	memcpy(at, domain.at, domain.len);
+	at[domain.len] = '>';
+}
+
+static void take_wishes(
+	struct exchange *exchange, struct delivery *delivery, const struct posted *posted)
+{
+	const struct wishes *wishes = &posted->wishes;
+	uint64_t patience_us = exchange->deadline_most_us;
+
+	if (wishes->deadline_us && wishes->deadline_us < patience_us)
+		patience_us = wishes->deadline_us;
+	delivery->deadline_us = delivery->began_us + patience_us;
+	delivery->all_or_none = wishes->all_or_none;
+	delivery->relay = wishes->relay;
+	delivery->tags = wishes->tags;
+	delivery->tag_count = wishes->tag_count;
+	delivery->metadata = wishes->metadata;
+	if (wishes->trace) {
+		delivery->trace = region_alloc(delivery->region, sizeof(*delivery->trace));
+		if (delivery->trace)
+			*delivery->trace = buf_born(TRACE_BYTES);
+	}
+}
+
+/* Where the region is the exchange's own, what the exchange points at lives as long. */
+static struct text keep(struct exchange *exchange, struct delivery *delivery, struct text text)
+{
+	return delivery->region == exchange->region || !text.len
+		       ? text
+		       : region_copy(delivery->region, text);
+}
+
+static enum err fill_delivery(
+	struct exchange *exchange, struct delivery *delivery, struct posted *posted)
+{
+	struct stamp stamp;
+
+	exchange->gateway->stamp(exchange->gateway->self, &stamp);
+	make_id(&stamp, delivery->id);
+	delivery->request_id = keep(exchange, delivery, exchange->request_id);
+	delivery->traceparent = keep(exchange, delivery, exchange->traceparent);
+	delivery->key_id = keep(exchange, delivery, exchange->caller.key_id);
+	delivery->created_ms = stamp.unix_ms;
+	delivery->began_us = stamp.now_us;
+	delivery->envelope = posted->envelope;
+	delivery->from = posted->mail.from.address;
+	delivery->subject = posted->mail.subject;
+	if (!posted->mail.message_id.len) {
+		make_message_id(delivery, &posted->mail);
+		posted->mail.message_id = delivery->message_id;
+	}
+	delivery->message_id = posted->mail.message_id;
+	if (!posted->mail.date_s)
+		posted->mail.date_s = stamp.unix_ms / 1000;
+	take_wishes(exchange, delivery, posted);
+	delivery->result.count = delivery->envelope.count;
+	delivery->result.to = delivery->envelope.to;
+	delivery->result.answers = region_zalloc(
+		delivery->region, delivery->envelope.count, sizeof(*delivery->result.answers));
+	if (!delivery->result.answers || !delivery->message_id.len)
+		return ERR_MEMORY;
+	return smtp_message_compose(
+		&posted->mail, stamp.random + 16, delivery->region, &delivery->message);
+}
+
+bool posting_make(struct exchange *exchange, const struct json *json, const struct cJSON *object,
+	const struct json_at *at, struct region *region, struct refusal *refusal,
+	struct delivery **delivery_out)
+{
+	struct posted posted = { 0 };
+	struct delivery *delivery = region_zalloc(region, 1, sizeof(*delivery));
+	enum err err;
+
+	refusal->complaints.region = region;
+	if (!delivery)
+		return refusal_set(refusal, "overloaded", TEXT("out of memory"));
+	delivery->region = region;
+	if (!mail_read(json, object, at, region, &posted, &refusal->complaints))
+		return refusal_set(refusal, "invalid_request",
+			TEXT("errors names each place; nothing was sent"));
+	if (!check_addresses(&exchange->caller, &posted, at, refusal) ||
+		!check_wishes(&exchange->caller, &posted.wishes, at, refusal))
+		return false;
+	err = fill_delivery(exchange, delivery, &posted);
+	if (err == ERR_MEMORY || err == ERR_LIMIT)
+		return refusal_set(refusal, "overloaded", TEXT("out of memory"));
+	if (err)
+		return refusal_set(
+			refusal, "invalid_request", TEXT("the message cannot be composed"));
+	*delivery_out = delivery;
+	return true;
+}
+
+/* ---- handing over, and waiting */
+
+static void delivery_done(struct delivery *delivery)
+{
+	struct posting *posting = delivery->waiter;
+
+	if (atomic_fetch_sub(&posting->open, 1) == 1)
+		exchange_wake(posting->exchange);
+}
+
+static bool refuse_submission(const struct exchange *exchange, enum submission submission,
+	const struct delivery *delivery, const struct json_at *at, struct refusal *refusal)
+{
+	const struct gateway *gateway = exchange->gateway;
+	struct json_at relay = { at, TEXT("relay"), 0 };
+
+	switch (submission) {
+	case SUBMISSION_NO_RELAY:
+		complain(&refusal->complaints, &relay,
+			delivery->relay.len ? "no relay has this name" : "no relay is set up");
+		return refusal_set(refusal, "invalid_request", delivery->relay);
+	case SUBMISSION_DRAINING:
+		refusal_set(refusal, "draining", TEXT("the gateway is stopping"));
+		refusal->problem.retry_after_s = 1;
+		return false;
+	default:
+		refusal_set(refusal, "overloaded", TEXT("MAX_IN_FLIGHT is reached"));
+		refusal->problem.retry_after_s = gateway->overload_pause_s(gateway->self);
+		return false;
+	}
+}
+
+bool posting_submit(struct posting *posting, size_t place, struct delivery *delivery,
+	const struct json_at *at, struct refusal *refusal)
+{
+	const struct gateway *gateway = posting->exchange->gateway;
+	enum submission submission;
+
+	delivery->done = delivery_done;
+	delivery->waiter = posting;
+	delivery->place = place;
+	posting->deliveries[place] = delivery;
+	atomic_fetch_add(&posting->open, 1);
+	submission = gateway->submit(gateway->self, delivery);
+	if (submission == SUBMITTED)
+		return true;
+	atomic_fetch_sub(&posting->open, 1);
+	posting->deliveries[place] = NULL;
+	return refuse_submission(posting->exchange, submission, delivery, at, refusal);
+}
+
+struct posting *posting_new(struct exchange *exchange, size_t count)
+{
+	struct posting *posting = region_zalloc(exchange->region, 1, sizeof(*posting));
+
+	if (!posting)
+		return NULL;
+	posting->exchange = exchange;
+	posting->count = count;
+	posting->deliveries = region_zalloc(exchange->region, count, sizeof(*posting->deliveries));
+	posting->refusals = region_zalloc(exchange->region, count, sizeof(*posting->refusals));
+	atomic_init(&posting->open, 1);
+	return posting->deliveries && posting->refusals ? posting : NULL;
+}
+
+void posting_forget(struct delivery *delivery)
+{
+	if (delivery->trace)
+		buf_free(delivery->trace);
+}
+
+void posting_set_pause(struct result *result)
+{
+	if (result_status(result) == 503 && !result->verdict.retry_after_s)
+		result->verdict.retry_after_s = USUAL_PAUSE_S;
+}

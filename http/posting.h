@@ -1,0 +1,45 @@
+/* posting - a message in JSON, with the request it came in → a delivery, or a refusal */
+#pragma once
+
+#include "http/exchange.h"
+#include "http/mail.h"
+
+#include <stdatomic.h>
+
+/* What stops a message before it is handed over. */
+struct refusal {
+	struct problem problem;
+	struct complaints complaints;
+};
+
+/* Deliveries that one exchange waits for. */
+struct posting {
+	struct exchange *exchange;
+	size_t count;
+	struct delivery **deliveries; /* NULL: refused before it was sent */
+	struct text *refusals;        /* as JSON */
+	atomic_size_t open;           /* not yet settled, and one for whoever submits */
+};
+
+/* NULL: out of memory. */
+struct posting *posting_new(struct exchange *exchange, size_t count);
+/* Reads the request's body, and its headers as far as they concern a message. False: it was
+ * answered with a refusal. */
+bool posting_read(struct exchange *exchange, struct json *json);
+/* Counts messages against the key's rate. False: it was answered with a refusal. */
+bool posting_charge(struct exchange *exchange, size_t messages);
+
+/* Fills in the refusal; always false. */
+bool refusal_set(struct refusal *refusal, const char *code, struct text detail);
+/* False: *refusal says why not. `at` is where the message stands in the body. */
+bool posting_make(struct exchange *exchange, const struct json *json, const struct cJSON *object,
+	const struct json_at *at, struct region *region, struct refusal *refusal,
+	struct delivery **delivery_out);
+/* Hands the delivery over, as the posting's at `place`. False: it was not taken, *refusal says why.
+ */
+bool posting_submit(struct posting *posting, size_t place, struct delivery *delivery,
+	const struct json_at *at, struct refusal *refusal);
+/* After the answer was written: what is outside the region goes. */
+void posting_forget(struct delivery *delivery);
+/* A 503 always says when to come again. */
+void posting_set_pause(struct result *result);

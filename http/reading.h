@@ -1,0 +1,75 @@
+/* reading - how the fields of a message in JSON are read (for mail*.c)
+ *
+ * A reader takes a value and its place, and complains with a JSON pointer where it is not what it
+ * should be. A table of fields decides which reader takes which member; every other is unknown. */
+#pragma once
+
+#include "http/mail.h"
+
+#include <cjson/cJSON.h>
+
+enum { RECIPIENTS_MAX = 1000, HEADERS_MAX = 100, ATTACHMENTS_MAX = 100, LINE_BYTES = 998 };
+
+struct reading {
+	const struct json *json;
+	struct region *region;
+	struct complaints *complaints;
+	struct posted *posted;
+	struct smtp_mailboxes bcc;
+	bool text_off, has_from, has_envelope_from, has_envelope_to;
+	struct smtp_header *headers; /* HEADERS_MAX of them; NULL: none yet */
+	struct smtp_attachment *attachment;
+	struct list_unsubscribe {
+		struct text url, mailto;
+		bool one_click;
+	} list;
+};
+
+typedef void reader(struct reading *reading, const cJSON *value, const struct json_at *at);
+
+struct field {
+	const char *name;
+	reader *read;
+};
+
+/* Calls each member's reader. What is unknown is complained about, with the name that was probably
+ * meant. */
+void read_object(struct reading *reading, const cJSON *value, const struct json_at *at,
+	const struct field *fields, size_t count);
+
+bool read_text(struct reading *reading, const cJSON *value, const struct json_at *at,
+	struct text *text_out);
+/* A string that will stand in a header or on a line of its own: no control, at most `most` bytes.
+ */
+bool read_line_of(struct reading *reading, const cJSON *value, const struct json_at *at,
+	size_t most, struct text *text_out);
+/* The same of at most LINE_BYTES. */
+bool read_line(struct reading *reading, const cJSON *value, const struct json_at *at,
+	struct text *text_out);
+/* Text of many lines: CR, LF and TAB, and no other control. */
+bool read_lines(struct reading *reading, const cJSON *value, const struct json_at *at,
+	struct text *text_out);
+bool read_bool(
+	struct reading *reading, const cJSON *value, const struct json_at *at, bool *bool_out);
+/* One of some words (NULL behind the last), by its place. */
+bool read_word(struct reading *reading, const cJSON *value, const struct json_at *at,
+	const char *const *words, size_t *word_out);
+/* An RFC 3339 time. */
+bool read_time(struct reading *reading, const cJSON *value, const struct json_at *at,
+	int64_t *seconds_out);
+
+/* mail_address.c */
+reader read_from, read_to, read_cc, read_bcc, read_reply_to, read_envelope;
+/* Out of what was read: the envelope, whole. */
+void fill_envelope(struct reading *reading, const struct json_at *at);
+/* mail_header.c */
+reader read_headers, read_message_id, read_in_reply_to, read_references, read_date, read_priority;
+void keep_header(
+	struct reading *reading, const struct json_at *at, struct text name, struct text value);
+/* mail_list.c */
+reader read_list_unsubscribe;
+/* mail_attachment.c */
+reader read_attachments;
+/* mail_wish.c */
+reader read_dsn, read_relay, read_tags, read_metadata, read_delivery, read_partial, read_deadline,
+	read_trace, read_send_at, read_on_unknown;
