@@ -1,6 +1,8 @@
 /* html - a readable text out of html: one pass, no tree */
 #include "smtp/message.h"
 
+#include <string.h>
+
 #include "smtp/buf.h"
 
 enum { LINK_MAX = 2048 };
@@ -147,77 +149,104 @@ static void end_link(struct reader *reader)
 	reader->link = (struct text){ 0 };
 }
 
-static bool is_one_of(struct text name, const char *names)
-{
-	struct text rest = text_of(names);
+enum tag_kind { TAG_OTHER, TAG_BLOCK, TAG_LINE, TAG_ITEM, TAG_CELL, TAG_LINK };
 
-	while (rest.len)
-		if (text_equal_nocase(name, text_cut(&rest, ' ')))
-			return true;
-	return false;
+static enum tag_kind kind_of(struct text name)
+{
+	static const struct {
+		struct text name;
+		enum tag_kind kind;
+	} tags[] = { { TEXT("p"), TAG_BLOCK }, { TEXT("a"), TAG_LINK }, { TEXT("br"), TAG_LINE },
+		{ TEXT("td"), TAG_CELL }, { TEXT("tr"), TAG_LINE }, { TEXT("div"), TAG_LINE },
+		{ TEXT("li"), TAG_ITEM }, { TEXT("th"), TAG_CELL }, { TEXT("hr"), TAG_LINE },
+		{ TEXT("h1"), TAG_BLOCK }, { TEXT("h2"), TAG_BLOCK }, { TEXT("h3"), TAG_BLOCK },
+		{ TEXT("h4"), TAG_BLOCK }, { TEXT("h5"), TAG_BLOCK }, { TEXT("h6"), TAG_BLOCK },
+		{ TEXT("ul"), TAG_BLOCK }, { TEXT("ol"), TAG_BLOCK }, { TEXT("pre"), TAG_BLOCK },
+		{ TEXT("table"), TAG_BLOCK }, { TEXT("blockquote"), TAG_BLOCK },
+		{ TEXT("section"), TAG_LINE }, { TEXT("article"), TAG_LINE },
+		{ TEXT("header"), TAG_LINE }, { TEXT("footer"), TAG_LINE },
+		{ TEXT("title"), TAG_LINE } };
+
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+		if (name.len == tags[i].name.len && text_equal_nocase(name, tags[i].name))
+			return tags[i].kind;
+	return TAG_OTHER;
 }
 
 static void read_tag(struct reader *reader, struct text tag)
 {
 	bool closes = tag.len && tag.at[0] == '/';
 	struct text name = closes ? text_from(tag, 1) : tag;
+	enum tag_kind kind;
 	size_t len = 0;
 
 	while (len < name.len && (byte_is_letter(name.at[len]) || byte_is_digit(name.at[len])))
 		len++;
-	name = text_head(name, len);
-	if (is_one_of(name, "p h1 h2 h3 h4 h5 h6 table ul ol blockquote pre"))
+	kind = kind_of(text_head(name, len));
+	if (kind == TAG_BLOCK)
 		owe(reader, 2);
-	else if (is_one_of(name, "br hr div tr li section article header footer title"))
+	else if (kind == TAG_LINE || kind == TAG_ITEM)
 		owe(reader, 1);
-	else if (is_one_of(name, "td th"))
+	else if (kind == TAG_CELL)
 		reader->blank = true;
-	if (text_equal_nocase(name, TEXT("li")) && !closes)
+	if (kind == TAG_ITEM && !closes)
 		write(reader, TEXT("- "));
-	if (text_equal_nocase(name, TEXT("a"))) {
-		end_link(reader);
-		reader->link = closes ? (struct text){ 0 } : href(tag);
-		reader->link_start = reader->out.len;
-	}
+	if (kind != TAG_LINK)
+		return;
+	end_link(reader);
+	reader->link = closes ? (struct text){ 0 } : href(tag);
+	reader->link_start = reader->out.len;
 }
 
-/* Where the element that starts here ("<script", "<style", "<head") ends; 0: it is another one. */
+/* Where "</name" stands in `text`, or text.len. */
+static size_t find_end_tag(struct text text, struct text name)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		i += text_find(text_from(text, i), '<');
+		if (text_starts(text_from(text, i), TEXT("</")) &&
+			text_starts_nocase(text_from(text, i + 2), name))
+			return i;
+	}
+	return text.len;
+}
+
+/* Where the element that starts here ("<script", "<style", "<head") or the comment ends; 0: it is
+ * another one. */
 static size_t hidden(struct text text)
 {
 	static const struct text names[] = { TEXT("script"), TEXT("style"), TEXT("head") };
+	const char *end;
 
 	for (size_t i = 0; i < 3; i++) {
 		struct text rest = text_from(text, 1 + names[i].len);
 
-		if (!text_starts_nocase(text_from(text, 1), names[i]) || rest.len == 0 ||
-			(rest.at[0] != '>' && !is_space(rest.at[0])))
-			continue;
-		for (; rest.len; rest = text_from(rest, 1))
-			if (text_starts(rest, TEXT("</")) &&
-				text_starts_nocase(text_from(rest, 2), names[i]))
-				return text.len - rest.len;
-		return text.len;
+		if (text_starts_nocase(text_from(text, 1), names[i]) && rest.len &&
+			(rest.at[0] == '>' || is_space(rest.at[0])))
+			return text.len - rest.len + find_end_tag(rest, names[i]);
 	}
-	if (text_starts(text, TEXT("<!--"))) {
-		for (size_t i = 4; i + 3 <= text.len; i++)
-			if (text_starts(text_from(text, i), TEXT("-->")))
-				return i + 3;
-		return text.len;
-	}
-	return 0;
+	if (!text_starts(text, TEXT("<!--")))
+		return 0;
+	end = memmem(text.at + 4, text.len - 4, "-->", 3);
+	return end ? (size_t)(end - text.at) + 3 : text.len;
+}
+
+static bool starts_tag(struct text text)
+{
+	return text.len > 1 &&
+	       (byte_is_letter(text.at[1]) || text.at[1] == '/' || text.at[1] == '!');
 }
 
 /* At a "<": how many bytes it takes. */
 static size_t read_markup(struct reader *reader, struct text text)
 {
-	size_t skipped = hidden(text);
-	size_t end = reader->no_tag_ends ? text.len : text_find(text, '>');
+	size_t end = text.len, taken = starts_tag(text) ? hidden(text) : 0;
 
-	if (skipped)
-		return skipped;
-	reader->no_tag_ends = end == text.len;
-	if (end == text.len || text.len < 2 ||
-		!(byte_is_letter(text.at[1]) || text.at[1] == '/' || text.at[1] == '!')) {
+	if (taken)
+		return taken;
+	if (starts_tag(text) && !reader->no_tag_ends)
+		end = text_find(text, '>');
+	reader->no_tag_ends |= starts_tag(text) && end == text.len;
+	if (end == text.len) {
 		write(reader, text_head(text, 1));
 		return 1;
 	}
