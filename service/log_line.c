@@ -290,11 +290,12 @@ void log_address(struct log_line *line, const char *name, struct text address)
 
 void log_end(struct log_line *line)
 {
-	struct text cut = line->is_text ? TEXT(" cut=true") : TEXT(",\"cut\":true");
+	struct text cut;
 
-	if (!line->log)
+	if (!line->log) /* nothing else of it is set then */
 		return;
 	if (line->cut) {
+		cut = line->is_text ? TEXT(" cut=true") : TEXT(",\"cut\":true");
 		memcpy(line->at + line->len, cut.at, cut.len);
 		line->len += cut.len;
 	}
