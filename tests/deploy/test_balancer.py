@@ -1,0 +1,177 @@
+"""Two gateways behind HAProxy with deploy/haproxy.cfg itself: restarted one after the other under
+load, no request fails, nothing is lost, nothing arrives twice. Needs the addresses to itself: see
+alone.sh."""
+
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+import yaml
+
+import gateway
+from gateway import KEY, Gateway, mail, metric, wait_for
+from relay import Relay
+
+CLIENTS = 8
+ADDRESSES = ("127.0.0.2", "127.0.0.3")
+
+
+class Names:
+    """A name server for one name, like that of a container network: "gateway" is all that run."""
+
+    def __init__(self):
+        self.addresses = set()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 53))
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                query, client = self.socket.recvfrom(512)
+            except OSError:
+                return
+            end = query.index(b"\0", 12) + 5
+            kind = struct.unpack("!H", query[end - 4:end - 2])[0]
+            found = sorted(self.addresses) if kind == 1 else []
+            answers = b"".join(struct.pack("!HHHIH", 0xc00c, 1, 1, 1, 4) + socket.inet_aton(address)
+                               for address in found)
+            self.socket.sendto(query[:2] + struct.pack("!HHHHH", 0x8180, 1, len(found), 0, 0) +
+                               query[12:end] + answers, client)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+class Load:
+    """Clients that send without pause through the balancer, each on a connection that it keeps."""
+
+    def __init__(self):
+        self.numbers, self.stop = itertools.count(), threading.Event()
+        self.sent, self.failed = [], []
+        self.threads = [threading.Thread(target=self.run) for _ in range(CLIENTS)]
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=70)
+        headers = {"Authorization": "Bearer " + KEY, "Content-Type": "application/json"}
+        while not self.stop.is_set():
+            number = "n%d" % next(self.numbers)
+            try:
+                connection.request("POST", "/send", json.dumps(mail(subject=number)), headers)
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status == 200:
+                    self.sent.append(number)
+                else:
+                    self.failed.append((number, answer.status, body[:300]))
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append((number, repr(error)))
+                connection.close()
+        connection.close()
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(80)
+
+
+def start(address, relay):
+    with open(os.path.join(gateway.ROOT, "deploy", "compose.yaml"), encoding="utf-8") as file:
+        environment = yaml.safe_load(file)["services"]["gateway"]["environment"]
+    settings = {name: environment[name] for name in ("DRAIN_DELAY", "DRAIN_TIMEOUT")}
+    one = Gateway(relay, host=address, wait=False, HTTP_LISTEN=address + ":8080", **settings)
+    one.port = 8080
+    one.wait_ready()
+    return one
+
+
+def subject(message):
+    return re.search(rb"(?im)^subject: (\S+)", message.header).group(1).decode()
+
+
+def has_sent(one):
+    return metric(one.get("/metrics", key=None).body.decode(), "lettergate_sends_total",
+                  outcome="accepted")
+
+
+def balancer_is_ready():
+    connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def haproxy(tmp_path):
+    program = shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
+    if not program:
+        pytest.skip("no haproxy here")
+    with open(tmp_path / "haproxy.log", "wb") as log:
+        process = subprocess.Popen([program, "-db", "-f",
+                                    os.path.join(gateway.ROOT, "deploy", "haproxy.cfg")],
+                                   stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(name="alone")
+def _alone():
+    if os.environ.get("LETTERGATE_ALONE") != "1":
+        pytest.skip("needs a network of its own: tests/deploy/alone.sh")
+
+
+def test_restarting_one_after_the_other_fails_no_request(alone, tmp_path):
+    del alone
+    relay = Relay(script={"dot": {"delay": 0.03}})
+    with relay, Names() as names, contextlib.ExitStack() as stack:
+        gateways = {}
+        for address in ADDRESSES:
+            gateways[address] = start(address, relay)
+            stack.callback(gateways[address].kill)
+            names.addresses.add(address)
+        stack.enter_context(haproxy(tmp_path))
+        assert wait_for(balancer_is_ready), (tmp_path / "haproxy.log").read_text()
+        load = Load()
+        with load:
+            for address in ADDRESSES:
+                old = gateways[address]
+                assert wait_for(lambda one=old: has_sent(one)), "the balancer leaves it out"
+                old.terminate()
+                assert old.wait(60) == 0, old.output[-4000:]
+                names.addresses.discard(address)
+                gateways[address] = new = start(address, relay)
+                stack.callback(new.kill)
+                names.addresses.add(address)
+                assert wait_for(lambda one=new: has_sent(one), 20), "not taken in again"
+        assert load.failed == []
+        for one in gateways.values():
+            one.terminate()
+        for one in gateways.values():
+            one.stop()
+        arrived = sorted(subject(message) for message in relay.ledger)
+        assert arrived == sorted(load.sent)
+        assert len(arrived) > 100
