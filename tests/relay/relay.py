@@ -23,7 +23,8 @@ are, None for the usual, a function (connection, step, line) that gives one of t
     delay    seconds to wait before             dribble  seconds before each byte
     split    sizes of the pieces that it is sent in, or one size; `pause` seconds between (0.01)
     extra    bytes behind it, in the same write  later   [seconds, bytes]: bytes some time behind it
-    then     close (close_notify, FIN), cut (FIN alone), reset (RST), stall (silence until the end)
+    then     close (close_notify, FIN), cut (FIN alone), reset (RST), stall (silence until the end),
+             deaf (reads nothing any more, RST after two seconds)
     endless  bytes sent over and over until the other side hangs up
     take     the message is in the ledger, whatever is said (or not, if false)
     after    `body`: act when so many bytes of content have arrived
@@ -267,6 +268,9 @@ class Connection:
     def end(self, how):
         if how == "stall":
             self.stall()
+        elif how == "deaf":
+            self.relay.pause(2)
+            self.wire.reset()
         elif how == "reset":
             self.wire.reset()
         elif how == "cut":
@@ -585,7 +589,8 @@ class Relay:
 
     def __init__(self, script=None, keywords=KEYWORDS, tls=None, context=None, users=None,
                  tokens=None, mechanisms=None, auth_in_clear=False, require_auth=False, hold=0.0,
-                 host="127.0.0.1", port=0, ledger_file=None, verbose=False):
+                 host="127.0.0.1", port=0, ledger_file=None, verbose=False, listener=None,
+                 receive_buffer=None):
         self.script = script or {}
         self.keywords = keywords
         self.tls, self.context = tls, context
@@ -602,8 +607,11 @@ class Relay:
         self.stopping = threading.Event()
         self.condition = threading.Condition()
         self.threads = []
-        self.listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.listener = listener or socket.socket(
+            socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if receive_buffer:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.listener.bind((host, port))
         self.listener.listen(1024)
         self.host, self.port = host, self.listener.getsockname()[1]

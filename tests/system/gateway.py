@@ -57,6 +57,17 @@ def together(function, things, at_once=8):
         return list(pool.map(function, things))
 
 
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -95,12 +106,14 @@ class Gateway:
     """`lettergate serve`, ready. Settings are environment variables; None leaves one out."""
 
     def __init__(self, relay=None, key=KEY, args=(), wrap=(), wait=True, cwd=None, host="127.0.0.1",
-                 pass_fds=(), stdout=subprocess.PIPE, **settings):
+                 pass_fds=(), stdout=subprocess.PIPE, unix=None, context=None, **settings):
         self.port = free_port(host)
         self.host, self.key = host, key
-        self.context = None
-        environment = {"HTTP_LISTEN": "%s:%d" % ("[%s]" % host if ":" in host else host, self.port),
-                       "API_KEY": key, "LOG_LEVEL": "debug", "SMTP_EHLO_NAME": "client.test"}
+        self.context, self.unix = context, unix
+        listen = "unix:%s" % unix if unix else \
+            "%s:%d" % ("[%s]" % host if ":" in host else host, self.port)
+        environment = {"HTTP_LISTEN": listen, "API_KEY": key, "LOG_LEVEL": "debug",
+                       "SMTP_EHLO_NAME": "client.test"}
         if relay is not None:
             environment.update({"SMTP_HOST": relay.host, "SMTP_PORT": relay.port,
                                 "SMTP_SECURE": {None: "NONE", "starttls": "STARTTLS",
@@ -161,6 +174,8 @@ class Gateway:
     # ---- talking to it
 
     def connect(self, timeout=30):
+        if self.unix:
+            return UnixConnection(self.unix, timeout * SLOW)
         if self.context:
             return http.client.HTTPSConnection(self.host, self.port, timeout=timeout * SLOW,
                                                context=self.context)
@@ -315,6 +330,20 @@ def metric(text, name, **labels):
         if all(own.get(label) == value for label, value in labels.items()):
             total = (total or 0) + float(found.group(3))
     return total
+
+
+def problem(answer, status, code, outcome):
+    """The answer must be this problem, whole in its form; gives its members."""
+    assert answer.status == status, answer
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer["status"] == status
+    assert (answer["code"], answer["outcome"]) == (code, outcome), answer
+    assert answer["type"] == "/problems/" + code
+    assert answer["title"] and answer["detail"]
+    assert answer["request_id"] == answer.headers["X-Request-Id"]
+    if status == 503:
+        assert int(answer.headers["Retry-After"]) > 0
+    return answer.json
 
 
 @contextlib.contextmanager
