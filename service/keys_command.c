@@ -10,11 +10,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "service/keys_file.h"
-#include "service/settings_table.h"
+#include "service/keys_option.h"
 
-enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
-enum { PATTERNS_MAX = 64, COMMAND_BYTES = 64 << 20, SECRET_BYTES = 32 };
+enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE = KEYS_USAGE };
+enum { COMMAND_BYTES = 64 << 20, SECRET_BYTES = 32 };
 
 static const char usage[] =
 	"usage: lettergate keys create ID [--from PATTERN]... [--to PATTERN]... [--relay NAME]...\n"
@@ -37,159 +36,6 @@ static const char usage[] =
 	"  --expires      2027-01-01T00:00:00Z, or a date\n"
 	"  --overlap      how long the key that is replaced goes on working; without it: not at "
 	"all\n";
-
-struct patterns {
-	struct text at[PATTERNS_MAX];
-	size_t count;
-};
-
-struct wishes {
-	const char *verb, *file;
-	struct text id;
-	struct patterns from, to, relays;
-	unsigned scopes;
-	uint32_t rate, rate_window_s, daily;
-	int64_t expires_ms;
-	uint64_t overlap_ms;
-};
-
-static int refuse(const char *what, const char *value, const char *why)
-{
-	fprintf(stderr, "lettergate keys: %s%s\"%s\" %s\n", what, *what ? " " : "", value, why);
-	return EXIT_USAGE;
-}
-
-/* ---- options: each reads its value, and says in *why what is wrong with it */
-
-static bool add_pattern(struct patterns *patterns, struct text value, const char **why)
-{
-	if (patterns->count == PATTERNS_MAX) {
-		*why = "is one too many; 64 are enough";
-		return false;
-	}
-	patterns->at[patterns->count++] = value;
-	return true;
-}
-
-static bool take_from(struct wishes *wishes, struct text value, const char **why)
-{
-	return key_pattern_is_good(value, why) && add_pattern(&wishes->from, value, why);
-}
-
-static bool take_to(struct wishes *wishes, struct text value, const char **why)
-{
-	return key_pattern_is_good(value, why) && add_pattern(&wishes->to, value, why);
-}
-
-static bool take_relay(struct wishes *wishes, struct text value, const char **why)
-{
-	*why = "is no relay's name";
-	return value.len && text_is_utf8(value) && !text_has_control(value) &&
-	       add_pattern(&wishes->relays, value, why);
-}
-
-static bool take_scope(struct wishes *wishes, struct text value, const char **why)
-{
-	unsigned scope;
-
-	*why = "is no scope; there are send, read, templates, trace and admin";
-	if (!key_scope_named(value, &scope))
-		return false;
-	wishes->scopes |= scope;
-	return true;
-}
-
-static bool take_rate(struct wishes *wishes, struct text value, const char **why)
-{
-	*why = "is no rate; give one like 50/s, 100/m or 1000/h";
-	return key_rate_read(value, &wishes->rate, &wishes->rate_window_s);
-}
-
-static bool take_daily(struct wishes *wishes, struct text value, const char **why)
-{
-	uint64_t daily;
-
-	*why = "is no number of messages from 1 to 4000000000";
-	if (!text_to_u64(value, &daily) || daily == 0 || daily > 4000000000U)
-		return false;
-	wishes->daily = (uint32_t)daily;
-	return true;
-}
-
-static bool take_expires(struct wishes *wishes, struct text value, const char **why)
-{
-	*why = "is no time; give one like 2027-01-01T00:00:00Z";
-	if (!key_time_read(value, &wishes->expires_ms))
-		return false;
-	*why = "is over already";
-	return wishes->expires_ms > (int64_t)time(NULL) * 1000;
-}
-
-static bool take_overlap(struct wishes *wishes, struct text value, const char **why)
-{
-	*why = "is no time; give one like 30m, 24h or 7d, at most 365d";
-	return setting_duration(value.at, &wishes->overlap_ms) &&
-	       wishes->overlap_ms <= UINT64_C(365) * 86400000;
-}
-
-static const struct {
-	const char *name, *verb;
-	bool (*take)(struct wishes *wishes, struct text value, const char **why);
-} options[] = { { "--from", "create", take_from }, { "--to", "create", take_to },
-	{ "--relay", "create", take_relay }, { "--scope", "create", take_scope },
-	{ "--rate", "create", take_rate }, { "--daily", "create", take_daily },
-	{ "--expires", "create", take_expires }, { "--overlap", "rotate", take_overlap } };
-
-enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
-
-/* The value of "--option value" or "--option=value"; *args moves on to the last word used. */
-static const char *value_of(char *const **args, size_t name_len)
-{
-	if ((**args)[name_len] == '=')
-		return **args + name_len + 1;
-	return (*args)[1] ? *++*args : NULL;
-}
-
-static int read_option(struct wishes *wishes, char *const **args)
-{
-	const char *word = **args, *value, *why;
-	size_t len = strcspn(word, "=");
-	struct text name = { word, len };
-
-	if (text_equal(name, TEXT("--file"))) {
-		wishes->file = value_of(args, len);
-		return wishes->file ? EXIT_DONE : refuse("", word, "wants a value");
-	}
-	for (size_t i = 0; i < OPTIONS; i++) {
-		if (!text_equal(name, text_of(options[i].name)))
-			continue;
-		if (strcmp(wishes->verb, options[i].verb) != 0)
-			return refuse(wishes->verb, options[i].name, "is no option of it");
-		value = value_of(args, len);
-		if (!value)
-			return refuse("", options[i].name, "wants a value");
-		if (!options[i].take(wishes, text_of(value), &why))
-			return refuse(options[i].name, value, why);
-		return EXIT_DONE;
-	}
-	return refuse("", word, "is no option; see lettergate keys --help");
-}
-
-static int read_words(struct wishes *wishes, char *const *args)
-{
-	int status = EXIT_DONE;
-
-	wishes->verb = *args++;
-	for (; *args && status == EXIT_DONE; args++) {
-		if ((*args)[0] == '-')
-			status = read_option(wishes, &args);
-		else if (wishes->id.len)
-			status = refuse("", *args, "is one word too many");
-		else
-			wishes->id = text_of(*args);
-	}
-	return status;
-}
 
 /* ---- the key */
 
@@ -400,7 +246,7 @@ static int run_edit(struct editing *editing, int (*edit)(struct editing *editing
 	int lock, status;
 
 	if (!editing->wishes->id.len)
-		return refuse("", editing->wishes->verb, "wants the id of a key");
+		return keys_refuse("", editing->wishes->verb, "wants the id of a key");
 	if (!key_id_is_good(editing->wishes->id, &why)) {
 		fprintf(stderr, "lettergate keys: %s\n", why);
 		return EXIT_USAGE;
@@ -425,7 +271,7 @@ static int run(struct editing *editing)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(editing->wishes->verb, verbs[i].name) == 0)
 			return run_edit(editing, verbs[i].edit);
-	return refuse("", editing->wishes->verb, "is none of create, list, revoke and rotate");
+	return keys_refuse("", editing->wishes->verb, "is none of create, list, revoke and rotate");
 }
 
 int keys_command(char *const *args, const char *path)
@@ -443,7 +289,7 @@ int keys_command(char *const *args, const char *path)
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
-	status = read_words(&wishes, args);
+	status = keys_options_read(args, &wishes);
 	if (status)
 		return status;
 	editing.path = wishes.file ? wishes.file : path;

@@ -1,4 +1,6 @@
 /* lettergate - an HTTP-to-SMTP gateway: see README.md */
+#include "service/command_health.h"
+#include "service/command_send.h"
 #include "service/command_settings.h"
 #include "service/keys.h"
 #include "service/serve.h"
@@ -14,6 +16,11 @@ static int version_command(char *const *args)
 	return 0;
 }
 
+static int run_keys(char *const *args)
+{
+	return keys_command(args, getenv("API_KEYS_FILE"));
+}
+
 static const struct command {
 	const char *name, *summary, *usage;
 	int (*run)(char *const *args); /* args: behind the name */
@@ -25,6 +32,9 @@ static const struct command {
 		"of\nsending them (unless SMTP_HOST is set), and prints a key and a curl line.\n"
 		"SIGTERM drains and stops, a second one hurries; SIGHUP reloads.",
 		serve_command },
+	{ "keys", "create, list, revoke, rotate API keys", NULL, run_keys },
+	{ "send", "send a message through a running gateway", NULL, send_command },
+	{ "health", "is the gateway on this machine ready?", NULL, health_command },
 	{ "settings", "print every setting: name, value, default, meaning",
 		"lettergate settings [--markdown] [--config FILE] [--set NAME=VALUE]…",
 		settings_command },

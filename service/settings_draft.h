@@ -59,6 +59,9 @@ MUST_USE enum err settings_refuse_name(struct draft *draft, struct text name, co
 MUST_USE enum err settings_expand_url(struct draft *draft);
 /* settings_value.c: reads one value into draft->settings. */
 MUST_USE enum err setting_read(struct draft *draft, size_t index);
+/* settings_pem.c: *pem_out is the text, whichever way it was given. */
+MUST_USE enum err settings_read_pem(
+	struct draft *draft, const struct given *given, const char **pem_out);
 /* settings_listen.c: reads a comma-separated list. */
 MUST_USE enum err settings_read_listen(struct draft *draft, const struct given *given,
 	const struct listen_settings **listen_out, size_t *count_out);

@@ -307,56 +307,6 @@ static enum err read_pin(struct draft *draft, size_t index)
 	return OK;
 }
 
-/* ---- PEM: the text itself, or where it is */
-
-/* Environment files hold one line a value: then line ends are written as \n. */
-static const char *unfold(struct draft *draft, const char *value)
-{
-	char *out, *at;
-
-	if (strchr(value, '\n') || !strstr(value, "\\n"))
-		return value;
-	out = at = region_alloc(draft->region, strlen(value) + 1);
-	for (; out && *value; value++) {
-		if (value[0] == '\\' && value[1] == 'n') {
-			*at++ = '\n';
-			value++;
-		} else {
-			*at++ = *value;
-		}
-	}
-	if (out)
-		*at = 0;
-	return out;
-}
-
-static enum err read_pem(struct draft *draft, size_t index)
-{
-	const struct given *given = &draft->given[index];
-	struct buf read = buf_born(SETTING_FILE_BYTES + 8192);
-	const char *pem = given->value;
-	enum err err;
-
-	if (strstr(pem, "-----BEGIN")) {
-		pem = unfold(draft, pem);
-		*(const char **)field(draft, index) = pem ? pem : "";
-		return pem ? OK : ERR_MEMORY;
-	}
-	err = draft_read_file(draft, pem, given->label, &read);
-	if (!err) {
-		pem = draft_copy(draft, buf_text(&read));
-		err = pem ? OK : ERR_MEMORY;
-	}
-	if (!err && !strstr(pem, "-----BEGIN"))
-		err = draft_refuse(draft, ERR_VALUE,
-			"%s: there is no PEM text (-----BEGIN …) in %s", given->label,
-			given->value);
-	if (!err)
-		*(const char **)field(draft, index) = pem;
-	buf_wipe(&read);
-	return err;
-}
-
 static enum err read_admin(struct draft *draft, size_t index)
 {
 	size_t count = 0;
@@ -389,7 +339,7 @@ enum err setting_read(struct draft *draft, size_t index)
 	case SETTING_RATE:
 		return read_rate(draft, index);
 	case SETTING_PEM:
-		return read_pem(draft, index);
+		return settings_read_pem(draft, &draft->given[index], field(draft, index));
 	case SETTING_PIN:
 		return read_pin(draft, index);
 	case SETTING_LISTEN:
