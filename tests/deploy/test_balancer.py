@@ -171,7 +171,7 @@ def test_restarting_one_after_the_other_fails_no_request(alone, tmp_path):
         for one in gateways.values():
             one.terminate()
         for one in gateways.values():
-            one.stop()
+            assert one.wait(60) == 0, one.output[-4000:]
         arrived = sorted(subject(message) for message in relay.ledger)
         assert arrived == sorted(load.sent)
         assert len(arrived) > 100
