@@ -128,7 +128,7 @@ enum err json_parse(char *body, size_t len, struct region *region, struct json *
 	if (!tree_has_twins(json_out->root, NULL, region, json_out))
 		return OK;
 	json_out->why = "an object has two members of the same name";
-	return ERR_SYNTAX;
+	return ERR_VALUE;
 }
 
 /* ---- complaints */

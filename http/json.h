@@ -22,7 +22,8 @@ struct json {
 };
 
 /* Parses `body`, which is changed in place and must live as long as the tree. ERR_SYNTAX, ERR_LIMIT
- * (too deep, too many values): why and at say more. ERR_MEMORY. */
+ * (too deep, too many values), ERR_VALUE (two members of one name): why, at and pointer say more.
+ * ERR_MEMORY. */
 MUST_USE enum err json_parse(char *body, size_t len, struct region *region, struct json *json_out);
 /* The text of a string value, whatever bytes it holds; the empty text for anything else. */
 struct text json_string(const struct json *json, const struct cJSON *value);

@@ -4,7 +4,13 @@
  * skeleton in which references stand for them. */
 #include "http/json_scan.h"
 
+#include "http/json_escape.h"
+
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { PLAIN_NUMBER = 60, LONGEST_NUMBER = 1000 };
 
 /* An object or list that is open, and which of its members is being read. */
 struct level {
@@ -23,6 +29,7 @@ struct scan {
 	size_t values;
 	struct level levels[JSON_DEPTH];
 	size_t depth;
+	bool has_skeleton;
 	const char *why;
 	enum err err;
 };
@@ -48,125 +55,6 @@ static void skip_blanks(struct scan *scan)
 		scan->at++;
 }
 
-static int hex_digit(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	byte = byte_lower(byte);
-	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
-/* The four digits behind \u. */
-static bool read_unit(const char *at, const char *end, unsigned *unit_out)
-{
-	unsigned unit = 0;
-
-	if (end - at < 4)
-		return false;
-	for (int i = 0; i < 4; i++) {
-		int digit = hex_digit(at[i]);
-
-		if (digit < 0)
-			return false;
-		unit = unit << 4 | (unsigned)digit;
-	}
-	*unit_out = unit;
-	return true;
-}
-
-static bool is_high(unsigned unit)
-{
-	return unit >= 0xd800 && unit <= 0xdbff;
-}
-
-static bool is_low(unsigned unit)
-{
-	return unit >= 0xdc00 && unit <= 0xdfff;
-}
-
-/* A backslash and what follows, from scan->at on; *nul is set where it stands for U+0000. */
-static bool skip_escape(struct scan *scan, bool *nul)
-{
-	unsigned unit, low;
-
-	if (scan->end - scan->at < 2)
-		return bad(scan, "the string does not end");
-	if (scan->at[1] != 'u') {
-		if (!memchr("\"\\/bfnrt", scan->at[1], 8))
-			return bad(scan, "no such escape");
-		scan->at += 2;
-		return true;
-	}
-	if (!read_unit(scan->at + 2, scan->end, &unit))
-		return bad(scan, "\\u wants four hexadecimal digits");
-	scan->at += 6;
-	*nul |= unit == 0;
-	if (is_low(unit))
-		return bad(scan, "a low surrogate without its high one");
-	if (!is_high(unit))
-		return true;
-	if (scan->end - scan->at < 6 || scan->at[0] != '\\' || scan->at[1] != 'u' ||
-		!read_unit(scan->at + 2, scan->end, &low) || !is_low(low))
-		return bad(scan, "a high surrogate without its low one");
-	scan->at += 6;
-	return true;
-}
-
-static size_t put_utf8(char *out, unsigned code)
-{
-	if (code < 0x80) {
-		out[0] = (char)code;
-		return 1;
-	}
-	if (code < 0x800) {
-		out[0] = (char)(0xc0 | code >> 6);
-		out[1] = (char)(0x80 | (code & 0x3f));
-		return 2;
-	}
-	if (code < 0x10000) {
-		out[0] = (char)(0xe0 | code >> 12);
-		out[1] = (char)(0x80 | (code >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (code & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | code >> 18);
-	out[1] = (char)(0x80 | (code >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (code >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (code & 0x3f));
-	return 4;
-}
-
-/* A string that was scanned, unescaped where it lies: what it stands for is never longer. */
-static size_t unescape(char *at, size_t len)
-{
-	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-	char *out = memchr(at, '\\', len), *end = at + len;
-	unsigned unit = 0, low = 0;
-
-	if (!out)
-		return len;
-	for (char *in = out; in < end;) {
-		if (*in != '\\') {
-			*out++ = *in++;
-			continue;
-		}
-		if (in[1] != 'u') {
-			*out++ = to[strchr(from, in[1]) - from];
-			in += 2;
-			continue;
-		}
-		(void)read_unit(in + 2, end, &unit);
-		in += 6;
-		if (is_high(unit)) {
-			(void)read_unit(in + 2, end, &low);
-			in += 6;
-			unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-		}
-		out += put_utf8(out, unit);
-	}
-	return (size_t)(out - at);
-}
-
 /* Keeps the string between `from` and `to` in the body, and a reference in the skeleton. */
 static bool leave_in_place(struct scan *scan, char *from, char *to)
 {
@@ -185,8 +73,9 @@ static bool leave_in_place(struct scan *scan, char *from, char *to)
 	buf_add_byte(&scan->skeleton, (char)JSON_REFERENCE);
 	buf_add_u64(&scan->skeleton, scan->long_count);
 	scan->copied = to;
+	scan->has_skeleton = true;
 	scan->longs[scan->long_count++] =
-		(struct text){ from, unescape(from, (size_t)(to - from)) };
+		(struct text){ from, json_unescape(from, (size_t)(to - from)) };
 	return true;
 }
 
@@ -199,8 +88,12 @@ static bool scan_string(struct scan *scan)
 		unsigned char byte = (unsigned char)*scan->at;
 
 		if (byte == '\\') {
-			if (!skip_escape(scan, &nul))
-				return false;
+			size_t len = json_escape_len(
+				scan->at, (size_t)(scan->end - scan->at), &nul, &scan->why);
+
+			if (!len)
+				return bad(scan, scan->why);
+			scan->at += len;
 			continue;
 		}
 		if (byte < 0x20)
@@ -227,6 +120,29 @@ static size_t skip_digits(struct scan *scan)
 	return (size_t)(scan->at - from);
 }
 
+/* cJSON reads numbers of up to 63 characters: a longer one goes into the skeleton as short as its
+ * value allows. */
+static bool shorten_number(struct scan *scan, char *from)
+{
+	char copy[LONGEST_NUMBER + 1];
+	size_t len = (size_t)(scan->at - from);
+	double value;
+
+	if (len > LONGEST_NUMBER)
+		return bad(scan, "a number of more than 1000 characters");
+	memcpy(copy, from, len);
+	copy[len] = '\0';
+	value = strtod(copy, NULL);
+	buf_add(&scan->skeleton, (struct text){ scan->copied, (size_t)(from - scan->copied) });
+	if (isfinite(value))
+		buf_addf(&scan->skeleton, "%.17g", value);
+	else
+		buf_add_string(&scan->skeleton, value < 0 ? "-1e999" : "1e999");
+	scan->copied = scan->at;
+	scan->has_skeleton = true;
+	return true;
+}
+
 static bool scan_number(struct scan *scan)
 {
 	char *from = scan->at;
@@ -249,7 +165,7 @@ static bool scan_number(struct scan *scan)
 		if (skip_digits(scan) == 0)
 			return bad(scan, "a number wants a digit in its exponent");
 	}
-	return scan->at - from <= 60 || bad(scan, "a number of more than 60 characters");
+	return scan->at - from <= PLAIN_NUMBER || shorten_number(scan, from);
 }
 
 static bool scan_word(struct scan *scan, struct text word)
@@ -405,7 +321,7 @@ enum err json_scan(char *body, size_t len, struct region *region, struct json *j
 		.skeleton = buf_born(len + 1024) };
 
 	*skeleton_out = (struct text){ body, len };
-	if (scan_all(&scan) && scan.long_count) {
+	if (scan_all(&scan) && scan.has_skeleton) {
 		buf_add(&scan.skeleton,
 			(struct text){ scan.copied, (size_t)(scan.end - scan.copied) });
 		*skeleton_out = region_copy(region, buf_text(&scan.skeleton));

@@ -1,0 +1,351 @@
+#include "http/mail.h"
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct region *region;
+static struct posted posted;
+static struct complaints complaints;
+static char *body;
+
+static bool read_mail(const char *text)
+{
+	struct json json = { 0 };
+	size_t len = strlen(text);
+
+	posted = (struct posted){ 0 };
+	ck_assert_int_eq(region_open(64 << 20, &region), OK);
+	complaints = (struct complaints){ .region = region };
+	body = malloc(len + 1);
+	memcpy(body, text, len + 1);
+	ck_assert_int_eq(json_parse(body, len, region, &json), OK);
+	return mail_read(&json, json.root, NULL, region, &posted, &complaints);
+}
+
+static void forget(void)
+{
+	region_close(region);
+	free(body);
+}
+
+static bool complained_at(const char *pointer, const char *words)
+{
+	for (size_t i = 0; i < complaints.count; i++)
+		if (text_equal(complaints.at[i].pointer, text_of(pointer)) &&
+			text_contains_nocase(complaints.at[i].detail, text_of(words)))
+			return true;
+	return false;
+}
+
+#define REST "\"from\":\"a@example.com\",\"to\":\"b@example.org\""
+
+/* Every place for one line, with %s for what is put there. */
+static const struct {
+	const char *json, *pointer;
+} lines[] = {
+	{ "{\"from\":\"a%s@example.com\",\"to\":\"b@example.org\"}", "/from" },
+	{ "{\"from\":\"N%s <a@example.com>\",\"to\":\"b@example.org\"}", "/from" },
+	{ "{\"from\":{\"name\":\"N%sN\",\"address\":\"a@example.com\"},\"to\":\"b@example.org\"}",
+		"/from/name" },
+	{ "{\"from\":{\"email\":\"a@exa%smple.com\"},\"to\":\"b@example.org\"}", "/from/email" },
+	{ "{\"from\":\"a@example.com\",\"to\":[\"b@example.org\",\"c@ex%sample.org\"]}", "/to/1" },
+	{ "{" REST ",\"cc\":\"c%s@example.org\"}", "/cc" },
+	{ "{" REST ",\"bcc\":[{\"address\":\"c%s@example.org\"}]}", "/bcc/0/address" },
+	{ "{" REST ",\"reply_to\":\"c@example.org%s\"}", "/reply_to" },
+	{ "{" REST ",\"subject\":\"a%sb\"}", "/subject" },
+	{ "{" REST ",\"headers\":{\"X-A\":\"a%sb\"}}", "/headers/X-A" },
+	{ "{" REST ",\"headers\":{\"X-A\":[\"a\",\"a%sb\"]}}", "/headers/X-A/1" },
+	{ "{" REST ",\"message_id\":\"<a%s@b>\"}", "/message_id" },
+	{ "{" REST ",\"in_reply_to\":\"<a%s@b>\"}", "/in_reply_to" },
+	{ "{" REST ",\"references\":[\"<a@b>\",\"<a@b%s>\"]}", "/references/1" },
+	{ "{" REST ",\"date\":\"2026-12-01T08:00:00Z%s\"}", "/date" },
+	{ "{" REST ",\"priority\":\"high%s\"}", "/priority" },
+	{ "{" REST ",\"list_unsubscribe\":{\"url\":\"https://x/%s\"}}", "/list_unsubscribe/url" },
+	{ "{" REST ",\"list_unsubscribe\":{\"mailto\":\"a@b.example%s\"}}",
+		"/list_unsubscribe/mailto" },
+	{ "{" REST ",\"envelope\":{\"from\":\"a%s@example.com\"}}", "/envelope/from" },
+	{ "{" REST ",\"envelope\":{\"to\":[\"a%s@example.com\"]}}", "/envelope/to/0" },
+	{ "{" REST ",\"dsn\":{\"envelope_id\":\"a%sb\"}}", "/dsn/envelope_id" },
+	{ "{" REST ",\"dsn\":{\"return\":\"full%s\"}}", "/dsn/return" },
+	{ "{" REST ",\"dsn\":{\"notify\":[\"delay%s\"]}}", "/dsn/notify/0" },
+	{ "{" REST ",\"relay\":\"pri%smary\"}", "/relay" },
+	{ "{" REST ",\"tags\":[\"a%sb\"]}", "/tags/0" },
+	{ "{" REST ",\"deadline\":\"20s%s\"}", "/deadline" },
+	{ "{" REST ",\"delivery\":\"now%s\"}", "/delivery" },
+	{ "{" REST ",\"partial\":\"allow%s\"}", "/partial" },
+	{ "{" REST ",\"on_unknown\":\"hold%s\"}", "/on_unknown" },
+	{ "{" REST ",\"send_at\":\"2026-12-01T08:00:00Z%s\"}", "/send_at" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"filename\":\"a%sb\"}]}",
+		"/attachments/0/filename" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"text/csv%s\"}]}",
+		"/attachments/0/content_type" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_id\":\"a%sb\"}]}",
+		"/attachments/0/content_id" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"disposition\":\"inline%s\"}]}",
+		"/attachments/0/disposition" },
+};
+
+/* `form` with `piece` for its first %. */
+static void put(struct buf *out, const char *form, const char *piece)
+{
+	const char *mark = strchr(form, '%');
+
+	buf_add(out, (struct text){ form, mark ? (size_t)(mark - form) : strlen(form) });
+	if (mark) {
+		buf_add_string(out, piece);
+		buf_add_string(out, mark + 2);
+	}
+}
+
+static const char *const breaks[] = { "\\r\\n", "\\r", "\\n", "\\u0000", "\\u000b", "\\u001b",
+	"\\u007f", "\\u0085", "\\u0090", "\\u2028", "\\u2029", "\\r\\nBcc: x@example.com", "\\t" };
+
+START_TEST(no_line_takes_a_break)
+{
+	for (size_t i = 0; i < sizeof(breaks) / sizeof(breaks[0]); i++) {
+		struct buf text = buf_born(1000);
+
+		put(&text, lines[_i].json, breaks[i]);
+		buf_add_byte(&text, 0);
+		ck_assert_msg(!read_mail(text.at), "%s", text.at);
+		ck_assert_msg(complained_at(lines[_i].pointer, ""), "%s: %.*s", text.at,
+			(int)complaints.at[0].pointer.len, complaints.at[0].pointer.at);
+		forget();
+		buf_free(&text);
+	}
+}
+END_TEST
+
+START_TEST(every_line_is_taken_without_one)
+{
+	struct buf text = buf_born(1000);
+
+	put(&text, lines[_i].json, "");
+	buf_add_byte(&text, 0);
+	ck_assert_msg(read_mail(text.at), "%s: %.*s", text.at, (int)complaints.at[0].detail.len,
+		complaints.at[0].detail.at);
+	forget();
+	buf_free(&text);
+}
+END_TEST
+
+static const struct {
+	const char *json, *pointer, *words;
+} refused[] = {
+	{ "[]", "", "object" },
+	{ "{\"to\":\"b@example.org\"}", "/from", "missing" },
+	{ "{\"from\":\"a@example.com\"}", "/to", "no recipient" },
+	{ "{\"from\":[\"a@example.com\",\"b@example.com\"],\"to\":\"b@example.org\"}", "/from",
+		"" },
+	{ "{\"from\":\"a@example.com, b@example.com\",\"to\":\"b@example.org\"}", "/from", "" },
+	{ "{\"from\":\"a@example.com\",\"to\":[]}", "/to", "no recipient" },
+	{ "{\"from\":7,\"to\":\"b@example.org\"}", "/from", "address" },
+	{ "{\"from\":{\"name\":\"x\"},\"to\":\"b@example.org\"}", "/from", "missing" },
+	{ "{\"from\":{\"address\":\"a@example.com\",\"email\":\"x@example.com\"},"
+	  "\"to\":\"b@example.org\"}",
+		"/from", "the same" },
+	{ "{" REST ",\"subjct\":\"x\"}", "/subjct", "did you mean subject?" },
+	{ "{" REST ",\"replyTo\":\"x\"}", "/replyTo", "did you mean reply_to?" },
+	{ "{" REST ",\"In-Reply-To\":\"x\"}", "/In-Reply-To", "did you mean in_reply_to?" },
+	{ "{" REST ",\"attachment\":[]}", "/attachment", "did you mean attachments?" },
+	{ "{" REST ",\"zzz\":1}", "/zzz", "unknown field" },
+	{ "{" REST ",\"a/b~c\":1}", "/a~1b~0c", "unknown field" },
+	{ "{" REST ",\"subject\":null,\"text\":7}", "/text", "string" },
+	{ "{" REST ",\"text\":\"a\\u0000b\"}", "/text", "control" },
+	{ "{" REST ",\"html\":\"a\\u0008b\"}", "/html", "control" },
+	{ "{" REST ",\"headers\":{\"From\":\"x@example.com\"}}", "/headers/From", "field from" },
+	{ "{" REST ",\"headers\":{\"FROM\":\"x@example.com\"}}", "/headers/FROM", "field from" },
+	{ "{" REST ",\"headers\":{\"Sender\":\"x@example.com\"}}", "/headers/Sender", "Sender" },
+	{ "{" REST ",\"headers\":{\"Bcc\":\"x@example.com\"}}", "/headers/Bcc", "field bcc" },
+	{ "{" REST ",\"headers\":{\"Received\":\"x\"}}", "/headers/Received", "may not" },
+	{ "{" REST ",\"headers\":{\"DKIM-Signature\":\"x\"}}", "/headers/DKIM-Signature", "dkim-" },
+	{ "{" REST ",\"headers\":{\"Content-Type\":\"x\"}}", "/headers/Content-Type", "content-" },
+	{ "{" REST ",\"headers\":{\"MIME-Version\":\"x\"}}", "/headers/MIME-Version", "may not" },
+	{ "{" REST ",\"headers\":{\"Return-Path\":\"x\"}}", "/headers/Return-Path", "envelope" },
+	{ "{" REST ",\"headers\":{\"Resent-From\":\"x\"}}", "/headers/Resent-From", "resent-" },
+	{ "{" REST ",\"headers\":{\"X A\":\"x\"}}", "/headers/X A", "not a header name" },
+	{ "{" REST ",\"headers\":{\"X-A:\":\"x\"}}", "/headers/X-A:", "not a header name" },
+	{ "{" REST ",\"headers\":{\"\":\"x\"}}", "/headers/", "not a header name" },
+	{ "{" REST ",\"headers\":{\"X-\xc3\xa4\":\"x\"}}", "/headers/X-\xc3\xa4", "not a header" },
+	{ "{" REST ",\"headers\":{\"From\\r\\nBcc\":\"x\"}}", "/headers/From\r\nBcc", "not a" },
+	{ "{" REST ",\"headers\":{\"X-A\":{}}}", "/headers/X-A", "string" },
+	{ "{" REST ",\"headers\":{\"References\":\"<a@b>\"},\"references\":\"<c@d>\"}",
+		"/references", "twice" },
+	{ "{" REST ",\"attachments\":{}}", "/attachments", "list" },
+	{ "{" REST ",\"attachments\":[{\"filename\":\"x\"}]}", "/attachments/0", "missing" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"!!!\"}]}", "/attachments/0/content",
+		"base64" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"QQ\"}]}", "/attachments/0/content", "base64" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"text\"}]}",
+		"/attachments/0/content_type", "media type" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"a/b; c=\\\"d\"}]}",
+		"/attachments/0/content_type", "name=value" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"multipart/mixed\"}]}",
+		"/attachments/0/content_type", "multipart" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"fileName\":\"x\"}]}",
+		"/attachments/0/fileName", "did you mean filename?" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"path\":\"/etc/passwd\"}]}",
+		"/attachments/0/path", "unknown" },
+	{ "{" REST ",\"list_unsubscribe\":{}}", "/list_unsubscribe", "url or mailto" },
+	{ "{" REST ",\"list_unsubscribe\":{\"mailto\":\"a@b.example\",\"one_click\":true}}",
+		"/list_unsubscribe", "https" },
+	{ "{" REST ",\"list_unsubscribe\":{\"url\":\"javascript:x\"}}", "/list_unsubscribe/url",
+		"URL" },
+	{ "{" REST ",\"list_unsubscribe\":{\"url\":\"https://x/>,<y\"}}", "/list_unsubscribe/url",
+		"URL" },
+	{ "{" REST ",\"dsn\":{\"notify\":[\"never\",\"delay\"]}}", "/dsn/notify", "alone" },
+	{ "{" REST ",\"deadline\":\"0s\"}", "/deadline", "duration" },
+	{ "{" REST ",\"deadline\":20}", "/deadline", "string" },
+	{ "{" REST ",\"delivery\":\"later\"}", "/delivery", "now, queue" },
+	{ "{" REST ",\"date\":\"tomorrow\"}", "/date", "RFC 3339" },
+	{ "{" REST ",\"metadata\":[]}", "/metadata", "object" },
+	{ "{" REST ",\"trace\":\"yes\"}", "/trace", "true or false" },
+	{ "{" REST ",\"dry_run\":\"render\"}", "/dry_run", "not supported yet" },
+	{ "{" REST ",\"raw\":\"QQ==\"}", "/raw", "not supported yet" },
+	{ "{" REST ",\"template\":{\"name\":\"x\"}}", "/template", "not supported yet" },
+	{ "{" REST ",\"calendar\":{}}", "/calendar", "not supported yet" },
+};
+
+START_TEST(what_is_refused_says_where_and_why)
+{
+	ck_assert(!read_mail(refused[_i].json));
+	ck_assert_msg(complained_at(refused[_i].pointer, refused[_i].words), "%s: %.*s: %.*s",
+		refused[_i].json, (int)complaints.at[0].pointer.len, complaints.at[0].pointer.at,
+		(int)complaints.at[0].detail.len, complaints.at[0].detail.at);
+	forget();
+}
+END_TEST
+
+/* `count` times `piece`, between `before` and `after`. */
+static char *repeat(const char *before, const char *piece, size_t count, const char *after)
+{
+	struct buf out = buf_born(16 << 20);
+
+	buf_add_string(&out, before);
+	for (size_t i = 0; i < count; i++) {
+		char number[24];
+
+		snprintf(number, sizeof(number), "%zu", i);
+		put(&out, piece, number);
+		if (i + 1 < count && piece[strlen(piece) - 1] != 'x')
+			buf_add_byte(&out, ',');
+	}
+	buf_add_string(&out, after);
+	buf_add_byte(&out, '\0');
+	return out.at;
+}
+
+static const struct {
+	const char *before, *piece, *after, *pointer, *words;
+	size_t most;
+} limits[] = {
+	{ "{\"from\":\"a@example.com\",\"to\":[", "\"a%d@example.org\"", "]}", "/to", "recipients",
+		1000 },
+	{ "{" REST ",\"headers\":{", "\"X-%d\":\"x\"", "}}", "/headers/X-100", "headers", 100 },
+	{ "{" REST ",\"attachments\":[", "{\"content\":\"\"}", "]}", "/attachments", "attachments",
+		100 },
+	{ "{" REST ",\"subject\":\"", "x", "\"}", "/subject", "line", 998 },
+	{ "{" REST ",\"tags\":[", "\"%d\"", "]}", "/tags", "tags", 100 },
+	{ "{" REST ",\"cc\":\"c@", "xxxxxxx.x", ".example\"}", "/cc", "253", 27 },
+};
+
+START_TEST(limits_have_names)
+{
+	char *text = repeat(limits[_i].before, limits[_i].piece, limits[_i].most, limits[_i].after);
+
+	ck_assert_msg(read_mail(text), "%.*s", (int)complaints.at[0].detail.len,
+		complaints.at[0].detail.at);
+	forget();
+	free(text);
+	text = repeat(limits[_i].before, limits[_i].piece, limits[_i].most + 1, limits[_i].after);
+	ck_assert(!read_mail(text));
+	ck_assert_msg(complained_at(limits[_i].pointer, limits[_i].words), "%.*s: %.*s",
+		(int)complaints.at[0].pointer.len, complaints.at[0].pointer.at,
+		(int)complaints.at[0].detail.len, complaints.at[0].detail.at);
+	forget();
+	free(text);
+}
+END_TEST
+
+START_TEST(recipients_count_together)
+{
+	char *text = repeat("{\"from\":\"a@example.com\",\"cc\":\"c@example.org\",\"to\":[",
+		"\"a%d@example.org\"", 1000, "]}");
+
+	ck_assert(!read_mail(text));
+	ck_assert(complained_at("/to", "recipients"));
+	forget();
+	free(text);
+}
+END_TEST
+
+START_TEST(an_envelope_of_all_recipients_once)
+{
+	ck_assert(read_mail("{\"from\":\"N <a@Example.COM>\",\"to\":[\"b@example.org\","
+			    "\"c@example.org\"],\"cc\":\"B <b@EXAMPLE.org>\","
+			    "\"bcc\":[\"d@example.org\",\"c@example.org\"],"
+			    "\"html\":\"<p>Hello</p>\"}"));
+	ck_assert_uint_eq(posted.envelope.count, 3);
+	ck_assert(text_equal(posted.envelope.from, TEXT("a@example.com")));
+	ck_assert(text_equal(posted.envelope.to[0], TEXT("b@example.org")));
+	ck_assert(text_equal(posted.envelope.to[1], TEXT("c@example.org")));
+	ck_assert(text_equal(posted.envelope.to[2], TEXT("d@example.org")));
+	ck_assert(posted.mail.has_text); /* made from html */
+	forget();
+}
+END_TEST
+
+START_TEST(fields_arrive)
+{
+	ck_assert(read_mail("{" REST ",\"envelope\":{\"from\":\"\"},\"priority\":\"low\","
+			    "\"list_unsubscribe\":{\"url\":\"https://x.example/u\","
+			    "\"mailto\":\"u@x.example\",\"one_click\":true},\"text\":false,"
+			    "\"html\":\"x\",\"partial\":\"refuse\",\"deadline\":\"1500ms\","
+			    "\"dsn\":{\"notify\":[\"failure\",\"delay\"],\"return\":\"headers\"},"
+			    "\"metadata\":{\"order\":42,\"a\":[true,null]},\"tags\":[\"x\"],"
+			    "\"date\":\"2026-12-01T09:00:00+01:00\"}"));
+	ck_assert_uint_eq(posted.envelope.from.len, 0);
+	ck_assert_uint_eq(posted.mail.header_count, 4);
+	ck_assert(text_equal(posted.mail.headers[0].value, TEXT("5")));
+	ck_assert(text_equal(
+		posted.mail.headers[2].value, TEXT("<https://x.example/u>, <mailto:u@x.example>")));
+	ck_assert(text_equal(posted.mail.headers[3].value, TEXT("List-Unsubscribe=One-Click")));
+	ck_assert(!posted.mail.has_text);
+	ck_assert(posted.wishes.all_or_none);
+	ck_assert_uint_eq(posted.wishes.deadline_us, 1500000);
+	ck_assert_uint_eq(posted.envelope.notify, SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY);
+	ck_assert_int_eq(posted.envelope.ret, SMTP_RETURN_HEADERS);
+	ck_assert(text_equal(posted.wishes.metadata, TEXT("{\"order\":42,\"a\":[true,null]}")));
+	ck_assert_int_eq(posted.mail.date_s, 1796112000);
+	forget();
+}
+END_TEST
+
+START_TEST(null_is_as_if_it_were_not_there)
+{
+	ck_assert_msg(
+		read_mail("{" REST ",\"cc\":null,\"bcc\":null,\"reply_to\":null,\"subject\":null,"
+			  "\"text\":null,\"html\":null,\"attachments\":null,\"headers\":null,"
+			  "\"message_id\":null,\"date\":null,\"in_reply_to\":null,"
+			  "\"references\":null,\"priority\":null,\"list_unsubscribe\":null,"
+			  "\"envelope\":null,\"dsn\":null,\"relay\":null,\"tags\":null,"
+			  "\"metadata\":null,\"delivery\":null,\"partial\":null,\"deadline\":null,"
+			  "\"trace\":null,\"send_at\":null,\"on_unknown\":null,\"calendar\":null,"
+			  "\"template\":null,\"raw\":null,\"dry_run\":null}"),
+		"%.*s", (int)complaints.at[0].pointer.len, complaints.at[0].pointer.at);
+	ck_assert(!posted.wishes.needs_store);
+	forget();
+}
+END_TEST
+
+#define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))
+
+UNIT_MAIN(mail, tcase_add_loop_test(cases, no_line_takes_a_break, 0, COUNT(lines));
+	  tcase_add_loop_test(cases, every_line_is_taken_without_one, 0, COUNT(lines));
+	  tcase_add_loop_test(cases, what_is_refused_says_where_and_why, 0, COUNT(refused));
+	  tcase_add_loop_test(cases, limits_have_names, 0, COUNT(limits));
+	  tcase_add_test(cases, recipients_count_together);
+	  tcase_add_test(cases, an_envelope_of_all_recipients_once);
+	  tcase_add_test(cases, fields_arrive);
+	  tcase_add_test(cases, null_is_as_if_it_were_not_there);)
