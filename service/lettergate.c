@@ -298,7 +298,15 @@ enum err lettergate_reload(
 {
 	struct keys *keys, *old_keys;
 	struct relay *relay = NULL, *old_relay;
-	enum err err = keys_load(settings->api_keys_file, settings->api_key, &keys, why);
+	bool captures = strcmp(settings->relay.host, "capture") == 0;
+	enum err err;
+
+	if (captures != lettergate->captures) {
+		buf_add_string(why, "SMTP_HOST: a reload cannot begin or end capturing; restart");
+		settings_free(settings);
+		return ERR_VALUE;
+	}
+	err = keys_load(settings->api_keys_file, settings->api_key, &keys, why);
 
 	if (err || lettergate->captures) {
 		settings_free(settings);

@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUIET_US = 5000000, PAUSE_US = 1000000, BURST_US = 1000000, DISTRUST_US = 600000000 };
+enum {
+	QUIET_US = 5000000,
+	PAUSE_US = 1000000,
+	BURST_US = 1000000,
+	WARM_PAUSE_US = 5000000,
+	DISTRUST_US = 600000000
+};
 
 struct relay {
 	atomic_uint references;
@@ -24,6 +30,7 @@ struct relay {
 	unsigned window;
 	uint64_t narrowed_us; /* when it last changed */
 	uint64_t pause_until_us;
+	uint64_t warm_after_us; /* when sessions may be opened that nobody waits for */
 	/* the rate: a message is due at due_us, or has been for up to BURST_US */
 	uint64_t due_us, interval_us;
 };
@@ -234,7 +241,8 @@ void relay_idle_left(struct relay *relay, unsigned worker)
 static bool wants_carrier(const struct relay *relay, uint64_t now_us)
 {
 	bool has_work = relay->waiting > relay->opening + relay->idle_all;
-	bool is_short = relay->opening + relay->established < relay->settings->relay.min_sessions;
+	bool is_short = relay->opening + relay->established < relay->settings->relay.min_sessions &&
+			now_us >= relay->warm_after_us;
 
 	return (has_work || is_short) && has_room(relay, now_us) && !relay_is_retired(relay);
 }
@@ -291,6 +299,7 @@ struct delivery *relay_carrier_failed(
 
 	pthread_mutex_lock(&relay->lock);
 	relay->opening--;
+	relay->warm_after_us = now_us + WARM_PAUSE_US;
 	others_up = relay->established > 0;
 	others_try = relay->opening > 0;
 	if (others_up || busy)
