@@ -83,6 +83,15 @@ static const char *wrong_label(struct text label)
 	return NULL;
 }
 
+static bool is_number(struct text text)
+{
+	size_t digits = 0;
+
+	while (digits < text.len && byte_is_digit(text.at[digits]))
+		digits++;
+	return digits == text.len;
+}
+
 static const char *wrong_domain(struct text domain)
 {
 	const char *why = NULL;
@@ -97,6 +106,8 @@ static const char *wrong_domain(struct text domain)
 		why = wrong_label(text_head(domain, dot));
 		if (!why && dot + 1 == domain.len)
 			why = "the domain ends with a dot";
+		if (!why && dot == domain.len && is_number(domain))
+			why = "the domain ends in a number, as no name does";
 		domain = text_from(domain, dot + 1);
 	} while (!why && domain.len);
 	return why;

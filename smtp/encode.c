@@ -4,6 +4,7 @@
 #include <string.h>
 
 enum { LINE = 76, WORD = 75, HEADER_MAX = 998, BYTES_A_LINE = 57, PIECE = 1024 };
+enum { PARAMETER_MAX = 900, SECTION = 60, NAME_MAX_BYTES = 200 };
 
 /* 1: a letter of base64; 2: white space; 3: padding */
 static const unsigned char kinds[256] = {
@@ -199,16 +200,15 @@ size_t smtp_words_add(struct buf *out, struct text text, size_t column)
 	return column;
 }
 
-static bool needs_words(struct text value)
+/* `most`: the longest run without a blank that its line can hold. */
+static bool needs_words(struct text value, size_t most)
 {
-	size_t run = 0;
+	struct text rest = value;
 
-	for (size_t i = 0; i < value.len; i++) {
-		run = value.at[i] == ' ' || value.at[i] == '\t' ? 0 : run + 1;
-		if (run > HEADER_MAX - 100)
+	while (rest.len > most)
+		if (text_cut(&rest, ' ').len > most)
 			return true;
-	}
-	/* "=?" would be read as an encoded word; blanks at the ends or in runs do not survive */
+	/* "=?" would be read as an encoded word, and blanks at the ends do not survive */
 	return !text_is_ascii(value) || has_word_start(value) || text_trim(value).len != value.len;
 }
 
@@ -235,9 +235,11 @@ void smtp_header_add(struct buf *out, struct text name, struct text value)
 {
 	if (!out->err && (text_has_control(value) || text_has_control(name)))
 		out->err = ERR_VALUE;
+	if (!out->err && name.len > NAME_MAX_BYTES)
+		out->err = ERR_LIMIT;
 	buf_add(out, name);
 	buf_add(out, TEXT(": "));
-	if (needs_words(value))
+	if (needs_words(value, HEADER_MAX - 2 - name.len))
 		(void)smtp_words_add(out, value, name.len + 2);
 	else
 		add_folded(out, value, name.len + 2);
@@ -279,22 +281,52 @@ size_t smtp_phrase_add(struct buf *out, struct text phrase, size_t column)
 	return column + phrase.len;
 }
 
+/* RFC 2231 section 7: attribute-char. */
+static size_t add_extended_byte(struct buf *out, char byte)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	unsigned char value = (unsigned char)byte;
+	char coded[] = { '%', hex[value >> 4], hex[value & 15] };
+	bool plain = byte_is_letter(byte) || byte_is_digit(byte) ||
+		     (byte && strchr("!#$&+-.^_`|~", byte));
+
+	buf_add(out, plain ? (struct text){ &byte, 1 } : (struct text){ coded, 3 });
+	return plain ? 1 : 3;
+}
+
+/* RFC 2231 section 3: "; name*0*=utf-8''…; name*1*=…", for what no line could hold. */
+static void add_continued(struct buf *out, const char *name, struct text value)
+{
+	unsigned section = 0;
+
+	while (value.len && !out->err) {
+		size_t column = 0;
+
+		buf_addf(out, ";\r\n %s*%u*=%s", name, section, section ? "" : "utf-8''");
+		for (; value.len && column < SECTION; value = text_from(value, 1))
+			column += add_extended_byte(out, value.at[0]);
+		section++;
+	}
+}
+
 void smtp_parameter_add(struct buf *out, const char *name, struct text value)
 {
-	buf_add(out, TEXT(";\r\n "));
-	buf_add_string(out, name);
+	bool ascii = text_is_ascii(value);
+
 	if (!out->err && text_has_control(value))
 		out->err = ERR_VALUE;
-	if (text_is_ascii(value)) {
+	if (value.len > PARAMETER_MAX / (ascii ? 2 : 3)) {
+		add_continued(out, name, value);
+		return;
+	}
+	buf_add(out, TEXT(";\r\n "));
+	buf_add_string(out, name);
+	if (ascii) {
 		buf_add_byte(out, '=');
 		(void)add_quoted(out, value);
 		return;
 	}
 	buf_add(out, TEXT("*=utf-8''"));
 	for (size_t i = 0; i < value.len; i++)
-		if (byte_is_letter(value.at[i]) || byte_is_digit(value.at[i]) ||
-			(value.at[i] && strchr("!#$&+-.^_`|~", value.at[i])))
-			buf_add_byte(out, value.at[i]);
-		else
-			buf_addf(out, "%%%02X", (unsigned char)value.at[i]);
+		(void)add_extended_byte(out, value.at[i]);
 }

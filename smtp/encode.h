@@ -16,7 +16,8 @@ void smtp_quoted_printable_add(struct buf *out, struct text text);
 void smtp_lines_add(struct buf *out, struct text text);
 
 /* Appends "Name: value" CRLF, value unstructured: folded at blanks, as encoded words where it is
- * not ASCII or cannot be folded. ERR_VALUE (sticky) if there is a control in it. */
+ * not ASCII or cannot be folded. ERR_VALUE (sticky) if there is a control in it, ERR_LIMIT if the
+ * name is over 200 bytes. */
 void smtp_header_add(struct buf *out, struct text name, struct text value);
 /* Appends a phrase (a display name): an atom, a quoted string, or encoded words. `column` is where
  * the line stands; gives where it ends. */
@@ -24,5 +25,6 @@ size_t smtp_phrase_add(struct buf *out, struct text phrase, size_t column);
 /* Appends encoded words for the whole of `text`, none over 75, none splitting a character, folded.
  */
 size_t smtp_words_add(struct buf *out, struct text text, size_t column);
-/* Appends "; name=value", quoted; a value that is not ASCII as name*=utf-8''… */
+/* Appends "; name=value", quoted; a value that is not ASCII as name*=utf-8''…, one too long for a
+ * line in sections. */
 void smtp_parameter_add(struct buf *out, const char *name, struct text value);

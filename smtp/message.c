@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "smtp/encode.h"
+#include "smtp/part.h"
 
 enum { COMPOSED_MAX = 128 << 20, LINE = 76, SEGMENTS_A_PART = 2, BOUNDARY = 36 };
 
@@ -119,143 +120,13 @@ static void add_headers(struct buf *out, const struct smtp_mail *mail)
 	buf_add_string(out, "MIME-Version: 1.0\r\n");
 }
 
-/* ---- parts */
-
-/* May it go as it is, but for its line ends: lines of usual length, no control but the tab? */
-static bool is_seven_bit(struct text text)
-{
-	size_t column = 0;
-
-	if (!text_is_ascii(text) || (text.len && memchr(text.at, 0x7f, text.len)))
-		return false;
-	while (text.len) {
-		size_t run = text_find_control(text);
-
-		column += run;
-		if (column > LINE + 2)
-			return false;
-		if (run == text.len)
-			break;
-		if (text.at[run] == '\r' || text.at[run] == '\n')
-			column = 0;
-		else if (text.at[run] == '\t')
-			column++;
-		else
-			return false;
-		text = text_from(text, run + 1);
-	}
-	return true;
-}
-
-/* Base64 grows by a third; quoted-printable triples what is not ASCII. */
-static bool is_mostly_foreign(struct text text)
-{
-	size_t foreign = 0;
-
-	for (size_t i = 0; i < text.len; i++)
-		foreign += (unsigned char)text.at[i] >= 0x80;
-	return foreign > text.len / 6;
-}
-
-static void add_crlf_base64(struct buf *out, struct text text)
-{
-	struct buf lines = buf_born(COMPOSED_MAX);
-
-	smtp_lines_add(&lines, text);
-	smtp_base64_add(out, buf_text(&lines));
-	if (lines.err)
-		out->err = lines.err;
-	buf_free(&lines);
-}
-
-static void add_text_part(struct composer *composer, const char *subtype, struct text text)
-{
-	struct buf *out = &composer->out;
-
-	buf_add(out, TEXT("Content-Type: text/"));
-	buf_add_string(out, subtype);
-	buf_add(out, TEXT("; charset=utf-8\r\n"));
-	if (is_seven_bit(text)) {
-		buf_add_string(out, "Content-Transfer-Encoding: 7bit\r\n\r\n");
-		smtp_lines_add(out, text);
-	} else if (is_mostly_foreign(text)) {
-		buf_add_string(out, "Content-Transfer-Encoding: base64\r\n\r\n");
-		add_crlf_base64(out, text);
-	} else {
-		buf_add_string(out, "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
-		smtp_quoted_printable_add(out, text);
-	}
-}
-
-static struct text type_by_ending(struct text filename)
-{
-	static const struct {
-		struct text ending, type;
-	} types[] = { { TEXT(".pdf"), TEXT("application/pdf") },
-		{ TEXT(".png"), TEXT("image/png") }, { TEXT(".jpg"), TEXT("image/jpeg") },
-		{ TEXT(".jpeg"), TEXT("image/jpeg") }, { TEXT(".gif"), TEXT("image/gif") },
-		{ TEXT(".webp"), TEXT("image/webp") }, { TEXT(".svg"), TEXT("image/svg+xml") },
-		{ TEXT(".txt"), TEXT("text/plain") }, { TEXT(".csv"), TEXT("text/csv") },
-		{ TEXT(".html"), TEXT("text/html") }, { TEXT(".ics"), TEXT("text/calendar") },
-		{ TEXT(".json"), TEXT("application/json") },
-		{ TEXT(".xml"), TEXT("application/xml") },
-		{ TEXT(".zip"), TEXT("application/zip") },
-		{ TEXT(".docx"),
-			TEXT("application/"
-			     "vnd.openxmlformats-officedocument.wordprocessingml.document") },
-		{ TEXT(".xlsx"), TEXT("application/"
-				      "vnd.openxmlformats-officedocument.spreadsheetml.sheet") } };
-
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (filename.len > types[i].ending.len &&
-			text_equal_nocase(text_from(filename, filename.len - types[i].ending.len),
-				types[i].ending))
-			return types[i].type;
-	return TEXT("application/octet-stream");
-}
-
-/* RFC 2046 5.2.1 forbids base64 for message/… and 5.1 for multipart/…: those travel as bytes. */
-static struct text wire_type(const struct smtp_attachment *attachment)
-{
-	struct text type = attachment->content_type;
-
-	if (type.len == 0)
-		return type_by_ending(attachment->filename);
-	if (text_starts_nocase(type, TEXT("message/")) ||
-		text_starts_nocase(type, TEXT("multipart/")))
-		return TEXT("application/octet-stream");
-	return type;
-}
+/* ---- structure: alternative inside related inside mixed, none of them needlessly */
 
 static void add_attachment(struct composer *composer, const struct smtp_attachment *attachment)
 {
-	struct buf *out = &composer->out;
-	struct text filename = attachment->filename;
-
-	buf_add_string(out, "Content-Type: ");
-	buf_add(out, wire_type(attachment));
-	if (filename.len && text_is_ascii(filename))
-		smtp_parameter_add(out, "name", filename);
-	else if (filename.len) { /* what Outlook reads */
-		buf_add_string(out, ";\r\n name=\"");
-		(void)smtp_words_add(out, filename, 7);
-		buf_add_byte(out, '"');
-	}
-	buf_add_string(out, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: ");
-	buf_add_string(out, attachment->is_inline ? "inline" : "attachment");
-	if (filename.len)
-		smtp_parameter_add(out, "filename", filename);
-	buf_add_string(out, "\r\n");
-	if (attachment->content_id.len) {
-		buf_add_string(out, "Content-ID: <");
-		buf_add(out, attachment->content_id);
-		buf_add_string(out, ">\r\n");
-	}
-	buf_add_string(out, "\r\n");
+	smtp_part_head(&composer->out, attachment);
 	add_base64_content(composer, attachment->base64);
 }
-
-/* ---- structure: alternative inside related inside mixed, none of them needlessly */
 
 enum layer { MIXED, RELATED, ALTERNATIVE };
 
@@ -288,18 +159,18 @@ static void close_layer(struct composer *composer, enum layer layer)
 static void add_alternative(struct composer *composer, const struct smtp_mail *mail)
 {
 	if (mail->has_html && !mail->has_text) {
-		add_text_part(composer, "html", mail->html);
+		smtp_part_text(&composer->out, "html", mail->html);
 		return;
 	}
 	if (!mail->has_html) {
-		add_text_part(composer, "plain", mail->text);
+		smtp_part_text(&composer->out, "plain", mail->text);
 		return;
 	}
 	open_layer(composer, ALTERNATIVE);
 	next_part(composer, ALTERNATIVE);
-	add_text_part(composer, "plain", mail->text);
+	smtp_part_text(&composer->out, "plain", mail->text);
 	next_part(composer, ALTERNATIVE);
-	add_text_part(composer, "html", mail->html);
+	smtp_part_text(&composer->out, "html", mail->html);
 	close_layer(composer, ALTERNATIVE);
 }
 
@@ -419,89 +290,4 @@ enum err smtp_message_compose(const struct smtp_mail *mail, const unsigned char 
 	err = finish(&composer, region, message_out);
 	buf_free(&composer.out);
 	return err;
-}
-
-/* ---- reading */
-
-static bool is_white(char byte)
-{
-	return byte == '\r' || byte == '\n' || byte == ' ' || byte == '\t';
-}
-
-/* One run of base64 letters, or one byte of a line end. 0: the segment is at its end. */
-static size_t rewrap(const struct smtp_segment *segment, struct smtp_message_reader *reader,
-	char *out, size_t room)
-{
-	struct text left;
-	size_t len = 0;
-
-	while (reader->at < segment->content.len && is_white(segment->content.at[reader->at]))
-		reader->at++;
-	left = text_from(segment->content, reader->at);
-	if (reader->column >= LINE || (left.len == 0 && reader->column)) {
-		bool is_cr = reader->column <= LINE;
-
-		*out = is_cr ? '\r' : '\n';
-		reader->column = is_cr ? LINE + 1 : 0;
-		return 1;
-	}
-	left = text_head(left, LINE - reader->column < room ? LINE - reader->column : room);
-	while (len < left.len && !is_white(left.at[len]))
-		len++;
-	if (len)
-		memcpy(out, left.at, len);
-	reader->at += len;
-	reader->column += len;
-	return len;
-}
-
-static size_t copy(const struct smtp_segment *segment, struct smtp_message_reader *reader,
-	char *out, size_t room)
-{
-	struct text left = text_head(text_from(segment->content, reader->at), room);
-
-	if (left.len)
-		memcpy(out, left.at, left.len);
-	reader->at += left.len;
-	return left.len;
-}
-
-size_t smtp_message_read(const struct smtp_message *message, struct smtp_message_reader *reader,
-	char *out, size_t room)
-{
-	size_t done = 0, len;
-
-	while (done < room && reader->segment < message->count) {
-		const struct smtp_segment *segment = &message->segments[reader->segment];
-
-		len = segment->encoding == SMTP_AS_IT_IS
-			      ? copy(segment, reader, out + done, room - done)
-			      : rewrap(segment, reader, out + done, room - done);
-		done += len;
-		if (len == 0) {
-			reader->segment++;
-			reader->at = reader->column = 0;
-		}
-	}
-	return done;
-}
-
-struct text smtp_message_next(const struct smtp_message *message,
-	struct smtp_message_reader *reader, char *scratch, size_t room, size_t most)
-{
-	const struct smtp_segment *segment = &message->segments[reader->segment];
-	struct text run;
-
-	if (reader->segment >= message->count || segment->encoding != SMTP_AS_IT_IS ||
-		reader->at == segment->content.len)
-		return (struct text){ scratch, smtp_message_read(message, reader, scratch, room) };
-	run = text_head(text_from(segment->content, reader->at), most);
-	reader->at += run.len;
-	return run;
-}
-
-bool smtp_message_is_read(
-	const struct smtp_message *message, const struct smtp_message_reader *reader)
-{
-	return reader->segment >= message->count;
 }

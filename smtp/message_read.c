@@ -1,0 +1,89 @@
+/* message_read - the bytes of a composed message, in any steps */
+#include "smtp/message.h"
+
+#include <string.h>
+
+enum { LINE = 76 };
+
+static bool is_white(char byte)
+{
+	return byte == '\r' || byte == '\n' || byte == ' ' || byte == '\t';
+}
+
+/* One run of base64 letters, or one byte of a line end. 0: the segment is at its end. */
+static size_t rewrap(const struct smtp_segment *segment, struct smtp_message_reader *reader,
+	char *out, size_t room)
+{
+	struct text left;
+	size_t len = 0;
+
+	while (reader->at < segment->content.len && is_white(segment->content.at[reader->at]))
+		reader->at++;
+	left = text_from(segment->content, reader->at);
+	if (reader->column >= LINE || (left.len == 0 && reader->column)) {
+		bool is_cr = reader->column <= LINE;
+
+		*out = is_cr ? '\r' : '\n';
+		reader->column = is_cr ? LINE + 1 : 0;
+		return 1;
+	}
+	left = text_head(left, LINE - reader->column < room ? LINE - reader->column : room);
+	while (len < left.len && !is_white(left.at[len]))
+		len++;
+	if (len)
+		memcpy(out, left.at, len);
+	reader->at += len;
+	reader->column += len;
+	return len;
+}
+
+static size_t copy(const struct smtp_segment *segment, struct smtp_message_reader *reader,
+	char *out, size_t room)
+{
+	struct text left = text_head(text_from(segment->content, reader->at), room);
+
+	if (left.len)
+		memcpy(out, left.at, left.len);
+	reader->at += left.len;
+	return left.len;
+}
+
+size_t smtp_message_read(const struct smtp_message *message, struct smtp_message_reader *reader,
+	char *out, size_t room)
+{
+	size_t done = 0, len;
+
+	while (done < room && reader->segment < message->count) {
+		const struct smtp_segment *segment = &message->segments[reader->segment];
+
+		len = segment->encoding == SMTP_AS_IT_IS
+			      ? copy(segment, reader, out + done, room - done)
+			      : rewrap(segment, reader, out + done, room - done);
+		done += len;
+		if (len == 0) {
+			reader->segment++;
+			reader->at = reader->column = 0;
+		}
+	}
+	return done;
+}
+
+struct text smtp_message_next(const struct smtp_message *message,
+	struct smtp_message_reader *reader, char *scratch, size_t room, size_t most)
+{
+	const struct smtp_segment *segment = &message->segments[reader->segment];
+	struct text run;
+
+	if (reader->segment >= message->count || segment->encoding != SMTP_AS_IT_IS ||
+		reader->at == segment->content.len)
+		return (struct text){ scratch, smtp_message_read(message, reader, scratch, room) };
+	run = text_head(text_from(segment->content, reader->at), most);
+	reader->at += run.len;
+	return run;
+}
+
+bool smtp_message_is_read(
+	const struct smtp_message *message, const struct smtp_message_reader *reader)
+{
+	return reader->segment >= message->count;
+}

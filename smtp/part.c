@@ -1,0 +1,150 @@
+#include "smtp/part.h"
+
+#include <string.h>
+
+#include "smtp/encode.h"
+
+enum { LINE = 76, TYPE_MAX = 900 };
+
+/* May it go as it is, but for its line ends: lines of usual length, no control but the tab? */
+static bool is_seven_bit(struct text text)
+{
+	size_t column = 0;
+
+	if (!text_is_ascii(text) || (text.len && memchr(text.at, 0x7f, text.len)))
+		return false;
+	while (text.len) {
+		size_t run = text_find_control(text);
+
+		column += run;
+		if (column > LINE + 2)
+			return false;
+		if (run == text.len)
+			break;
+		if (text.at[run] == '\r' || text.at[run] == '\n')
+			column = 0;
+		else if (text.at[run] == '\t')
+			column++;
+		else
+			return false;
+		text = text_from(text, run + 1);
+	}
+	return true;
+}
+
+/* Base64 grows by a third; quoted-printable triples what is not ASCII. */
+static bool is_mostly_foreign(struct text text)
+{
+	size_t foreign = 0;
+
+	if (text_is_ascii(text))
+		return false;
+	for (size_t i = 0; i < text.len; i++)
+		foreign += (unsigned char)text.at[i] >= 0x80;
+	return foreign > text.len / 6;
+}
+
+static void add_crlf_base64(struct buf *out, struct text text)
+{
+	struct buf lines = buf_born(out->limit);
+
+	smtp_lines_add(&lines, text);
+	smtp_base64_add(out, buf_text(&lines));
+	if (lines.err)
+		out->err = lines.err;
+	buf_free(&lines);
+}
+
+void smtp_part_text(struct buf *out, const char *subtype, struct text text)
+{
+	buf_add(out, TEXT("Content-Type: text/"));
+	buf_add_string(out, subtype);
+	buf_add(out, TEXT("; charset=utf-8\r\n"));
+	if (is_seven_bit(text)) {
+		buf_add_string(out, "Content-Transfer-Encoding: 7bit\r\n\r\n");
+		smtp_lines_add(out, text);
+	} else if (is_mostly_foreign(text)) {
+		buf_add_string(out, "Content-Transfer-Encoding: base64\r\n\r\n");
+		add_crlf_base64(out, text);
+	} else {
+		buf_add_string(out, "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+		smtp_quoted_printable_add(out, text);
+	}
+}
+
+static struct text type_by_ending(struct text filename)
+{
+	static const struct {
+		struct text ending, type;
+	} types[] = { { TEXT(".pdf"), TEXT("application/pdf") },
+		{ TEXT(".png"), TEXT("image/png") }, { TEXT(".jpg"), TEXT("image/jpeg") },
+		{ TEXT(".jpeg"), TEXT("image/jpeg") }, { TEXT(".gif"), TEXT("image/gif") },
+		{ TEXT(".webp"), TEXT("image/webp") }, { TEXT(".svg"), TEXT("image/svg+xml") },
+		{ TEXT(".txt"), TEXT("text/plain") }, { TEXT(".csv"), TEXT("text/csv") },
+		{ TEXT(".html"), TEXT("text/html") }, { TEXT(".ics"), TEXT("text/calendar") },
+		{ TEXT(".json"), TEXT("application/json") },
+		{ TEXT(".xml"), TEXT("application/xml") },
+		{ TEXT(".zip"), TEXT("application/zip") },
+		{ TEXT(".docx"),
+			TEXT("application/"
+			     "vnd.openxmlformats-officedocument.wordprocessingml.document") },
+		{ TEXT(".xlsx"), TEXT("application/"
+				      "vnd.openxmlformats-officedocument.spreadsheetml.sheet") } };
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (filename.len > types[i].ending.len &&
+			text_equal_nocase(text_from(filename, filename.len - types[i].ending.len),
+				types[i].ending))
+			return types[i].type;
+	return TEXT("application/octet-stream");
+}
+
+/* RFC 2046 5.2.1 forbids base64 for message/… and 5.1 for multipart/…: those travel as bytes. */
+static struct text wire_type(const struct smtp_attachment *attachment)
+{
+	struct text type = attachment->content_type;
+
+	if (type.len == 0)
+		return type_by_ending(attachment->filename);
+	if (text_starts_nocase(type, TEXT("message/")) ||
+		text_starts_nocase(type, TEXT("multipart/")))
+		return TEXT("application/octet-stream");
+	return type;
+}
+
+/* What programs read that do not know Content-Disposition. */
+static void add_name(struct buf *out, struct text type, struct text filename)
+{
+	if (filename.len == 0 || text_contains_nocase(type, TEXT("name=")))
+		return;
+	if (text_is_ascii(filename)) {
+		smtp_parameter_add(out, "name", filename);
+		return;
+	}
+	buf_add(out, TEXT(";\r\n name=\""));
+	(void)smtp_words_add(out, filename, 7);
+	buf_add_byte(out, '"');
+}
+
+void smtp_part_head(struct buf *out, const struct smtp_attachment *attachment)
+{
+	struct text filename = attachment->filename, type = wire_type(attachment);
+
+	if (!out->err && (type.len > TYPE_MAX || text_has_control(type) ||
+				 text_has_control(attachment->content_id)))
+		out->err = ERR_VALUE;
+	buf_add_string(out, "Content-Type: ");
+	buf_add(out, type);
+	add_name(out, type, filename);
+	buf_add_string(out, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: ");
+	buf_add_string(out, attachment->is_inline ? "inline" : "attachment");
+	if (filename.len)
+		smtp_parameter_add(out, "filename", filename);
+	buf_add_string(out, "\r\n");
+	if (attachment->content_id.len) {
+		buf_add_string(out, "Content-ID: <");
+		buf_add(out, attachment->content_id);
+		buf_add_string(out, ">\r\n");
+	}
+	buf_add_string(out, "\r\n");
+}
