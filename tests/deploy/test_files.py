@@ -1,7 +1,6 @@
 """The files of deploy/ as their tools read them, held against each other and against the program."""
 
 import glob
-import json
 import os
 import re
 import shutil
@@ -11,9 +10,9 @@ import pytest
 import yaml
 
 import gateway
+import pages
 
 DEPLOY = os.path.join(gateway.ROOT, "deploy")
-DOCS = os.path.join(gateway.ROOT, "docs")
 
 
 def read(*path):
@@ -27,10 +26,7 @@ def documents(path):
 
 def known_settings():
     """Name → default, from the program itself."""
-    table = gateway.command("settings", "--markdown").stdout
-    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| (.*?) \| ", table, re.MULTILINE)
-    assert len(rows) > 20, table
-    return {name: default.strip("`") for name, default in rows}
+    return {name: default.strip("`") for name, default, _ in pages.settings()}
 
 
 def seconds(duration):
@@ -80,19 +76,6 @@ def test_every_setting_in_the_unit_exists():
     names = re.findall(r"^Environment=(\w+)=", read("deploy/lettergate.service"), re.MULTILINE)
     assert names
     assert [name for name in names if not is_known(name, known)] == []
-
-
-def test_the_example_names_every_setting_with_its_default():
-    rows = re.findall(r"^#?([A-Z][A-Z0-9_]+)=(.*)$", read("deploy/settings.example"), re.MULTILINE)
-    known = known_settings()
-    assert {name for name, _ in rows} == set(known)
-    wrong = {name: value for name, value in rows
-             if value and value != known[name] and not name.startswith(("SMTP_HOST", "SMTP_USER"))}
-    assert wrong == {}
-
-
-def test_the_page_on_settings_is_what_the_program_prints():
-    assert gateway.command("settings", "--markdown").stdout.strip() in read("docs/settings.md")
 
 
 # ---- times that must fit each other
@@ -183,35 +166,3 @@ def test_haproxy_reads_its_configuration():
     done = run(tool("haproxy"), "-c", "-f", os.path.join(DEPLOY, "haproxy.cfg"))
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
-
-
-# ---- pages
-
-def links(page):
-    text = re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)
-    return re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
-
-
-PAGES = ["README.md"] + sorted(os.path.relpath(path, gateway.ROOT)
-                               for path in glob.glob(os.path.join(DOCS, "*.md")))
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page):
-    folder = os.path.dirname(os.path.join(gateway.ROOT, page))
-    assert [link for link in links(page) if not os.path.exists(os.path.join(folder, link))] == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_examples_of_json_are_json(page):
-    for example in re.findall(r"^```json\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL):
-        json.loads(example)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_settings_on_the_pages_exist(page):
-    known = known_settings()
-    own = {name.split("_")[0] for name in known}
-    words = set(re.findall(r"`([A-Z]+_[A-Z_]*[A-Z])[`=]", read(page)))
-    assert [word for word in words if word.split("_")[0] in own
-            and not is_known(word, known)] == []

@@ -1,0 +1,75 @@
+"""README and docs/: what they print of the program is what the program prints, their links lead
+somewhere, their examples are examples."""
+
+import glob
+import json
+import os
+import re
+
+import pytest
+
+import gateway
+import pages
+
+PAGES = ["README.md"] + sorted(os.path.relpath(path, gateway.ROOT) for path in
+                               glob.glob(os.path.join(gateway.ROOT, "docs", "*.md")))
+
+
+def read(page):
+    with open(os.path.join(gateway.ROOT, page), encoding="utf-8") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("page", pages.PARTS)
+def test_the_printed_part_is_up_to_date(page):
+    name, make = pages.PARTS[page]
+    assert pages.split(page, name)[1] == make(), "run tests/deploy/pages.py --write"
+
+
+def test_the_example_of_settings_is_up_to_date():
+    assert read("deploy/settings.example") == pages.settings_example(), \
+        "run tests/deploy/pages.py --write"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    folder = os.path.dirname(os.path.join(gateway.ROOT, page))
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", read(page))
+    assert [link for link in links if not os.path.exists(os.path.join(folder, link))] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_examples_of_json_are_json(page):
+    for example in re.findall(r"^```json\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL):
+        json.loads(example)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_settings_it_speaks_of_exist(page):
+    known = {name for name, _, _ in pages.settings()}
+    known.add("SMTP_PASSWORD")  # shown as the wrong one
+    families = {name.split("_")[0] for name in known}
+    words = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)[`=]", read(page)))
+    assert [word for word in sorted(words) if word.split("_")[0] in families
+            and word not in known and word.removesuffix("_FILE") not in known] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_codes_it_speaks_of_exist(page):
+    with gateway.Gateway(SMTP_HOST="capture") as one:
+        known = {problem["code"] for problem in one.get("/problems").json["problems"]}
+    words = set(re.findall(r'"code":\s*"([a-z_]+)"', read(page)))
+    words |= set(re.findall(r"`((?:relay|tls|auth|sender|recipient|content)_[a-z_]+)`", read(page)))
+    assert sorted(words - known) == []
+
+
+def test_every_message_in_the_examples_is_taken():
+    """The bodies behind each -d '…' of a POST /send in the pages go through as they stand."""
+    bodies = [(page, body) for page in PAGES
+              for body in re.findall(r"/send\b[^']*?(?:-H '[^']*'\s*\\?\s*)*-d '(\{.*?\})'",
+                                     read(page), re.DOTALL)]
+    assert bodies
+    with gateway.Gateway(SMTP_HOST="capture") as one:
+        for page, body in bodies:
+            answer = one.post("/send", body)
+            assert (answer.status, answer["outcome"]) == (200, "captured"), (page, body, answer)
