@@ -1,4 +1,5 @@
 /* lettergate - an HTTP-to-SMTP gateway: see README.md */
+#include "service/command_check.h"
 #include "service/command_health.h"
 #include "service/command_send.h"
 #include "service/command_settings.h"
@@ -32,6 +33,13 @@ static const struct command {
 		"of\nsending them (unless SMTP_HOST is set), and prints a key and a curl line.\n"
 		"SIGTERM drains and stops, a second one hurries; SIGHUP reloads.",
 		serve_command },
+	{ "check", "find out what is wrong with the relay",
+		"lettergate check [--to ADDRESS] [--from ADDRESS] [--config FILE] "
+		"[--set NAME=VALUE]…\n\n"
+		"Goes through name look-up, connection, greeting, EHLO, STARTTLS, certificate, "
+		"AUTH and,\nwith --to, MAIL and RCPT, and says in words what is wrong and what to "
+		"change. Sends no\nmessage. Exits 0 only if one could be sent.",
+		check_command },
 	{ "keys", "create, list, revoke, rotate API keys", NULL, run_keys },
 	{ "send", "send a message through a running gateway", NULL, send_command },
 	{ "health", "is the gateway on this machine ready?", NULL, health_command },

@@ -1,0 +1,393 @@
+/* check_blame - what is wrong, and what to change: the words for each step that fails
+ *
+ * The verdict's own hint is the last resort: it has to fit a mail that failed, while here it is
+ * known what was tried and how it is set. */
+#include "service/check_run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const names[SMTP_STATES] = {
+	[SMTP_AWAIT_TLS] = "TLS",
+	[SMTP_AWAIT_GREETING] = "greeting",
+	[SMTP_AWAIT_EHLO] = "EHLO",
+	[SMTP_AWAIT_HELO] = "HELO",
+	[SMTP_AWAIT_STARTTLS] = "STARTTLS",
+	[SMTP_AWAIT_AUTH] = "AUTH",
+	[SMTP_READY] = "session",
+	[SMTP_AWAIT_MAIL] = "MAIL",
+	[SMTP_AWAIT_RCPT] = "RCPT",
+	[SMTP_AWAIT_RSET] = "RSET",
+	[SMTP_AWAIT_QUIT] = "QUIT",
+};
+
+const char *check_step_name(enum smtp_state state)
+{
+	return names[state] ? names[state] : "session";
+}
+
+/* ---- look-up and connection */
+
+void check_blame_lookup(struct check_run *run)
+{
+	const char *host = run->settings->host;
+	struct buf words = buf_born(4096), hint = buf_born(4096);
+
+	if (run->lookup_loss == SMTP_LOSS_NO_NAME) {
+		buf_addf(&words, "the name %s does not exist, or has no address", host);
+		buf_add_string(&hint, "Check SMTP_HOST for a typing error; your provider's "
+				      "documentation has the name (like smtp.example.com).");
+		if (!strchr(host, '.'))
+			buf_add_string(&hint, " A name without a dot is known only within a "
+					      "container network or a local one.");
+	} else {
+		buf_addf(&words, "the name servers did not answer for %s", host);
+		buf_add_string(&hint, "Check the name servers of this machine (/etc/resolv.conf) "
+				      "and that it may reach them on port 53.");
+	}
+	buf_add_byte(&hint, '\0');
+	check_fail(run, "look-up", &words, hint.at ? hint.at : "");
+	buf_free(&words);
+	buf_free(&hint);
+}
+
+static void add_refused_hint(const struct relay_settings *settings, struct buf *hint)
+{
+	buf_addf(hint,
+		"Nothing listens on port %u there, or a firewall refuses. The usual ports are 587 "
+		"(STARTTLS), 465 (TLS), 2525 and 25: set SMTP_PORT.",
+		settings->port);
+	if (settings_relay_is_local(settings))
+		buf_add_string(hint, " Is the relay running? Within a container, this address is "
+				     "the container itself.");
+}
+
+static void add_silence_hint(const struct relay_settings *settings, struct buf *hint)
+{
+	buf_addf(hint, "A firewall swallows what is sent to port %u. ", settings->port);
+	if (settings->port == 25)
+		buf_add_string(hint, "Most clouds block outgoing port 25: use the provider's "
+				     "submission port, SMTP_PORT=587 (or 465, 2525).");
+	else
+		buf_add_string(hint, "Some clouds block outgoing mail ports: try the provider's "
+				     "other ones (587, 465, 2525), or have this one opened.");
+}
+
+void check_blame_connect(struct check_run *run)
+{
+	struct buf words = buf_born(16384), hint = buf_born(4096);
+	bool any_silent = false, any_refused = false;
+
+	for (size_t i = 0; i < run->count; i++) {
+		struct link *link = run->candidates[i].link;
+		bool is_silent = link_loss(link) == SMTP_LOSS_TIMEOUT;
+
+		buf_addf(&words, "%s", i ? "\n" : "");
+		if (is_silent)
+			buf_addf(&words, "%s port %u: no answer", run->candidates[i].host,
+				run->settings->port);
+		else
+			buf_add_string(&words, link_words(link));
+		any_silent |= is_silent;
+		any_refused |= strstr(link_words(link), "refused") != NULL;
+	}
+	if (any_refused)
+		add_refused_hint(run->settings, &hint);
+	else if (any_silent)
+		add_silence_hint(run->settings, &hint);
+	else
+		buf_add_string(&hint, "This machine has no way to that address: check its network, "
+				      "routes and firewall, and SMTP_HOST.");
+	buf_add_byte(&hint, '\0');
+	check_fail(run, "connect", &words, hint.at ? hint.at : "");
+	buf_free(&words);
+	buf_free(&hint);
+}
+
+/* ---- replies */
+
+/* What the category's own hint leaves open. */
+static const char *hint_for_refusal(
+	const struct check_run *run, const struct smtp_verdict *verdict, bool is_sender)
+{
+	const struct smtp_policy *policy = relay_policy(run->relay);
+
+	switch (verdict->category) {
+	case SMTP_RELAY_AUTH_FAILED:
+		if (policy->credentials.token.len)
+			return "The token is expired, or not made for SMTP, or for another user: "
+			       "get a new SMTP_OAUTH_TOKEN, and check SMTP_USER.";
+		return "Check SMTP_USER (often the whole address, or a fixed word such as apikey) "
+		       "and SMTP_PASS. Many providers (Gmail, Microsoft 365, Yahoo, iCloud) want "
+		       "an app password, or OAuth 2.0 by SMTP_OAUTH_TOKEN, in place of the "
+		       "account's own password.";
+	case SMTP_RELAY_AUTH_REQUIRED:
+		if (!policy->authenticates)
+			return "The relay wants a login: set SMTP_USER and SMTP_PASS.";
+		return "The relay wants another login than it got: check SMTP_USER and SMTP_AUTH.";
+	case SMTP_RELAYING_DENIED:
+		if (policy->authenticates)
+			return "The login went well, yet this account may not send to other "
+			       "domains: ask the relay's operator.";
+		return verdict->hint;
+	case SMTP_RELAY_SENDER_NOT_ALLOWED:
+	case SMTP_SENDER_REJECTED:
+	case SMTP_POLICY_REJECTED:
+		if (is_sender)
+			return "The relay does not let this sender through: check it with --from, "
+			       "using an address or domain that is verified at the provider.";
+		return verdict->hint;
+	case SMTP_RECIPIENT_REJECTED:
+		return "The relay itself works, and refuses this recipient: check --to, or try "
+		       "another.";
+	default:
+		return verdict->hint;
+	}
+}
+
+static void add_refusal(
+	struct buf *words, const struct smtp_verdict *verdict, const struct smtp_said *said)
+{
+	buf_add_string(words, smtp_category_words(verdict->category)->title);
+	if (said->code) {
+		buf_add_string(words, ": ");
+		check_add_said(words, said);
+	}
+}
+
+void check_blame_refusal(struct check_run *run, const char *name,
+	const struct smtp_verdict *verdict, const struct smtp_said *said)
+{
+	struct buf words = buf_born(8192);
+	bool is_sender = strcmp(name, "MAIL") == 0;
+
+	if (is_sender || strcmp(name, "RCPT") == 0) {
+		buf_add_byte(&words, '<');
+		check_add_foreign(&words, is_sender ? run->envelope.from : run->to);
+		buf_add_string(&words, ">: ");
+	}
+	add_refusal(&words, verdict, said);
+	check_fail(run, name, &words, hint_for_refusal(run, verdict, is_sender));
+	buf_free(&words);
+}
+
+/* ---- losses */
+
+/* "…: set SMTP_X" is a cause and its mend: the second half goes into *hint. */
+static void split_words(const char *both, struct buf *words, struct buf *hint)
+{
+	static const char *const turns[] = { ": set ", ": use ", ": the relay's operator",
+		": is the clock" };
+	const char *turn = NULL;
+
+	for (size_t i = 0; !turn && i < sizeof(turns) / sizeof(turns[0]); i++)
+		turn = strstr(both, turns[i]);
+	check_add_foreign(
+		words, turn ? (struct text){ both, (size_t)(turn - both) } : text_of(both));
+	if (!turn)
+		return;
+	buf_add_byte(hint, (char)(turn[2] - 'a' + 'A'));
+	check_add_foreign(hint, text_of(turn + 3));
+	buf_add_string(hint, strstr(turn, "right?") ? "" : ".");
+}
+
+static const char *wrong_port_hint(const struct relay_settings *settings)
+{
+	bool is_implicit = settings->tls == SMTP_TLS_IMPLICIT;
+
+	if (settings->port == 465 && !is_implicit)
+		return "Port 465 wants TLS from the first byte: set SMTP_SECURE=TLS.";
+	if (is_implicit && (settings->port == 587 || settings->port == 25))
+		return "This port begins in clear: set SMTP_SECURE=STARTTLS, or SMTP_PORT=465.";
+	if (is_implicit)
+		return "If this port begins in clear, set SMTP_SECURE=STARTTLS.";
+	return "If this port wants TLS from the first byte, as 465 does, set SMTP_SECURE=TLS; the "
+	       "relay may also be overloaded, or may not like this machine's address.";
+}
+
+static const char *hint_for_no_auth(const struct check_run *run)
+{
+	const struct smtp_policy *policy = relay_policy(run->relay);
+	unsigned offered = run->session.features.mechanisms;
+
+	if (policy->mechanism && offered)
+		return "Set SMTP_AUTH to one that is offered, or leave it out to have the best one "
+		       "chosen.";
+	if (offered & SMTP_CRAM_MD5)
+		return "CRAM-MD5 is weak, and used only if it is asked for: SMTP_AUTH=cram-md5.";
+	if (offered)
+		return policy->credentials.token.len
+			       ? "The relay takes no tokens: set SMTP_PASS in place of "
+				 "SMTP_OAUTH_TOKEN."
+			       : "The relay wants OAuth 2.0: set SMTP_OAUTH_TOKEN in place of "
+				 "SMTP_PASS.";
+	if (run->settings->port == 25)
+		return "Port 25 rarely takes logins: use SMTP_PORT=587 or 465. If the relay knows "
+		       "this machine by its address, leave SMTP_USER and SMTP_PASS out.";
+	return "Check SMTP_PORT (587 or 465). If the relay knows this machine by its address, "
+	       "leave SMTP_USER and SMTP_PASS out.";
+}
+
+static void add_offered_mechanisms(const struct check_run *run, struct buf *words)
+{
+	const struct smtp_policy *policy = relay_policy(run->relay);
+	unsigned offered = run->session.features.mechanisms;
+	const char *separator = "; it offers ";
+
+	if (!offered) {
+		buf_add_string(words, "the relay takes no logins here");
+		return;
+	}
+	buf_addf(words, "the relay does not offer %s",
+		policy->mechanism ? smtp_mechanism_name(policy->mechanism)
+				  : "a login that can be used");
+	for (unsigned bit = 1; bit <= SMTP_OAUTHBEARER; bit <<= 1)
+		if (offered & bit) {
+			buf_addf(words, "%s%s", separator,
+				smtp_mechanism_name((enum smtp_mechanism)bit));
+			separator = ", ";
+		}
+}
+
+/* The link was fine until then: it is silence, an end, or noise. */
+static void add_loss(const struct check_run *run, enum smtp_state state, struct buf *words)
+{
+	const struct smtp_session *session = &run->session;
+	const char *said = link_words(run->used->link);
+
+	switch (session->loss) {
+	case SMTP_LOSS_TIMEOUT:
+		buf_addf(words, "the relay said nothing %s within ",
+			state == SMTP_AWAIT_GREETING ? "in greeting" : "in answer");
+		check_add_duration(words, run->settings->command_ms);
+		break;
+	case SMTP_LOSS_DISCONNECTED:
+		buf_addf(words, "%s",
+			session->detail ? session->detail
+			: said[0]       ? said
+					: "the relay closed the connection");
+		break;
+	case SMTP_LOSS_GARBLED:
+		buf_addf(words, "the relay does not keep to SMTP: %s",
+			session->detail ? session->detail : "not a reply");
+		break;
+	default:
+		buf_addf(words, "%s",
+			session->detail ? session->detail
+					: smtp_category_words(session->verdict.category)->title);
+	}
+}
+
+static const char *hint_for_loss(const struct check_run *run, enum smtp_state state)
+{
+	const struct smtp_session *session = &run->session;
+	const char *detail = session->detail ? session->detail : "";
+
+	switch (session->loss) {
+	case SMTP_LOSS_WRONG_PROTOCOL:
+		if (strstr(detail, "TLS"))
+			return "Set SMTP_SECURE=TLS, or use the port for STARTTLS, usually 587.";
+		return "That is another service's port: check SMTP_PORT; the usual ones are 587, "
+		       "465, 2525 and 25.";
+	case SMTP_LOSS_DISCONNECTED:
+		if (state == SMTP_AWAIT_AUTH)
+			return "Some relays hang up on a wrong login: check SMTP_USER and "
+			       "SMTP_PASS.";
+		/* fall through */
+	case SMTP_LOSS_TIMEOUT:
+		return state == SMTP_AWAIT_GREETING || state == SMTP_AWAIT_TLS
+			       ? wrong_port_hint(run->settings)
+			       : session->verdict.hint;
+	case SMTP_LOSS_BAD_AUTH:
+		return strstr(detail, "SMTP_AUTH")
+			       ? "A password in other letters than ASCII goes by PLAIN or LOGIN."
+			       : "The password is wrong, or somebody stands between this machine "
+				 "and the relay: check SMTP_PASS and SMTP_HOST.";
+	default:
+		return session->verdict.hint;
+	}
+}
+
+/* ---- the session as a whole */
+
+static void blame_tls(struct check_run *run, struct buf *words, struct buf *hint)
+{
+	SSL *ssl = link_ssl(run->used->link);
+	X509 *leaf = ssl ? tls_refused_leaf(ssl) : NULL;
+	bool is_silent = run->session.loss == SMTP_LOSS_TIMEOUT;
+
+	if (run->session.loss == SMTP_LOSS_GARBLED || is_silent)
+		add_loss(run, SMTP_AWAIT_TLS, words);
+	else
+		split_words(link_words(run->used->link), words, hint);
+	if (leaf && run->session.loss == SMTP_LOSS_CERTIFICATE) {
+		buf_add_byte(words, '\n');
+		check_describe_leaf(leaf, words);
+		if (run->settings->tls_pin[0])
+			buf_add_string(hint, "If the relay has a new key, and you know that it is "
+					     "the relay's, set SMTP_TLS_PIN to this one.");
+	}
+	if (!hint->len)
+		buf_add_string(hint, hint_for_loss(run, SMTP_AWAIT_TLS));
+}
+
+static void blame_no_tls(struct check_run *run, struct buf *words, struct buf *hint)
+{
+	check_found(run, SMTP_AWAIT_EHLO);
+	buf_add_string(words, "the relay does not offer STARTTLS");
+	if (run->settings->port == 25)
+		buf_add_string(hint, "Use the relay's port for submission: SMTP_PORT=587. ");
+	else
+		buf_add_string(hint, "Try SMTP_PORT=465 (TLS from the first byte). ");
+	buf_add_string(hint, "A firewall in between may hide the offer. SMTP_SECURE=NONE sends in "
+			     "clear, which is for loopback and trusted networks only.");
+}
+
+static void blame_loss(
+	struct check_run *run, enum smtp_state state, struct buf *words, struct buf *hint)
+{
+	enum smtp_loss loss = run->session.loss;
+
+	if (loss == SMTP_LOSS_NO_TLS) {
+		blame_no_tls(run, words, hint);
+	} else if (loss == SMTP_LOSS_NO_AUTH) {
+		add_offered_mechanisms(run, words);
+		buf_add_string(hint, hint_for_no_auth(run));
+	} else if (state == SMTP_AWAIT_TLS) {
+		blame_tls(run, words, hint);
+	} else {
+		add_loss(run, state, words);
+		buf_add_string(hint, hint_for_loss(run, state));
+	}
+}
+
+void check_blame_session(struct check_run *run, enum smtp_state state)
+{
+	const struct smtp_session *session = &run->session;
+	bool in_auth = session->verdict.phase == SMTP_IN_AUTH && state != SMTP_AWAIT_AUTH;
+	const char *name = check_step_name(state);
+	struct buf words = buf_born(16384), hint = buf_born(8192);
+
+	if (!session->loss) {
+		bool in_mail = run->transaction.is_over;
+
+		check_blame_refusal(run, name,
+			in_mail ? &run->transaction.verdict : &session->verdict,
+			in_mail ? &run->transaction.said : &session->said);
+		return;
+	}
+	if (in_auth) { /* AUTH failed before it was said */
+		check_found(run, state);
+		state = SMTP_AWAIT_AUTH;
+		name = "AUTH";
+	}
+	if (session->loss == SMTP_LOSS_NO_TLS)
+		name = "STARTTLS";
+	else if (session->loss == SMTP_LOSS_CERTIFICATE)
+		name = "certificate";
+	blame_loss(run, state, &words, &hint);
+	buf_add_byte(&hint, '\0');
+	check_fail(run, name, &words, hint.at ? hint.at : "");
+	buf_free(&words);
+	buf_free(&hint);
+}

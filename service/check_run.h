@@ -1,0 +1,99 @@
+/* check_run - a check under way
+ *
+ * Its own parts: check.c looks up and connects, check_talk.c drives the session, check_found.c and
+ * check_blame.c put into words what came of it. */
+#pragma once
+
+#include "service/check.h"
+#include "service/link.h"
+#include "service/relay.h"
+
+enum check_stage { CHECK_LOOKING_UP, CHECK_CONNECTING, CHECK_TALKING, CHECK_OVER };
+
+/* One of the relay's addresses. */
+struct candidate {
+	struct check_run *run;
+	char host[64]; /* numeric */
+	struct link *link;
+	enum { CANDIDATE_RUNNING, CANDIDATE_CONNECTED, CANDIDATE_FAILED } state;
+};
+
+struct check_run {
+	struct relay *relay;
+	const struct relay_settings *settings;
+	const struct check_wish *wish;
+	struct check_report *report;
+	uv_loop_t loop;
+	uv_timer_t tick;
+	struct resolver *resolver;
+	enum check_stage stage;
+	uint64_t began_us, since_us; /* all of it, the step under way */
+	/* look-up */
+	struct lookup *lookup; /* NULL: none under way */
+	enum smtp_loss lookup_loss;
+	struct sockaddr_storage addresses[LOOKUP_ADDRESSES];
+	/* connections */
+	struct candidate candidates[LOOKUP_ADDRESSES];
+	size_t count;
+	struct candidate *used; /* NULL: none yet */
+	uint64_t connected_us;
+	/* the conversation */
+	struct smtp_session session;
+	bool is_open;
+	bool has_offer; /* what a message costs was told */
+	enum smtp_state state;
+	struct buf trace;
+	size_t trace_at; /* where the step under way begins */
+	struct buf from;
+	struct text to;
+	struct smtp_envelope envelope;
+	struct smtp_message message;
+	struct smtp_answer answer;
+	struct smtp_transaction transaction;
+	char input[16384];
+};
+
+/* ---- the report (check_report.c) */
+
+/* Adds a step that took from since_us until now (`timed`), and starts the next. `words` and `hint`
+ * are copied. */
+void check_add(struct check_run *run, const char *name, enum check_mark mark, bool timed,
+	const struct buf *words, const char *hint);
+/* The same in one line, without a time. */
+void check_note(struct check_run *run, const char *name, enum check_mark mark, const char *words,
+	const char *hint);
+/* Adds a failed step: the check ends with it. */
+void check_fail(struct check_run *run, const char *name, const struct buf *words, const char *hint);
+/* Appends what came from outside: controls, and what is not UTF-8, as '?'. */
+void check_add_foreign(struct buf *out, struct text text);
+/* "535 5.7.8 authentication failed" */
+void check_add_said(struct buf *out, const struct smtp_said *said);
+/* "10s", "1.5s", "200ms" */
+void check_add_duration(struct buf *out, uint64_t ms);
+
+/* ---- the conversation (check_talk.c) */
+
+void check_talk(struct check_run *run); /* begins, on run->used */
+void check_talk_ready(struct check_run *run);
+void check_talk_tick(struct check_run *run);
+
+/* ---- what was found (check_found.c, check_certificate.c) */
+
+/* What the relay's answer to `state` was worth, where it was taken. */
+void check_found(struct check_run *run, enum smtp_state state);
+/* What a message will cost, and what could be better. */
+void check_found_offer(struct check_run *run);
+/* The certificate that was shown, in lines. */
+void check_found_certificate(struct check_run *run);
+void check_describe_leaf(X509 *leaf, struct buf *words);
+
+/* ---- what is wrong (check_blame.c) */
+
+void check_blame_lookup(struct check_run *run);
+void check_blame_connect(struct check_run *run);
+/* The session has ended in `state`, or at the step behind it. */
+void check_blame_session(struct check_run *run, enum smtp_state state);
+/* MAIL or RCPT were refused: `verdict` and `said` over it. */
+void check_blame_refusal(struct check_run *run, const char *name,
+	const struct smtp_verdict *verdict, const struct smtp_said *said);
+const char *check_step_name(enum smtp_state state);
