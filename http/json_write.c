@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -87,7 +88,9 @@ void json_add_member_ms(struct buf *out, const char *name, uint64_t us)
 
 static void add_number(struct buf *out, double value)
 {
-	if (value < 1e15 && value > -1e15 && value == (double)(int64_t)value)
+	if (!isfinite(value)) /* 1e999 came in, and goes out so */
+		buf_add_string(out, value < 0 ? "-1e999" : "1e999");
+	else if (value < 1e15 && value > -1e15 && value == (double)(int64_t)value)
 		buf_addf(out, "%" PRId64, (int64_t)value);
 	else
 		buf_addf(out, "%.17g", value);

@@ -322,6 +322,18 @@ START_TEST(fields_arrive)
 }
 END_TEST
 
+START_TEST(metadata_stays_json)
+{
+	ck_assert(read_mail("{" REST ",\"metadata\":{\"a\":-1e999,\"b\":1e999,\"c\":\"\\n\","
+			    "\"d\":0.1}}"));
+	ck_assert_msg(
+		text_equal(posted.wishes.metadata, TEXT("{\"a\":-1e999,\"b\":1e999,\"c\":\"\\n\","
+							"\"d\":0.10000000000000001}")),
+		"%.*s", (int)posted.wishes.metadata.len, posted.wishes.metadata.at);
+	forget();
+}
+END_TEST
+
 START_TEST(null_is_as_if_it_were_not_there)
 {
 	ck_assert_msg(
