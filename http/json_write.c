@@ -2,8 +2,9 @@
 #include "http/json.h"
 
 #include <cjson/cJSON.h>
-#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -88,12 +89,16 @@ void json_add_member_ms(struct buf *out, const char *name, uint64_t us)
 
 static void add_number(struct buf *out, double value)
 {
-	if (!isfinite(value)) /* 1e999 came in, and goes out so */
+	char number[40];
+
+	if (!isfinite(value)) { /* 1e999 came in, and goes out so */
 		buf_add_string(out, value < 0 ? "-1e999" : "1e999");
-	else if (value < 1e15 && value > -1e15 && value == (double)(int64_t)value)
-		buf_addf(out, "%" PRId64, (int64_t)value);
-	else
-		buf_addf(out, "%.17g", value);
+		return;
+	}
+	snprintf(number, sizeof(number), "%.15g", value);
+	if (strtod(number, NULL) != value)
+		snprintf(number, sizeof(number), "%.17g", value);
+	buf_add_string(out, number);
 }
 
 void json_add_tree(struct buf *out, const struct json *json, const struct cJSON *value)
