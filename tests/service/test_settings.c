@@ -1,0 +1,470 @@
+#include "load.h"
+#include "unit.h"
+
+#define PIN "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+/* ---- what is taken: one setting each, and what it becomes, as settings_print shows it */
+
+static const struct {
+	const char *line;
+	size_t at;
+	enum { NUMBER_16, NUMBER_32, NUMBER_64, STRING, FLAG } kind;
+	uint64_t number;
+	const char *string;
+} taken[] = {
+#define AT(field) offsetof(struct settings, field)
+	{ "SMTP_HOST=smtp.example.com", AT(relay.host), STRING, 0, "smtp.example.com" },
+	{ "SMTP_HOST=capture", AT(relay.host), STRING, 0, "capture" },
+	{ "SMTP_HOST=192.0.2.1", AT(relay.host), STRING, 0, "192.0.2.1" },
+	{ "SMTP_HOST=2001:db8::1", AT(relay.host), STRING, 0, "2001:db8::1" },
+	{ "SMTP_HOST=[2001:db8::1]", AT(relay.host), STRING, 0, "2001:db8::1" },
+	{ "SMTP_PORT=1", AT(relay.port), NUMBER_16, 1, NULL },
+	{ "SMTP_PORT=65535", AT(relay.port), NUMBER_16, 65535, NULL },
+	{ "SMTP_PORT=465", AT(relay.tls), NUMBER_32, SMTP_TLS_IMPLICIT, NULL },
+	{ "SMTP_PORT=587", AT(relay.tls), NUMBER_32, SMTP_TLS_STARTTLS, NULL },
+	{ "SMTP_SECURE=TLS", AT(relay.port), NUMBER_16, 465, NULL },
+	{ "SMTP_SECURE=none", AT(relay.tls), NUMBER_32, SMTP_TLS_NONE, NULL },
+	{ "SMTP_SECURE=Opportunistic", AT(relay.tls), NUMBER_32, SMTP_TLS_OPPORTUNISTIC, NULL },
+	{ "SMTP_TLS_MIN=1.3", AT(relay.tls_min), NUMBER_32, 13, NULL },
+	{ "SMTP_TLS_PIN=sha256/" PIN, AT(relay.tls_pin), STRING, 0, PIN },
+	{ "SMTP_TLS_PIN=sha256//" PIN, AT(relay.tls_pin), STRING, 0, PIN },
+	{ "SMTP_TLS_NAME=mx.example.com", AT(relay.tls_name), STRING, 0, "mx.example.com" },
+	{ "SMTP_SESSIONS=1000", AT(relay.sessions), NUMBER_32, 1000, NULL },
+	{ "SMTP_ONE_WRITE=0", AT(relay.one_write_bytes), NUMBER_64, 0, NULL },
+	{ "SMTP_ONE_WRITE=100", AT(relay.one_write_bytes), NUMBER_64, 100, NULL },
+	{ "SMTP_ONE_WRITE=1m", AT(relay.one_write_bytes), NUMBER_64, 1 << 20, NULL },
+	{ "SMTP_IDLE=1500ms", AT(relay.idle_ms), NUMBER_32, 1500, NULL },
+	{ "SMTP_IDLE=5m", AT(relay.idle_ms), NUMBER_32, 300000, NULL },
+	{ "SMTP_IDLE=2h", AT(relay.idle_ms), NUMBER_32, 7200000, NULL },
+	{ "SMTP_IDLE=1d", AT(relay.idle_ms), NUMBER_32, 86400000, NULL },
+	{ "SMTP_EHLO_NAME=mail.example.com", AT(relay.ehlo_name), STRING, 0, "mail.example.com" },
+	{ "SMTP_EHLO_NAME=[192.0.2.1]", AT(relay.ehlo_name), STRING, 0, "[192.0.2.1]" },
+	{ "SMTP_EHLO_NAME=[IPv6:2001:db8::1]", AT(relay.ehlo_name), STRING, 0,
+		"[IPv6:2001:db8::1]" },
+	{ "HTTP_MAX_BODY=256M", AT(max_body), NUMBER_64, 256 << 20, NULL },
+	{ "HTTP_MAX_PER_IP=off", AT(max_per_ip), NUMBER_32, 0, NULL },
+	{ "HTTP_MAX_PER_IP=64", AT(max_per_ip), NUMBER_32, 64, NULL },
+	{ "API_KEY=0123456789abcdef", AT(api_key), STRING, 0, "0123456789abcdef" },
+	{ "API_KEYS_FILE=/etc/keys.json", AT(api_keys_file), STRING, 0, "/etc/keys.json" },
+	{ "LOG_LEVEL=DEBUG", AT(log_level), NUMBER_32, LOG_DEBUG, NULL },
+	{ "LOG_FORMAT=text", AT(log_text), FLAG, 1, NULL },
+	{ "LOG_ADDRESSES=none", AT(log_addresses), NUMBER_32, LOG_NONE, NULL },
+	{ "DRAIN_DELAY=0", AT(drain_delay_ms), NUMBER_32, 0, NULL },
+	{ "SEND_DEADLINE=20s", AT(send_deadline_ms), NUMBER_32, 20000, NULL },
+	/* the defaults of the contract */
+	{ "A=b", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "A=b", AT(relay.sessions), NUMBER_32, 16, NULL },
+	{ "A=b", AT(relay.one_write_bytes), NUMBER_64, 65536, NULL },
+	{ "A=b", AT(relay.dot_ms), NUMBER_32, 600000, NULL },
+	{ "A=b", AT(max_connections), NUMBER_32, 16384, NULL },
+	{ "A=b", AT(max_in_flight_bytes), NUMBER_64, 512 << 20, NULL },
+	{ "A=b", AT(send_deadline_ms), NUMBER_32, 50000, NULL },
+	{ "A=b", AT(relay.host), STRING, 0, "" },
+	{ "A=b", AT(relay.name), STRING, 0, "default" },
+	{ "A=b", AT(api_key), STRING, 0, "" },
+	/* an empty value is as good as none */
+	{ "SMTP_PORT=", AT(relay.port), NUMBER_16, 587, NULL },
+	/* features that are not there may be left off in so many words */
+	{ "STORE=none", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "CONSOLE=off", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "WEBHOOK_URL=", AT(relay.port), NUMBER_16, 587, NULL },
+	/* names of other programs */
+	{ "HTTP_PROXY=http://proxy:3128", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "HTTP_HOST=example.com", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "APP_KEY=base64:xyz", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "LOG_DIR=/var/log", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "PORT=3000", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "LETTERGATE_PORT=tcp://10.0.0.1:8080", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "LETTERGATE_KEY=abc", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "HTTP_PORT=tcp://10.0.0.1:80", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "SMTP_SERVICE_HOST=10.0.0.1", AT(relay.port), NUMBER_16, 587, NULL },
+	{ "SMTP_PORT_25_TCP_ADDR=10.0.0.1", AT(relay.port), NUMBER_16, 587, NULL },
+#undef AT
+};
+
+START_TEST(a_value_is_taken)
+{
+	const char *environment[] = { taken[_i].line, NULL };
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, environment, why);
+	const char *at = (const char *)settings + taken[_i].at;
+
+	ck_assert_msg(settings != NULL, "%s: %s", taken[_i].line, why);
+	switch (taken[_i].kind) {
+	case NUMBER_16:
+		ck_assert_uint_eq(*(const uint16_t *)at, taken[_i].number);
+		break;
+	case NUMBER_32:
+		ck_assert_uint_eq(*(const uint32_t *)at, taken[_i].number);
+		break;
+	case NUMBER_64:
+		ck_assert_uint_eq(*(const uint64_t *)at, taken[_i].number);
+		break;
+	case STRING:
+		ck_assert_str_eq(*(const char *const *)at, taken[_i].string);
+		break;
+	case FLAG:
+		ck_assert_int_eq(*(const bool *)at, taken[_i].number != 0);
+		break;
+	}
+	settings_free(settings);
+}
+END_TEST
+
+/* ---- what is refused: up to four lines, and words that the refusal must hold */
+
+static const struct {
+	const char *lines[5];
+	const char *names, *says;
+} refused[] = {
+	{ { "SMTP_PORT=abc" }, "SMTP_PORT: \"abc\"", "1 to 65535" },
+	{ { "SMTP_PORT=0" }, "SMTP_PORT", "1 to 65535" },
+	{ { "SMTP_PORT=65536" }, "SMTP_PORT", "1 to 65535" },
+	{ { "SMTP_PORT=tcp://10.96.0.7:25" }, "SMTP_PORT", "enableServiceLinks: false" },
+	{ { "SMTP_HOST=smtp://a" }, "SMTP_HOST", "SMTP_URL" },
+	{ { "SMTP_HOST=a.example:25" }, "SMTP_HOST", "SMTP_PORT" },
+	{ { "SMTP_HOST=a b" }, "SMTP_HOST", "host name" },
+	{ { "SMTP_HOST=a..b" }, "SMTP_HOST", "host name" },
+	{ { "SMTP_HOST=-a" }, "SMTP_HOST", "host name" },
+	{ { "SMTP_HOST=[::x]" }, "SMTP_HOST", "IPv6" },
+	{ { "SMTP_EHLO_NAME=a b" }, "SMTP_EHLO_NAME", "[192.0.2.1]" },
+	{ { "SMTP_SECURE=ssl" }, "SMTP_SECURE: \"ssl\"", "STARTTLS, TLS, OPPORTUNISTIC or NONE" },
+	{ { "SMTP_AUTH=digest-md5" }, "SMTP_AUTH", "scram-sha-256" },
+	{ { "SMTP_TLS_PIN=" PIN }, "SMTP_TLS_PIN", "sha256/" },
+	{ { "SMTP_TLS_PIN=sha256/abc" }, "SMTP_TLS_PIN", "44 characters" },
+	{ { "SMTP_TLS_MIN=1.1" }, "SMTP_TLS_MIN", "1.2 or 1.3" },
+	{ { "SMTP_SESSIONS=0" }, "SMTP_SESSIONS: \"0\"", "1 to 1000" },
+	{ { "SMTP_SESSIONS=1001" }, "SMTP_SESSIONS", "1 to 1000" },
+	{ { "SMTP_SESSIONS=-1" }, "SMTP_SESSIONS", "1 to 1000" },
+	{ { "SMTP_SESSIONS=99999999999999999999" }, "SMTP_SESSIONS", "1 to 1000" },
+	{ { "SMTP_MIN_SESSIONS=17" }, "SMTP_MIN_SESSIONS", "SMTP_SESSIONS" },
+	{ { "SMTP_IDLE=30" }, "SMTP_IDLE: \"30\"", "no unit" },
+	{ { "SMTP_IDLE=1.5s" }, "SMTP_IDLE", "500ms" },
+	{ { "SMTP_IDLE=999ms" }, "SMTP_IDLE", "1s to 1d" },
+	{ { "SMTP_IDLE=25h" }, "SMTP_IDLE", "1s to 1d" },
+	{ { "SMTP_IDLE=s" }, "SMTP_IDLE", "500ms" },
+	{ { "HTTP_MAX_BODY=1" }, "HTTP_MAX_BODY", "1K to 1G" },
+	{ { "HTTP_MAX_BODY=32MB" }, "HTTP_MAX_BODY", "64K" },
+	{ { "HTTP_MAX_BODY=1G", "MAX_IN_FLIGHT_BYTES=1M" }, "HTTP_MAX_BODY",
+		"MAX_IN_FLIGHT_BYTES" },
+	{ { "SMTP_RATE=ten" }, "SMTP_RATE", "10/s" },
+	{ { "SMTP_RATE=-1" }, "SMTP_RATE", "10/s" },
+	{ { "SMTP_RATE=nan" }, "SMTP_RATE", "10/s" },
+	{ { "HTTP_LISTEN=8080" }, "HTTP_LISTEN", "127.0.0.1:8080" },
+	{ { "HTTP_LISTEN=:8080" }, "HTTP_LISTEN", "0.0.0.0:8080" },
+	{ { "HTTP_LISTEN=example.com:80" }, "HTTP_LISTEN", "numeric address" },
+	{ { "HTTP_LISTEN=127.0.0.1:http" }, "HTTP_LISTEN", "port" },
+	{ { "HTTP_LISTEN=127.0.0.1:65536" }, "HTTP_LISTEN", "port" },
+	{ { "HTTP_LISTEN=::1:80" }, "HTTP_LISTEN", "[brackets]" },
+	{ { "HTTP_LISTEN=unix:relative" }, "HTTP_LISTEN", "path" },
+	{ { "HTTP_LISTEN=127.0.0.1:80," }, "HTTP_LISTEN", "address" },
+	{ { "HTTP_ADMIN_LISTEN=127.0.0.1:1,127.0.0.1:2" }, "HTTP_ADMIN_LISTEN", "one" },
+	{ { "HTTP_TRUSTED_PROXIES=10.0.0.0/33" }, "HTTP_TRUSTED_PROXIES", "network" },
+	{ { "HTTP_TRUSTED_PROXIES=proxy" }, "HTTP_TRUSTED_PROXIES", "network" },
+	{ { "API_KEY=short" }, "API_KEY", "16 characters" },
+	{ { "API_KEY=with a blank in it" }, "API_KEY", "blank" },
+	{ { "SMTP_USER=a\nb", "SMTP_PASS=x" }, "SMTP_USER", "control" },
+	{ { "SMTP_USER=a\xff", "SMTP_PASS=x" }, "SMTP_USER", "UTF-8" },
+	/* what does not go together */
+	{ { "SMTP_USER=a" }, "SMTP_PASS", "missing" },
+	{ { "SMTP_PASS=a" }, "SMTP_USER", "missing" },
+	{ { "SMTP_OAUTH_TOKEN=a" }, "SMTP_USER", "missing" },
+	{ { "SMTP_USER=u", "SMTP_PASS=p", "SMTP_OAUTH_TOKEN=a" }, "SMTP_OAUTH_TOKEN",
+		"leave one out" },
+	{ { "SMTP_USER=u", "SMTP_PASS=p", "SMTP_AUTH=xoauth2" }, "SMTP_OAUTH_TOKEN", "missing" },
+	{ { "SMTP_AUTH=plain" }, "SMTP_USER", "missing" },
+	{ { "SMTP_HOST=a.example", "SMTP_USER=u", "SMTP_PASS=p", "SMTP_SECURE=OPPORTUNISTIC" },
+		"SMTP_SECURE", "STARTTLS" },
+	{ { "SMTP_HOST=a.example", "SMTP_USER=u", "SMTP_PASS=p", "SMTP_SECURE=NONE" },
+		"SMTP_SECURE", "STARTTLS" },
+	{ { "SMTP_HOST=localhost.example", "SMTP_USER=u", "SMTP_PASS=p", "SMTP_SECURE=NONE" },
+		"SMTP_SECURE", "STARTTLS" },
+	{ { "SMTP_SECURE=NONE", "SMTP_TLS_PIN=sha256/" PIN }, "SMTP_TLS_PIN", "SMTP_SECURE" },
+	{ { "SMTP_CLIENT_CERT=-----BEGIN x" }, "SMTP_CLIENT_KEY", "missing" },
+	{ { "HTTP_TLS_KEY=-----BEGIN x" }, "HTTP_TLS_CERT", "missing" },
+	/* files */
+	{ { "SMTP_PASS_FILE=/does/not/exist" }, "SMTP_PASS_FILE", "No such file" },
+	{ { "SMTP_CA_FILE=/does/not/exist" }, "SMTP_CA_FILE", "No such file" },
+	{ { "SMTP_CA_FILE=/etc/hostname" }, "SMTP_CA_FILE", "-----BEGIN" },
+	{ { "SMTP_PASS=a", "SMTP_PASS_FILE=/etc/hostname" }, "SMTP_PASS_FILE", "leave one out" },
+	/* names */
+	{ { "SMTP_PASWORD=x" }, "SMTP_PASWORD", "SMTP_PASS?" },
+	{ { "SMTP_PASSWORD=x" }, "SMTP_PASSWORD", "SMTP_PASS?" },
+	{ { "SMTP_PASSWORD_FILE=/x" }, "SMTP_PASSWORD_FILE", "SMTP_PASS?" },
+	{ { "SMTP_USERNAME=x" }, "SMTP_USERNAME", "SMTP_USER?" },
+	{ { "SMTP_SERVER=x" }, "SMTP_SERVER", "SMTP_HOST?" },
+	{ { "SMPT_HOST=x" }, "SMPT_HOST", "SMTP_HOST?" },
+	{ { "STMP_HOST=x" }, "STMP_HOST", "SMTP_HOST?" },
+	{ { "SMTP_HSOT=x" }, "SMTP_HSOT", "SMTP_HOST?" },
+	{ { "SMTPHOST=x" }, "SMTPHOST", "SMTP_HOST?" },
+	{ { "HTTP_LISTN=x" }, "HTTP_LISTN", "HTTP_LISTEN?" },
+	{ { "HTTP_PORT=8080" }, "HTTP_PORT", "HTTP_LISTEN" },
+	{ { "API_KEYS=x" }, "API_KEYS", "API_KEYS_FILE" },
+	{ { "LOG_LEVLE=x" }, "LOG_LEVLE", "LOG_LEVEL?" },
+	{ { "SMTP_TIMEOUT=30s" }, "SMTP_TIMEOUT", "SMTP_TIMEOUT_CONNECT" },
+	{ { "SMTP_TIMEOUT_EVERYTHING=1s" }, "SMTP_TIMEOUT_EVERYTHING", "lettergate settings" },
+	{ { "SMTP_TLS_VERIFY=false" }, "SMTP_TLS_VERIFY", "SMTP_TLS_PIN" },
+	{ { "LETTERGATE_SMTP_HOST=x" }, "LETTERGATE_SMTP_HOST", "write SMTP_HOST" },
+	/* not there yet */
+	{ { "STORE=sqlite:/q.db" }, "STORE", "not supported yet" },
+	{ { "CONSOLE=on" }, "CONSOLE", "not supported yet" },
+	{ { "WEBHOOK_URL=https://a" }, "WEBHOOK_URL", "not supported yet" },
+	{ { "WEBHOOK_SECRET_FILE=/a" }, "WEBHOOK_SECRET", "not supported yet" },
+	{ { "DKIM_KEY=/a" }, "DKIM_KEY", "not supported yet" },
+	{ { "SMTP_OAUTH_TOKEN_URL=https://a" }, "SMTP_OAUTH_TOKEN_URL", "not supported yet" },
+};
+
+START_TEST(a_wrong_value_is_named_and_mended)
+{
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, refused[_i].lines, why);
+
+	ck_assert_msg(!settings, "%s was taken", refused[_i].lines[0]);
+	ck_assert_msg(strstr(why, refused[_i].names) && strstr(why, refused[_i].says),
+		"%s: wanted \"%s\" and \"%s\" in: %s", refused[_i].lines[0], refused[_i].names,
+		refused[_i].says, why);
+	ck_assert_msg(!strchr(why, '\n'), "more than one line: %s", why);
+}
+END_TEST
+
+/* ---- relays on this machine */
+
+START_TEST(a_password_may_go_in_clear_to_this_machine_only)
+{
+	static const char *const hosts[] = { "SMTP_HOST=localhost", "SMTP_HOST=127.0.0.1",
+		"SMTP_HOST=127.9.9.9", "SMTP_HOST=::1" };
+	const char *environment[] = { hosts[_i], "SMTP_USER=u", "SMTP_PASS=p", "SMTP_SECURE=NONE",
+		NULL };
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, environment, why);
+
+	ck_assert_msg(settings != NULL, "%s: %s", hosts[_i], why);
+	ck_assert(settings_relay_is_local(&settings->relay));
+	settings_free(settings);
+}
+END_TEST
+
+/* ---- files for values */
+
+START_TEST(a_value_may_stand_in_a_file)
+{
+	char *path = file_of("p\xc3\xa4ss word\n"), line[200], why[LOAD_WHY];
+	const char *environment[] = { line, "SMTP_USER=u", NULL };
+	struct settings *settings;
+
+	snprintf(line, sizeof(line), "SMTP_PASS_FILE=%s", path);
+	settings = load(NULL, environment, why);
+	ck_assert_msg(settings != NULL, "%s", why);
+	ck_assert_str_eq(settings->relay.pass, "p\xc3\xa4ss word");
+	settings_free(settings);
+	remove_file(path);
+}
+END_TEST
+
+START_TEST(an_empty_file_is_no_value)
+{
+	char *path = file_of("\n"), line[200], why[LOAD_WHY];
+	const char *environment[] = { line, NULL };
+
+	snprintf(line, sizeof(line), "SMTP_PASS_FILE=%s", path);
+	ck_assert(!load(NULL, environment, why));
+	ck_assert_ptr_nonnull(strstr(why, "is empty"));
+	remove_file(path);
+}
+END_TEST
+
+/* Given as text, as text on one line, as a path, and as a file that holds either. */
+START_TEST(certificates_come_in_any_way)
+{
+	static const char pem[] = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+	char *path = file_of(pem), *indirect = file_of(path), line[300], why[LOAD_WHY];
+	const char *environment[] = { line, NULL };
+	struct settings *settings;
+
+	if (_i == 0)
+		snprintf(line, sizeof(line), "SMTP_CA_FILE=%s", pem);
+	else if (_i == 1)
+		snprintf(line, sizeof(line),
+			"SMTP_CA_FILE=-----BEGIN CERTIFICATE-----\\nAAAA\\n"
+			"-----END CERTIFICATE-----\\n");
+	else
+		snprintf(line, sizeof(line), "SMTP_CA_FILE%s=%s", _i == 2 ? "" : "_FILE",
+			_i == 4 ? indirect : path);
+	settings = load(NULL, environment, why);
+	ck_assert_msg(settings != NULL, "%d: %s", _i, why);
+	ck_assert_int_eq(strncmp(settings->relay.ca_pem, pem, strlen(pem) - 1), 0);
+	settings_free(settings);
+	remove_file(path);
+	remove_file(indirect);
+}
+END_TEST
+
+/* ---- SMTP_URL */
+
+START_TEST(a_url_says_it_all)
+{
+	const char *environment[] = {
+		"SMTP_URL=smtps://me%40example.com:p%3A%2F%25@[2001:db8::7]:4650"
+		"?sessions=3&tls_min=1.3&timeout_dot=5m",
+		NULL
+	};
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, environment, why);
+
+	ck_assert_msg(settings != NULL, "%s", why);
+	ck_assert_str_eq(settings->relay.host, "2001:db8::7");
+	ck_assert_uint_eq(settings->relay.port, 4650);
+	ck_assert_str_eq(settings->relay.user, "me@example.com");
+	ck_assert_str_eq(settings->relay.pass, "p:/%");
+	ck_assert_int_eq(settings->relay.tls, SMTP_TLS_IMPLICIT);
+	ck_assert_uint_eq(settings->relay.sessions, 3);
+	ck_assert_uint_eq(settings->relay.tls_min, 13);
+	ck_assert_uint_eq(settings->relay.dot_ms, 300000);
+	settings_free(settings);
+}
+END_TEST
+
+static const struct {
+	const char *url;
+	const char *host;
+	unsigned port;
+	enum smtp_tls tls;
+} urls[] = {
+	{ "SMTP_URL=smtp://a.example", "a.example", 587, SMTP_TLS_STARTTLS },
+	{ "SMTP_URL=smtp://a.example/", "a.example", 587, SMTP_TLS_STARTTLS },
+	{ "SMTP_URL=smtp://a.example:465", "a.example", 465, SMTP_TLS_IMPLICIT },
+	{ "SMTP_URL=smtps://a.example", "a.example", 465, SMTP_TLS_IMPLICIT },
+	{ "SMTP_URL=smtp://a.example:25?secure=none", "a.example", 25, SMTP_TLS_NONE },
+	{ "SMTP_URL=SMTP://[::1]", "::1", 587, SMTP_TLS_STARTTLS },
+	{ "SMTP_URL=smtp://capture", "capture", 587, SMTP_TLS_STARTTLS },
+};
+
+START_TEST(a_url_has_the_usual_ports)
+{
+	const char *environment[] = { urls[_i].url, NULL };
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, environment, why);
+
+	ck_assert_msg(settings != NULL, "%s: %s", urls[_i].url, why);
+	ck_assert_str_eq(settings->relay.host, urls[_i].host);
+	ck_assert_uint_eq(settings->relay.port, urls[_i].port);
+	ck_assert_int_eq(settings->relay.tls, urls[_i].tls);
+	settings_free(settings);
+}
+END_TEST
+
+static const struct {
+	const char *lines[3], *says;
+} wrong_urls[] = {
+	{ { "SMTP_URL=http://a" }, "smtp://" },
+	{ { "SMTP_URL=smtp://" }, "no host" },
+	{ { "SMTP_URL=smtp://:25" }, "no host" },
+	{ { "SMTP_URL=smtp://u:topsecret@h/path" }, "path" },
+	{ { "SMTP_URL=smtp://u:topsecret%@h" }, "%25" },
+	{ { "SMTP_URL=smtp://u:topsecret@h:port" }, "not a port" },
+	{ { "SMTP_URL=smtp://u:topsecret@h?sesions=3" }, "SMTP_SESSIONS?" },
+	{ { "SMTP_URL=smtp://u:topsecret@h?sessions=0" }, "1 to 1000" },
+	{ { "SMTP_URL=smtp://u:topsecret@h?oauth_token_url=x" }, "not supported yet" },
+	{ { "SMTP_URL=smtps://u:topsecret@h?secure=none" }, "leave one out" },
+	{ { "SMTP_URL=smtp://u:topsecret@h", "SMTP_HOST=other" }, "leave one out" },
+	{ { "SMTP_URL=smtp://u:topsecret@h", "SMTP_PASS=topsecret" }, "leave one out" },
+};
+
+START_TEST(a_wrong_url_is_not_quoted)
+{
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, wrong_urls[_i].lines, why);
+
+	ck_assert_msg(!settings, "%s was taken", wrong_urls[_i].lines[0]);
+	ck_assert_msg(
+		strstr(why, wrong_urls[_i].says) != NULL, "%s: %s", wrong_urls[_i].lines[0], why);
+	ck_assert_msg(!strstr(why, "topsecret"), "%s", why);
+}
+END_TEST
+
+/* ---- listening */
+
+START_TEST(listeners_are_taken_apart)
+{
+	const char *environment[] = {
+		"HTTP_LISTEN=127.0.0.1:0, [::1]:80,unix:/run/l.sock,localhost:81",
+		"HTTP_ADMIN_LISTEN=0.0.0.0:9090", "HTTP_TRUSTED_PROXIES=10.0.0.0/8, ::1", NULL
+	};
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, environment, why);
+
+	ck_assert_msg(settings != NULL, "%s", why);
+	ck_assert_uint_eq(settings->listen_count, 4);
+	ck_assert_str_eq(settings->listen[0].address, "127.0.0.1");
+	ck_assert_uint_eq(settings->listen[0].port, 0);
+	ck_assert_str_eq(settings->listen[1].address, "::1");
+	ck_assert_int_eq(settings->listen[2].kind, LISTEN_UNIX);
+	ck_assert_str_eq(settings->listen[2].address, "/run/l.sock");
+	ck_assert_str_eq(settings->listen[3].address, "127.0.0.1");
+	ck_assert_uint_eq(settings->admin_listen->port, 9090);
+	ck_assert(!settings_listens_locally(settings));
+	ck_assert_uint_eq(settings->trusted_proxy_count, 2);
+	ck_assert_str_eq(settings->trusted_proxies[1], "::1");
+	settings_free(settings);
+}
+END_TEST
+
+static const struct {
+	const char *line;
+	bool local;
+} places[] = {
+	{ "HTTP_LISTEN=127.0.0.1:80", true },
+	{ "HTTP_LISTEN=127.1.2.3:80,[::1]:80,unix:/a", true },
+	{ "HTTP_LISTEN=0.0.0.0:80", false },
+	{ "HTTP_LISTEN=[::]:80", false },
+	{ "HTTP_LISTEN=127.0.0.1:80,192.0.2.1:80", false },
+	{ "HTTP_ADMIN_LISTEN=192.0.2.1:80", false },
+};
+
+START_TEST(local_listeners_are_known)
+{
+	const char *environment[] = { places[_i].line, NULL };
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, environment, why);
+
+	ck_assert_msg(settings != NULL, "%s", why);
+	ck_assert_int_eq(settings_listens_locally(settings), places[_i].local);
+	settings_free(settings);
+}
+END_TEST
+
+START_TEST(passed_sockets_take_the_place)
+{
+	char pid[40], why[LOAD_WHY];
+	const char *environment[] = { pid, "LISTEN_FDS=2", "HTTP_LISTEN=127.0.0.1:80", NULL };
+	struct settings *settings;
+
+	snprintf(pid, sizeof(pid), "LISTEN_PID=%d", getpid());
+	settings = load(NULL, environment, why);
+	ck_assert_msg(settings != NULL, "%s", why);
+	ck_assert_uint_eq(settings->listen_count, 2);
+	ck_assert_int_eq(settings->listen[1].kind, LISTEN_PASSED);
+	ck_assert_uint_eq(settings->listen[1].port, 4);
+	settings_free(settings);
+	snprintf(pid, sizeof(pid), "LISTEN_PID=%d", getpid() + 1); /* not meant for us */
+	settings = load(NULL, environment, why);
+	ck_assert_int_eq(settings->listen[0].kind, LISTEN_TCP);
+	settings_free(settings);
+}
+END_TEST
+
+UNIT_MAIN(
+	settings, tcase_add_loop_test(cases, a_value_is_taken, 0, sizeof(taken) / sizeof(taken[0]));
+	tcase_add_loop_test(
+		cases, a_wrong_value_is_named_and_mended, 0, sizeof(refused) / sizeof(refused[0]));
+	tcase_add_loop_test(cases, a_password_may_go_in_clear_to_this_machine_only, 0, 4);
+	tcase_add_test(cases, a_value_may_stand_in_a_file);
+	tcase_add_test(cases, an_empty_file_is_no_value);
+	tcase_add_loop_test(cases, certificates_come_in_any_way, 0, 5);
+	tcase_add_test(cases, a_url_says_it_all);
+	tcase_add_loop_test(cases, a_url_has_the_usual_ports, 0, sizeof(urls) / sizeof(urls[0]));
+	tcase_add_loop_test(
+		cases, a_wrong_url_is_not_quoted, 0, sizeof(wrong_urls) / sizeof(wrong_urls[0]));
+	tcase_add_test(cases, listeners_are_taken_apart); tcase_add_loop_test(
+		cases, local_listeners_are_known, 0, sizeof(places) / sizeof(places[0]));
+	tcase_add_test(cases, passed_sockets_take_the_place);)
