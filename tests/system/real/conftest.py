@@ -29,9 +29,13 @@ class Target:
         return self.bed.MODES[self.mode] != "NONE"
 
     def send(self, **fields):
-        answer = self.gateway.send(timeout=90, **fields)
+        """A message that must be taken."""
+        answer = self.ask(**fields)
         assert answer.status == 200, answer
         return answer
+
+    def ask(self, **fields):
+        return self.gateway.send(fields, timeout=90)
 
     def __repr__(self):
         return "%s-%s" % (self.bed.NAME, self.mode)

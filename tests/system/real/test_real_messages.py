@@ -1,0 +1,152 @@
+"""Messages through each real relay and back out of the mailbox: what was sent is what is read."""
+
+import hashlib
+import json
+import os
+import random
+import re
+import subprocess
+import time
+
+import pytest
+import reading
+from gateway import KEY, b64
+
+ANN, BO, CLEO = "ann@example.org", "bo@example.net", "cleo@example.org"
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154"
+                    "789c6360606060000000050001a5f645400000000049454e44ae426082")
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def attachment(filename, content, content_type):
+    return {"filename": filename, "content": b64(content), "content_type": content_type}
+
+
+def all_readings_agree(message, **wanted):
+    """Every parser must find what was sent, field by field."""
+    assert max(message) < 0x80, "8-bit bytes in a generated message"
+    assert max(map(len, message.replace(b"\r\n", b"\n").split(b"\n"))) <= 998
+    for parser, found in reading.by_all(message).items():
+        for name, value in wanted.items():
+            got = found[name]
+            if name == "attachments":
+                got = sorted(got, key=lambda part: part["sha256"])
+                value = sorted(value, key=lambda part: part["sha256"])
+            assert got == value, "%s reads %s wrongly" % (parser, name)
+
+
+PLAIN = {
+    "short": "Thank you.\n",
+    "dots": ".\n..\n...\n. \n.x\nx.\n\n.\n.\n",
+    "only-a-dot": ".\n",
+    "long-lines": "".join("%s\n" % (chr(97 + n) * length) for n, length in
+                          enumerate((75, 76, 77, 78, 79, 997, 998, 999, 1000, 5000))),
+    "dots-in-long-lines": "%s\n" % ("." * 4000) + "%s.\n" % ("x" * 76) * 3,
+    "spaces": "ends with a space \nand a tab\t\n \n\t\n  indented\nFrom here it goes on\n",
+    "commands": "QUIT\nRSET\nMAIL FROM:<a@b>\nDATA\n250 ok\n",
+    "other-scripts": "Gr\u00fc\u00dfe, \u65e5\u672c\u8a9e, \u05e9\u05dc\u05d5\u05dd, \U0001f600 = \u20ac 5\n",
+    "equals": "a=b\n=3D\n=\nsoft=\nend =\n",
+}
+
+
+@pytest.mark.parametrize("text", PLAIN.values(), ids=PLAIN)
+def test_text_is_read_as_sent(target, text):
+    sent = target.send(subject="Text", text=text)
+    assert sent["outcome"] == "accepted"
+    all_readings_agree(target.bed.read_bytes(ANN, sent["message_id"]), text=text, html=False,
+                       attachments=[], subject="Text", message_id=sent["message_id"],
+                       **{"from": [["Shop", "shop@example.com"]], "to": [["", ANN]], "cc": []})
+
+
+def test_everything_at_once(target):
+    text = "Gr\u00fc\u00dfe\n.\nund ein Punkt\n"
+    html = "<p>\u65e5\u672c\u8a9e \u2013 <img src=\"cid:logo@bed\"> " + "x" * 3000 + "</p>\n"
+    parts = [attachment("Rechnung \u2116 1 \u2013 M\u00e4rz.pdf", bytes(range(256)) * 9, "application/pdf"),
+             attachment("empty.bin", b"", "application/octet-stream"),
+             attachment("log.txt", b".\r\n.\nlone\rcr\x00nul\n", "text/plain")]
+    image = {"content_id": "logo@bed", "content": b64(PNG), "content_type": "image/png",
+             "disposition": "inline", "filename": "logo.png"}
+    sent = target.send(**{
+        "from": {"name": "B\u00e4ckerei, \"Zum Korn\"", "address": "shop@example.com"},
+        "to": [{"name": "\u00c5nn O'Neil", "address": ANN}, "Bo <%s>" % BO],
+        "cc": ["\u30af\u30ec\u30aa <%s>" % CLEO], "reply_to": "Hilfe <help@example.com>",
+        "subject": "Ihre Bestellung \u2116 42 \u2013 " + "sehr lang \u00fc " * 12 + "\U0001f600",
+        "text": text, "html": html, "attachments": [*parts, image],
+        "headers": {"X-Order": "42", "X-Note": "gr\u00fcn"}})
+    wanted = [{"filename": part["filename"], "content_type": part["content_type"],
+               "content_id": None, "disposition": "attachment", "sha256": sha(content)}
+              for part, content in zip(parts, (bytes(range(256)) * 9, b"",
+                                               b".\r\n.\nlone\rcr\x00nul\n"))]
+    wanted.append({"filename": "logo.png", "content_type": "image/png",
+                   "content_id": "<logo@bed>", "disposition": "inline", "sha256": sha(PNG)})
+    for address in (ANN, BO, CLEO):
+        message = target.bed.read_bytes(address, sent["message_id"])
+        all_readings_agree(
+            message, text=text, html=html, attachments=wanted, bcc=[],
+            subject="Ihre Bestellung \u2116 42 \u2013 " + "sehr lang \u00fc " * 12 + "\U0001f600",
+            to=[["\u00c5nn O'Neil", ANN], ["Bo", BO]], cc=[["\u30af\u30ec\u30aa", CLEO]],
+            reply_to=[["Hilfe", "help@example.com"]],
+            **{"from": [["B\u00e4ckerei, \"Zum Korn\"", "shop@example.com"]]})
+    read = target.bed.read(ANN, sent["message_id"])
+    assert (read["X-Order"], read["X-Note"], read["MIME-Version"]) == ("42", "gr\u00fcn", "1.0")
+    assert abs(read["Date"].datetime.timestamp() - time.time()) < 3600
+
+
+def test_several_recipients_get_one_copy_each(target):
+    names = ["r%d@example.org" % number for number in range(60)]
+    sent = target.send(to=names[:20], cc=names[20:40], bcc=names[40:])
+    assert [one["outcome"] for one in sent["recipients"]] == ["accepted"] * 60
+    for address in names:
+        headers, _ = reading.split(target.bed.read_bytes(address, sent["message_id"]))
+        assert not [line for line in headers if line.lower().startswith(b"bcc:")]
+        said = b" ".join(line for line in headers if line.startswith((b"To:", b"Cc:")))
+        assert (b"r59@" in said, b"r0@" in said, b"r39@" in said) == (False, True, True)
+
+
+def test_ten_megabytes(target):
+    content = random.Random(7).randbytes(10 * 1024 * 1024)
+    sent = target.send(text="See the file.\n", attachments=[
+        attachment("big.bin", content, "application/octet-stream")])
+    all_readings_agree(target.bed.read_bytes(ANN, sent["message_id"]), text="See the file.\n",
+                       attachments=[{"filename": "big.bin", "disposition": "attachment",
+                                     "content_type": "application/octet-stream",
+                                     "content_id": None, "sha256": sha(content)}])
+
+
+def test_the_answer_names_the_relays_queue_id(target):
+    sent = target.send()
+    queue_id = sent["relay"]["queue_id"]
+    assert queue_id and queue_id in sent["smtp"]["text"]
+    assert re.search(r"\bid %s\b" % re.escape(queue_id),
+                     target.bed.read(ANN, sent["message_id"])["Received"])
+    assert queue_id in target.bed.log()
+    assert sent["smtp"]["code"] == 250 and sent["relay"]["host"] == "127.0.0.1"
+    assert bool(sent["relay"].get("tls")) == target.secure
+    assert sent["attempts"][-1]["outcome"] == "accepted"
+
+
+def test_real_curl(target, tmp_path):
+    letter = {"from": "shop@example.com", "to": [ANN], "subject": "curl", "text": "By curl.\n"}
+    body = tmp_path / "mail.json"
+    body.write_text(json.dumps(letter), encoding="utf-8")
+    done = subprocess.run(
+        ["curl", "-sS", "--fail-with-body", "-H", "Authorization: Bearer " + KEY,
+         "--json", "@%s" % body, target.gateway.url + "/send"],
+        capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = json.loads(done.stdout)
+    all_readings_agree(target.bed.read_bytes(ANN, answer["message_id"]), subject="curl",
+                       text="By curl.\n")
+
+
+def test_text_of_random_bytes_of_unicode(target):
+    """Many small texts of few characters that matter, so that every rule meets every other."""
+    rng = random.Random(os.path.basename(__file__) + str(target))
+    pieces = (".", "..", "\n", "\n.", "\n\n", "=", " ", "\t", "From ", "\u00e9", "\u65e5", "x" * 75, "-", "--")
+    for _ in range(25):
+        text = "".join(rng.choice(pieces) for _ in range(rng.randrange(1, 40))) + "\n"
+        sent = target.send(text=text)
+        all_readings_agree(target.bed.read_bytes(ANN, sent["message_id"]), text=text)
