@@ -1,6 +1,7 @@
 #include "service/resolver.h"
 
 #include <ares.h>
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -228,13 +229,37 @@ static void answered(void *self, int status, int timeouts, struct ares_addrinfo 
 	free(lookup);
 }
 
+/* An address is not asked for at all: c-ares would send it to the name servers as if it were a
+ * name. */
+static bool read_address(const char *host, uint16_t port, struct sockaddr_storage *address)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+
+	memset(address, 0, sizeof(*address));
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1)
+		address->ss_family = AF_INET;
+	else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1)
+		address->ss_family = AF_INET6;
+	else
+		return false;
+	set_port(address, port);
+	return true;
+}
+
 enum err resolver_ask(struct resolver *resolver, const char *host, uint16_t port, lookup_done *done,
 	void *owner, struct lookup **lookup_out)
 {
 	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct sockaddr_storage address;
 	struct lookup *lookup;
-	enum err err = open_channel(resolver);
+	enum err err;
 
+	if (read_address(host, port, &address)) {
+		done(owner, SMTP_LOSS_NONE, &address, 1);
+		return OK;
+	}
+	err = open_channel(resolver);
 	if (err)
 		return err;
 	lookup = calloc(1, sizeof(*lookup));
