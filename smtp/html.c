@@ -133,6 +133,19 @@ static struct text href(struct text tag)
 	return (struct text){ 0 };
 }
 
+/* An attribute's value: entities decoded, nothing else. */
+static void write_decoded(struct reader *reader, struct text value)
+{
+	while (value.len) {
+		size_t taken = text_find(value, '&');
+
+		write(reader, text_head(value, taken));
+		value = text_from(value, taken);
+		if (value.len)
+			value = text_from(value, read_entity(reader, value));
+	}
+}
+
 static void end_link(struct reader *reader)
 {
 	struct text words = text_from(buf_text(&reader->out), reader->link_start);
@@ -143,7 +156,7 @@ static void end_link(struct reader *reader)
 	if (says_more) {
 		reader->blank = words.len > 0;
 		write(reader, TEXT("<"));
-		write(reader, reader->link);
+		write_decoded(reader, reader->link);
 		write(reader, TEXT(">"));
 	}
 	reader->link = (struct text){ 0 };

@@ -347,7 +347,7 @@ void smtp_session_begin(
 	smtp_settle_clear(transaction);
 	transaction->round_trips = 0;
 	session->transaction = transaction;
-	session->stale = now_ms - session->proven_ms > FRESH_ENOUGH_MS;
+	session->stale = now_ms > session->proven_ms + FRESH_ENOUGH_MS;
 	session->reused = session->transactions++ > 0 || session->stale;
 	session->bare = transaction->bare;
 	session->late_answer = false;

@@ -1,0 +1,343 @@
+#include "smtp/encode.h"
+#include "unit.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
+#define A70          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static const struct {
+	struct text in, out;
+} printable[] = {
+	{ TEXT(""), TEXT("") },
+	{ TEXT("a"), TEXT("a\r\n") },
+	{ TEXT("a\nb\r\nc\rd"), TEXT("a\r\nb\r\nc\r\nd\r\n") },
+	{ TEXT("\n\n"), TEXT("\r\n\r\n") },
+	{ TEXT("a=b"), TEXT("a=3Db\r\n") },
+	{ TEXT("gr\xc3\xbc\xc3\x9f"), TEXT("gr=C3=BC=C3=9F\r\n") },
+	{ TEXT("a \nb\t\nc"), TEXT("a=20\r\nb=09\r\nc\r\n") },
+	{ TEXT("a\tb c"), TEXT("a\tb c\r\n") },
+	{ TEXT("\0\x01\x7f"), TEXT("=00=01=7F\r\n") },
+	{ TEXT(A70 "bbbbbb"), TEXT(A70 "bbbbbb\r\n") },
+	{ TEXT(A70 "bbbbbbc"), TEXT(A70 "bbbbb=\r\nbc\r\n") },
+	{ TEXT(A70 "bbb="), TEXT(A70 "bbb=3D\r\n") },
+	{ TEXT(A70 "bbbb="), TEXT(A70 "bbbb=\r\n=3D\r\n") },
+	{ TEXT(A70 "bbb=c"), TEXT(A70 "bbb=\r\n=3Dc\r\n") },
+};
+
+START_TEST(quoted_printable_is_as_wanted)
+{
+	struct buf out = buf_born(4096);
+
+	smtp_quoted_printable_add(&out, printable[_i].in);
+	ck_assert_msg(text_equal(buf_text(&out), printable[_i].out), "%.*s", (int)out.len, out.at);
+	buf_free(&out);
+}
+END_TEST
+
+static int hex_value(char byte)
+{
+	return byte_is_digit(byte) ? byte - '0' : byte - 'A' + 10;
+}
+
+static void decode_line(struct text line, struct buf *out)
+{
+	for (size_t i = 0; i < line.len; i++)
+		if (line.at[i] == '=') {
+			ck_assert_uint_lt(i + 2, line.len);
+			buf_add_byte(out,
+				(char)(hex_value(line.at[i + 1]) * 16 + hex_value(line.at[i + 2])));
+			i += 2;
+		} else {
+			buf_add_byte(out, line.at[i]);
+		}
+}
+
+START_TEST(quoted_printable_comes_out_again)
+{
+	struct buf in = buf_born(8192), out = buf_born(65536), again = buf_born(65536);
+	unsigned state = (unsigned)_i;
+	struct text rest;
+
+	for (int i = 0; i < 3000; i++) {
+		state = state * 1103515245U + 12345U;
+		buf_add_byte(&in, (char)((state >> 16) % (_i % 2 ? 256 : 96) + (_i % 2 ? 0 : 32)));
+		if (in.at[in.len - 1] == '\r' || in.at[in.len - 1] == '\n')
+			in.at[in.len - 1] = 'x';
+	}
+	smtp_quoted_printable_add(&out, buf_text(&in));
+	for (rest = buf_text(&out); rest.len;) {
+		struct text line = text_cut(&rest, '\n');
+
+		ck_assert_uint_gt(line.len, 0);
+		ck_assert_int_eq(line.at[--line.len], '\r');
+		ck_assert_uint_le(line.len, 76);
+		ck_assert(text_is_ascii(line));
+		ck_assert(line.at[line.len - 1] != ' ' && line.at[line.len - 1] != '\t');
+		decode_line(text_head(line, line.len - (line.at[line.len - 1] == '=')), &again);
+	}
+	ck_assert(text_equal(buf_text(&in), buf_text(&again)));
+	buf_free(&in);
+	buf_free(&out);
+	buf_free(&again);
+}
+END_TEST
+
+static const struct {
+	const char *base64;
+	int len; /* -1: refused */
+} checks[] = { { "", 0 }, { "AAAA", 3 }, { "AAA=", 2 }, { "AA==", 1 }, { "aGVs\r\nbG8=", 5 },
+	{ " a G V s \t", 3 }, { "AAAAAA==", 4 }, { "+/+/", 3 }, { "AA=\n=", 1 }, { "A", -1 },
+	{ "AA", -1 }, { "AAA", -1 }, { "AA=", -1 }, { "A===", -1 }, { "====", -1 }, { "=", -1 },
+	{ "AA=A", -1 }, { "AAA=AAAA", -1 }, { "AAA*", -1 }, { "AA-_", -1 }, { "AAAA=", -1 },
+	{ "AA==AA==", -1 }, { "AAAA\v", -1 }, { "aG=sbG8=", -1 } };
+
+START_TEST(base64_is_checked)
+{
+	uint64_t len = 7;
+
+	ck_assert_int_eq(smtp_base64_check(text_of(checks[_i].base64), &len), checks[_i].len >= 0);
+	if (checks[_i].len >= 0)
+		ck_assert_uint_eq(len, checks[_i].len);
+}
+END_TEST
+
+/* Every line within its limit; joined again where they were folded. */
+static void unfold(struct text header, size_t most, struct buf *out)
+{
+	while (header.len) {
+		struct text line = text_cut(&header, '\n');
+
+		ck_assert_uint_gt(line.len, 0);
+		ck_assert_int_eq(line.at[--line.len], '\r');
+		ck_assert_uint_le(line.len, most);
+		ck_assert(text_is_ascii(line));
+		ck_assert_msg(text_trim(line).len > 0, "a line of blanks");
+		ck_assert(!header.len || header.at[0] == ' ' || header.at[0] == '\t');
+		buf_add(out, line);
+	}
+}
+
+/* RFC 2047: words decoded, each of whole characters; blanks between words do not count. */
+static void decode_words(struct text in, struct buf *out)
+{
+	bool after_word = false;
+
+	while (in.len) {
+		struct text word = in, blanks = { in.at, 0 };
+		unsigned char bytes[80];
+		int len;
+
+		while (blanks.len < in.len && in.at[blanks.len] == ' ')
+			blanks.len++;
+		word = text_from(in, blanks.len);
+		if (!text_starts(word, TEXT("=?UTF-8?B?"))) {
+			buf_add(out, text_head(in, blanks.len + (word.len > 0)));
+			in = text_from(word, 1);
+			after_word = false;
+			continue;
+		}
+		if (!after_word)
+			buf_add(out, blanks);
+		in = text_from(word, 10);
+		word = text_cut(&in, '?');
+		ck_assert(in.len && in.at[0] == '=');
+		in = text_from(in, 1);
+		ck_assert_uint_le(word.len + 12, 75);
+		len = EVP_DecodeBlock(bytes, (const unsigned char *)word.at, (int)word.len);
+		ck_assert_int_gt(len, 0);
+		while (len && bytes[len - 1] == 0)
+			len--;
+		ck_assert(text_is_utf8((struct text){ (char *)bytes, (size_t)len }));
+		buf_add(out, (struct text){ (char *)bytes, (size_t)len });
+		after_word = true;
+	}
+}
+
+static const struct {
+	const char *value;
+	size_t most; /* bytes of the longest line that may come of it */
+} values[] = {
+	{ "Hello", 76 },
+	{ "a b", 76 },
+	{ "a  b", 76 },
+	{ "Your order of twelve very long words that go on and on and on until no line holds them",
+		76 },
+	{ A70 " " A70 " " A70, 80 }, /* a word is not broken */
+	{ A70 A70 A70, 220 },
+	{ "=?UTF-8?Q?x?=", 76 },
+	{ "what=?", 76 },
+	{ " leading and trailing ", 76 },
+	{ "caf\xc3\xa9", 76 },
+	{ "\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f"
+	  "\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7"
+	  "\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7",
+		76 },
+	{ "Stra\xc3\x9f"
+	  "e \xc3\xa4\xc3\xb6\xc3\xbc a long subject that has to be folded more than once, since "
+	  "it "
+	  "is longer than two lines of seventy-six bytes would be, even without the encoding",
+		76 },
+	{ "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\xe3\x81\xae\xe4\xbb\xb6\xe5\x90\x8d\xe3\x81\xaf\xe9"
+	  "\x95\xb7\xe3\x81\x84\xe3\x81\x93\xe3\x81\xa8\xe3\x82\x82\xe3\x81\x82\xe3\x82\x8a\xe3\x81"
+	  "\xbe\xe3\x81\x99",
+		76 },
+	{ "x", 76 },
+};
+
+START_TEST(a_header_reads_as_it_was_given)
+{
+	struct buf out = buf_born(8192), line = buf_born(8192), value = buf_born(8192);
+
+	smtp_header_add(&out, TEXT("Subject"), text_of(values[_i].value));
+	ck_assert_int_eq(out.err, OK);
+	unfold(buf_text(&out), values[_i].most, &line);
+	ck_assert(text_starts(buf_text(&line), TEXT("Subject: ")));
+	decode_words(text_from(buf_text(&line), 9), &value);
+	ck_assert_msg(text_equal(buf_text(&value), text_of(values[_i].value)), "%.*s",
+		(int)value.len, value.at);
+	buf_free(&out);
+	buf_free(&line);
+	buf_free(&value);
+}
+END_TEST
+
+START_TEST(a_header_without_blanks_is_within_998)
+{
+	struct buf out = buf_born(65536), in = buf_born(65536), line = buf_born(65536);
+
+	for (int i = 0; i < _i * 330 + 300; i++)
+		buf_add_byte(&in, 'x');
+	smtp_header_add(&out, TEXT("X-Long"), buf_text(&in));
+	ck_assert_int_eq(out.err, OK);
+	unfold(buf_text(&out), 998, &line);
+	buf_clear(&out);
+	decode_words(text_from(buf_text(&line), 8), &out);
+	ck_assert(text_equal(buf_text(&out), buf_text(&in)));
+	buf_free(&out);
+	buf_free(&in);
+	buf_free(&line);
+}
+END_TEST
+
+START_TEST(a_header_takes_no_second_line)
+{
+	static const struct text bad[] = { TEXT("a\r\nBcc: x@y.org"), TEXT("a\nb"), TEXT("a\rb"),
+		TEXT("a\0b"), TEXT("a\tb"), TEXT("a\x7f"),
+		TEXT("a\xc2\x85"
+		     "b"),
+		TEXT("a\xe2\x80\xa8"
+		     "b") };
+	struct buf out = buf_born(1024);
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		buf_clear(&out);
+		smtp_header_add(&out, TEXT("Subject"), bad[i]);
+		ck_assert_int_eq(out.err, ERR_VALUE);
+		buf_clear(&out);
+		smtp_header_add(&out, bad[i], TEXT("x"));
+		ck_assert_int_eq(out.err, ERR_VALUE);
+		buf_clear(&out);
+		(void)smtp_phrase_add(&out, bad[i], 0);
+		ck_assert_int_eq(out.err, ERR_VALUE);
+		buf_clear(&out);
+		smtp_parameter_add(&out, "name", bad[i]);
+		ck_assert_int_eq(out.err, ERR_VALUE);
+	}
+	buf_free(&out);
+}
+END_TEST
+
+static const struct {
+	const char *phrase, *out;
+} phrases[] = {
+	{ "Ann", "Ann" },
+	{ "Ann B Example", "Ann B Example" },
+	{ "Ann, B.", "\"Ann, B.\"" },
+	{ "say \"hi\" \\o/", "\"say \\\"hi\\\" \\\\o/\"" },
+	{ "a@b.org", "\"a@b.org\"" },
+	{ " Ann", "\" Ann\"" },
+	{ "J\xc3\xbcrgen", "=?UTF-8?B?SsO8cmdlbg==?=" },
+	{ "=?UTF-8?B?SsO8cmdlbg==?=", "=?UTF-8?B?PT9VVEYtOD9CP1NzTzhjbWRsYmc9PT89?=" },
+};
+
+START_TEST(a_name_is_an_atom_a_string_or_words)
+{
+	struct buf out = buf_born(1024);
+
+	ck_assert_uint_eq(smtp_phrase_add(&out, text_of(phrases[_i].phrase), 6), 6 + out.len);
+	ck_assert_msg(
+		text_equal(buf_text(&out), text_of(phrases[_i].out)), "%.*s", (int)out.len, out.at);
+	buf_free(&out);
+}
+END_TEST
+
+static const struct {
+	const char *value, *out;
+} parameters[] = {
+	{ "a.txt", ";\r\n filename=\"a.txt\"" },
+	{ "a \"b\" \\.txt", ";\r\n filename=\"a \\\"b\\\" \\\\.txt\"" },
+	{ "gr\xc3\xbc\xc3\x9f.txt", ";\r\n filename*=utf-8''gr%C3%BC%C3%9F.txt" },
+	{ "\xe2\x82\xac 5'*%;.txt", ";\r\n filename*=utf-8''%E2%82%AC%205%27%2A%25%3B.txt" },
+};
+
+START_TEST(a_parameter_is_quoted_or_extended)
+{
+	struct buf out = buf_born(1024);
+
+	smtp_parameter_add(&out, "filename", text_of(parameters[_i].value));
+	ck_assert_msg(text_equal(buf_text(&out), text_of(parameters[_i].out)), "%.*s", (int)out.len,
+		out.at);
+	buf_free(&out);
+}
+END_TEST
+
+START_TEST(a_long_parameter_goes_in_sections)
+{
+	struct buf in = buf_born(4096), out = buf_born(65536), again = buf_born(65536);
+	char start[32];
+	struct text rest;
+	int section = 0;
+
+	for (int i = 0; i < 800; i++)
+		buf_add(&in, _i ? TEXT("\xc3\xbc") : TEXT("x"));
+	smtp_parameter_add(&out, "filename", buf_text(&in));
+	ck_assert_int_eq(out.err, OK);
+	rest = text_from(buf_text(&out), 3);
+	while (rest.len) {
+		struct text line = text_cut(&rest, '\n');
+		int len = snprintf(start, sizeof(start), " filename*%d*=%s", section,
+			section ? "" : "utf-8''");
+
+		ck_assert_uint_le(line.len, 92);
+		ck_assert(text_starts(line, text_of(start)));
+		line = text_from(line, (size_t)len);
+		for (size_t i = 0; i < line.len && line.at[i] != ';'; i++)
+			if (line.at[i] == '%') {
+				buf_add_byte(&again, (char)(hex_value(line.at[i + 1]) * 16 +
+							     hex_value(line.at[i + 2])));
+				i += 2;
+			} else {
+				buf_add_byte(&again, line.at[i]);
+			}
+		section++;
+	}
+	ck_assert_int_gt(section, 1);
+	ck_assert(text_equal(buf_text(&in), buf_text(&again)));
+	buf_free(&in);
+	buf_free(&out);
+	buf_free(&again);
+}
+END_TEST
+
+UNIT_MAIN(encode, tcase_add_loop_test(cases, quoted_printable_is_as_wanted, 0, COUNT(printable));
+	  tcase_add_loop_test(cases, quoted_printable_comes_out_again, 0, 20);
+	  tcase_add_loop_test(cases, base64_is_checked, 0, COUNT(checks));
+	  tcase_add_loop_test(cases, a_header_reads_as_it_was_given, 0, COUNT(values));
+	  tcase_add_loop_test(cases, a_header_without_blanks_is_within_998, 0, 5);
+	  tcase_add_test(cases, a_header_takes_no_second_line);
+	  tcase_add_loop_test(cases, a_name_is_an_atom_a_string_or_words, 0, COUNT(phrases));
+	  tcase_add_loop_test(cases, a_parameter_is_quoted_or_extended, 0, COUNT(parameters));
+	  tcase_add_loop_test(cases, a_long_parameter_goes_in_sections, 0, 2);)
