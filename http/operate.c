@@ -52,6 +52,8 @@ enum handled operate_problems(struct exchange *exchange)
 	exchange->status = 200;
 	buf_add(&exchange->answer, TEXT("{\"problems\":["));
 	for (size_t i = 0; (words = problem_at(i)); i++) {
+		if (problem_words(text_of(words->code)) != words)
+			continue; /* one of ours and a relay's: told once */
 		json_add_comma(&exchange->answer);
 		add_words(&exchange->answer, words);
 	}

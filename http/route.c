@@ -61,3 +61,8 @@ const struct route *route_find(
 	}
 	return NULL;
 }
+
+const struct route *route_at(size_t index)
+{
+	return index < sizeof(routes) / sizeof(routes[0]) ? &routes[index] : NULL;
+}

@@ -15,3 +15,5 @@ struct route {
  * *allow_out is NULL where no route has the path, else the methods that it takes. HEAD is GET. */
 const struct route *route_find(
 	struct text method, struct text path, struct text *id_out, const char **allow_out);
+/* All of them, one after the other; NULL behind the last. */
+const struct route *route_at(size_t index);
