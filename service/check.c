@@ -197,6 +197,7 @@ static void tidy(struct check_run *run)
 {
 	for (size_t i = 0; i < run->count; i++)
 		link_close(run->candidates[i].link);
+	link_close(run->second);
 	if (run->is_open)
 		smtp_session_close(&run->session);
 	if (run->lookup)

@@ -101,7 +101,7 @@ static void add_chain(SSL *ssl, struct buf *words)
 
 void check_describe_leaf(X509 *leaf, struct buf *words)
 {
-	buf_add_string(words, "for ");
+	buf_add_string(words, "names: ");
 	add_names(leaf, words);
 	if (X509_NAME_cmp(X509_get_subject_name(leaf), X509_get_issuer_name(leaf)) == 0) {
 		buf_add_string(words, "\nself-signed");
@@ -139,7 +139,8 @@ void check_found_certificate(struct check_run *run)
 		check_describe_leaf(leaf, &words);
 		add_chain(ssl, &words);
 		buf_add_string(&words, how_verified(run->settings, &hint));
-		if (days_until(X509_get0_notAfter(leaf)) < SOON_DAYS && !run->settings->tls_pin[0])
+		if (!hint[0] && !run->settings->tls_pin[0] &&
+			days_until(X509_get0_notAfter(leaf)) < SOON_DAYS)
 			hint = "It expires in less than 14 days: unless the relay's operator "
 			       "renews it by then, sending stops.";
 		check_add(run, "certificate", hint[0] ? CHECK_WARNING : CHECK_OK, false, &words,

@@ -50,6 +50,9 @@ struct check_run {
 	struct smtp_message message;
 	struct smtp_answer answer;
 	struct smtp_transaction transaction;
+	/* a second connection, to see what a silent port speaks */
+	struct link *second;
+	bool second_is_over, speaks_tls;
 	char input[16384];
 };
 
@@ -76,6 +79,8 @@ void check_add_duration(struct buf *out, uint64_t ms);
 void check_talk(struct check_run *run); /* begins, on run->used */
 void check_talk_ready(struct check_run *run);
 void check_talk_tick(struct check_run *run);
+/* Finds out, once the greeting is late, whether the port wants TLS: ends the session if so. */
+void check_suspect(struct check_run *run);
 
 /* ---- what was found (check_found.c, check_certificate.c) */
 
@@ -97,3 +102,6 @@ void check_blame_session(struct check_run *run, enum smtp_state state);
 void check_blame_refusal(struct check_run *run, const char *name,
 	const struct smtp_verdict *verdict, const struct smtp_said *said);
 const char *check_step_name(enum smtp_state state);
+/* Why the session ended without a reply that decides (check_loss.c). */
+void check_word_loss(
+	struct check_run *run, enum smtp_state state, struct buf *words, struct buf *hint);

@@ -188,6 +188,7 @@ void check_talk_tick(struct check_run *run)
 	bool is_leaving = run->state == SMTP_AWAIT_QUIT || run->state == SMTP_AWAIT_RSET;
 
 	smtp_session_tick(&run->session, uv_now(&run->loop));
+	check_suspect(run);
 	if (is_leaving && now_us() - run->since_us >= GOODBYE_US)
 		run->stage = CHECK_OVER; /* a goodbye is a courtesy */
 	pump(run);
