@@ -124,9 +124,13 @@ static void tell_connection(struct check_run *run)
 		if (candidate->state == CANDIDATE_CONNECTED) {
 			buf_addf(&words, "\n%s connects, too", candidate->host);
 		} else {
-			buf_addf(&words, "\n%s", link_words(candidate->link));
-			hint = "An address that does not answer costs each new session a quarter "
-			       "of a second.";
+			bool is_silent = link_loss(candidate->link) == SMTP_LOSS_TIMEOUT;
+
+			buf_addf(&words, "\n%s%s", is_silent ? candidate->host : "",
+				is_silent ? ": no answer" : link_words(candidate->link));
+			if (is_silent)
+				hint = "An address that is silent costs each new session up to a "
+				       "quarter of a second.";
 		}
 	}
 	/* the loop was left to see what the others do */

@@ -225,6 +225,13 @@ static void found_size(struct check_run *run)
 	buf_free(&words);
 }
 
+static bool is_here(const struct check_run *run)
+{
+	struct text address = text_of(run->used->host);
+
+	return text_starts(address, TEXT("127.")) || text_equal(address, TEXT("::1"));
+}
+
 void check_found_offer(struct check_run *run)
 {
 	const struct smtp_policy *policy = relay_policy(run->relay);
@@ -243,7 +250,7 @@ void check_found_offer(struct check_run *run)
 			"Raw messages with 8-bit content will be refused; composed ones never need "
 			"it.");
 	found_size(run);
-	if (!run->session.secure && !settings_relay_is_local(run->settings))
+	if (!run->session.secure && !is_here(run))
 		check_note(run, "privacy", CHECK_WARNING, "messages go in clear",
 			"Whoever is on the way can read them: set SMTP_SECURE=STARTTLS (or TLS, on "
 			"port 465) if the relay can.");

@@ -27,6 +27,7 @@ static void leave(struct check_run *run, enum smtp_state before, enum smtp_state
 		check_blame_refusal(run, check_step_name(before),
 			tx->said.code ? &tx->verdict : &run->answer.verdict,
 			tx->said.code ? &tx->said : &run->answer.said);
+		run->stage = CHECK_TALKING; /* RSET and QUIT are still to be said */
 	}
 }
 
@@ -70,7 +71,7 @@ static void find_work(struct check_run *run)
 				run, "MAIL", &run->transaction.verdict, &run->transaction.said);
 		return;
 	}
-	run->report->is_sendable = true;
+	run->report->is_sendable = !run->report->why[0];
 	smtp_session_quit(session, now);
 }
 
