@@ -75,8 +75,7 @@ void check_print_step(const struct check_paper *paper, const struct check_step *
 		marks[step->mark].word, colour[0] ? "\033[0m" : "", TIME, time);
 	print_words(paper, step->words);
 	if (step->hint[0]) {
-		fprintf(paper->out, "%*s", INDENT - 3, "-> ");
-		fprintf(paper->out, "%s", "");
+		fprintf(paper->out, "%*s", INDENT, "-> ");
 		print_words(paper, step->hint);
 	}
 	fflush(paper->out);
