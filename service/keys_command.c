@@ -143,11 +143,12 @@ static int create(struct editing *editing, struct buf *key)
 
 static int revoke(struct editing *editing, struct buf *key)
 {
-	struct key_entry *entry = find(editing), *end = editing->list.at + editing->list.count;
+	struct key_entry *entry = find(editing), *end;
 
 	(void)key;
 	if (!entry)
 		return fail_with(editing, "does not exist");
+	end = editing->list.at + editing->list.count;
 	memmove(entry, entry + 1, (size_t)(end - entry - 1) * sizeof(*entry));
 	editing->list.count--;
 	return finish(editing, NULL);

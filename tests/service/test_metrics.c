@@ -55,7 +55,7 @@ static void count_some(struct metrics *metrics)
 /* ---- what is told */
 
 static const char *const told[] = {
-	"lettergate_build_info{version=\"" LETTERGATE_VERSION "\"} 1\n",
+	("lettergate_build_info{version=\"" LETTERGATE_VERSION "\"} 1\n"),
 	"lettergate_http_requests_total{route=\"/send\",status=\"200\"} 2\n",
 	"lettergate_http_requests_total{route=\"/send\",status=\"503\"} 1\n",
 	"lettergate_http_requests_total{route=\"/messages/{id}\",status=\"200\"} 1\n",
