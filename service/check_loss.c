@@ -47,6 +47,9 @@ static const char *hint_for_no_auth(const struct check_run *run)
 	if (policy->mechanism && offered)
 		return "Set SMTP_AUTH to one that is offered, or leave it out to have the best one "
 		       "chosen.";
+	if ((offered & SMTP_SCRAM_SHA_256) && !policy->credentials.token.len)
+		return "SCRAM-SHA-256, which the relay wants, takes user and password in ASCII "
+		       "only: choose a password without other letters.";
 	if (offered & SMTP_CRAM_MD5)
 		return "CRAM-MD5 is weak, and used only if it is asked for: SMTP_AUTH=cram-md5.";
 	if (offered)

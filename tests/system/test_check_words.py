@@ -120,6 +120,8 @@ def test_logins(authority, certificate):
     fails(with_relay({**password, "SMTP_AUTH": "scram-sha-256"}, users={"me": SECRET}), "AUTH",
           "does not offer SCRAM-SHA-256", "it offers PLAIN, LOGIN", "SMTP_AUTH")
     fails(with_relay(password, users={"me": SECRET}, mechanisms=["CRAM-MD5"]), "AUTH", "SMTP_AUTH=cram-md5")
+    fails(with_relay({"SMTP_PASS": "p\u00e4ss"}, users={"me": "p\u00e4ss"}, mechanisms=["SCRAM-SHA-256"]),
+          "AUTH", "ASCII")
     fails(with_relay({"SMTP_OAUTH_TOKEN": SECRET}, users={"me": SECRET}), "AUTH", "SMTP_PASS")
     fails(with_relay({"SMTP_OAUTH_TOKEN": SECRET}, tokens={"me": "x"}), "AUTH", "SMTP_OAUTH_TOKEN")
     works(with_relay({"SMTP_OAUTH_TOKEN": SECRET}, tokens={"me": SECRET}), "XOAUTH2 as me")
