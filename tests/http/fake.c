@@ -347,25 +347,38 @@ void client_send(int fd, const char *text)
 	}
 }
 
-/* 1: a byte, 0: the end. */
-static int read_byte(int fd, char *byte)
+/* Waits for bytes, takes `most` at the most, or only looks at them. 0: the end. */
+static size_t take(int fd, char *at, size_t most, int flags)
 {
 	struct pollfd wanted = { .fd = fd, .events = POLLIN };
+	ssize_t len;
 
 	ck_assert_msg(poll(&wanted, 1, PATIENCE_MS) == 1, "nothing came for ten seconds");
-	return recv(fd, byte, 1, 0) == 1;
+	len = recv(fd, at, most, flags);
+	return len > 0 ? (size_t)len : 0;
 }
 
+/* Up to the empty line and no byte more, for the next answer may stand behind it. */
 static bool read_head(int fd, struct answer *answer)
 {
-	char byte;
+	char seen[8192];
 
 	buf_clear(&answer->head);
-	while (answer->head.len < 4 ||
-		memcmp(answer->head.at + answer->head.len - 4, "\r\n\r\n", 4)) {
-		if (!read_byte(fd, &byte))
+	for (;;) {
+		size_t len = take(fd, seen, sizeof(seen), MSG_PEEK);
+		char *end = memmem(seen, len, "\r\n\r\n", 4);
+
+		if (!len)
 			return false;
-		buf_add_byte(&answer->head, byte);
+		if (end)
+			len = (size_t)(end - seen) + 4;
+		else if (len > 3)
+			len -= 3; /* the end may have begun */
+		else
+			continue;
+		buf_add(&answer->head, (struct text){ seen, take(fd, seen, len, 0) });
+		if (end)
+			break;
 	}
 	buf_add_byte(&answer->head, '\0');
 	return sscanf(answer->head.at, "HTTP/1.%*c %u", &answer->status) == 1;
@@ -374,7 +387,6 @@ static bool read_head(int fd, struct answer *answer)
 bool client_read(int fd, bool is_head, struct answer *answer)
 {
 	size_t length;
-	char byte;
 
 	if (!answer->head.limit)
 		*answer = (struct answer){ 0, buf_born(65536), buf_born(16 << 20) };
@@ -385,9 +397,13 @@ bool client_read(int fd, bool is_head, struct answer *answer)
 			 ? 0
 			 : strtoul(answer_header(answer, "Content-Length"), NULL, 10);
 	while (answer->body.len < length) {
-		if (!read_byte(fd, &byte))
+		size_t wanted = length - answer->body.len;
+		char *at = buf_reserve(&answer->body, wanted);
+		size_t len = at ? take(fd, at, wanted, 0) : 0;
+
+		if (!len)
 			return false;
-		buf_add_byte(&answer->body, byte);
+		buf_took(&answer->body, len);
 	}
 	buf_add_byte(&answer->body, '\0');
 	return true;
@@ -397,7 +413,7 @@ bool client_sees_end(int fd)
 {
 	char byte;
 
-	return !read_byte(fd, &byte);
+	return take(fd, &byte, 1, 0) == 0;
 }
 
 void answer_free(struct answer *answer)
