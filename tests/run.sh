@@ -103,7 +103,7 @@ build_preset() {
 stage_static() {
 	check 60 "forbidden calls" tests/forbidden.sh
 	check 120 "format" tests/format.sh
-	check 60 "shell scripts" sh -c 'for s in tests/*.sh tests/*/*.sh deploy/*.sh .ci/run; do bash -n "$s" || exit 1; done'
+	check 60 "shell scripts" sh -c 'for s in $(find tests deploy .ci -name "*.sh") .ci/run; do bash -n "$s" || exit 1; done'
 }
 stage_build() {
 	for preset in "${presets[@]}"; do
@@ -164,7 +164,11 @@ stage_deploy() {
 		check_all 600 "deploy: files, HAProxy, systemd" tests/deploy/alone.sh "${pytest[@]}" tests/deploy
 }
 stage_container() { check_all 900 "container: built, run, drained" tests/deploy/container.sh; }
-stage_quickstart() { check 900 "quickstart" tests/deploy/quickstart.sh; }
+stage_quickstart() {
+	check 300 "quickstart, here" tests/deploy/quickstart.sh
+	check 900 "quickstart, a fresh Debian 13" tests/deploy/quickstart.sh trixie
+	check 900 "quickstart, a fresh Debian 12" tests/deploy/quickstart.sh bookworm
+}
 
 case ${1:-} in
 --list) printf '%s\n' "${stages[@]}"; exit 0 ;;

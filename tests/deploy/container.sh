@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image from Dockerfile, on a Debian 13 base made here by debootstrap, and runs what came
 # out: tests/deploy/container. Ends with pytest's closing line, or with 77 and a reason where the tools
-# cannot be had. The base is kept in build/container/.
+# cannot be had.
 set -eu
 cd "$(dirname "$0")/../.."
 if [ "$(id -u)" != 0 ]; then
@@ -9,34 +9,15 @@ if [ "$(id -u)" != 0 ]; then
 	exec sudo -n "$0" "$@"
 fi
 deploy/packages.sh tests/deploy/packages.txt || { echo "no buildah or no debootstrap"; exit 77; }
+base=$(tests/deploy/base.sh trixie)
 
-suite=trixie
 work=$PWD/build/container
-base=$work/base-$suite.tar
 mkdir -p "$work"
 policy=$work/policy.json
 echo '{"default": [{"type": "insecureAcceptAnything"}]}' > "$policy"
 # Nothing is pushed, pulled or shared: a store of its own, plain copies, no namespaces but chroot.
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot BUILDAH_FORMAT=docker
 image() { buildah --root "$work/store" --runroot "$work/run" "$@"; }
-
-if [ ! -f "$base" ]; then
-	echo "Making the base image ($suite)"
-	mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m 1 -E '/debian/?$' ||
-		echo http://deb.debian.org/debian)
-	made=$(mktemp -d /var/tmp/lettergate-base.XXXXXX)
-	trap 'rm -rf "$made"' EXIT
-	debootstrap --variant=minbase "$suite" "$made" "$mirror" > "$work/debootstrap.log" 2>&1 || {
-		tail -n 5 "$work/debootstrap.log"
-		echo "debootstrap could not make a base image from $mirror"
-		exit 77
-	}
-	# How this machine reaches its mirror holds for the build too.
-	apt-config dump | grep -E '^Acquire::(Check|https?::)' > "$made/etc/apt/apt.conf.d/90local" || true
-	tar -C "$made" -c . > "$base.part"
-	mv "$base.part" "$base"
-	rm -rf "$made"
-fi
 
 mounted=
 finish() {
