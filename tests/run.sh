@@ -60,8 +60,8 @@ check() {
 }
 # summed NUMBER-WORD…: the last count of these words on standard input, 0 if there is none
 summed() { grep -Eo "[0-9]+ $1" | tail -n 1 | grep -Eo '[0-9]+' || echo 0; }
-# check_all SECONDS NAME COMMAND…: many tests; adds up pytest's closing line. None is a failure, or
-# skipped if the command ends with 77.
+# check_all SECONDS NAME COMMAND…: many tests; adds up the closing line, "N passed, N failed" or pytest's.
+# None is a failure, or skipped if the command ends with 77.
 check_all() {
 	local limit=$1 name=$2 out line status bad
 	shift 2
@@ -69,7 +69,7 @@ check_all() {
 	timeout --kill-after=30 "$limit" "$@" > "$out" 2>&1 < /dev/null
 	status=$?
 	[ $status != 77 ] || { skip "$name" "$(tail -n 1 "$out")"; return; }
-	line=$(grep -E '(passed|failed|skipped|errors?)\b.* in [0-9.]+s' "$out" | tail -n 1)
+	line=$(grep -E '^[= ]*[0-9]+ (passed|failed|skipped|errors?)\b' "$out" | tail -n 1)
 	bad=$(($(summed failed <<< "$line") + $(summed 'errors?' <<< "$line")))
 	if [ $status != 0 ] && [ $bad = 0 ]; then
 		bad=1
@@ -140,7 +140,9 @@ stage_units() {
 	done
 }
 stage_fuzz() {
-	need fuzz && check 600 "fuzz targets, a short run" "${still[@]}" tests/fuzz/run.sh
+	need fuzz || return
+	check_all 900 "fuzz targets, a short run" "${still[@]}" tests/fuzz/run.sh 12
+	no_reports fuzz
 }
 system_of() { # system_of PRESET SLOW SECONDS
 	need "$1" || return
@@ -155,6 +157,7 @@ stage_system-asan() { system_of asan 4 900; }
 stage_system-tsan() { system_of tsan 8 900; }
 stage_real() {
 	need release || return
+	check 600 "mail servers for real relays" tests/system/real/packages.sh || return
 	LETTERGATE_BIN=$PWD/build/release/service/lettergate \
 		check_all 900 "real relays" "${pytest[@]}" tests/system/real
 }
