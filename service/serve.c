@@ -209,6 +209,14 @@ static enum err open_program(struct program *program, struct buf *why)
 	return err;
 }
 
+/* Settings that are wrong, or the machine that refused? */
+static int exit_code(const struct program *program, enum err err)
+{
+	bool was_configured = program->lettergate != NULL;
+
+	return err == ERR_MEMORY || (err == ERR_IO && was_configured) ? EXIT_FAILED : EXIT_SETTINGS;
+}
+
 static void start_loop(struct program *program)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
@@ -271,6 +279,7 @@ int serve_command(char *const *args)
 	struct program program = { .args = args };
 	struct buf why = buf_born(WORDS);
 	enum err err;
+	int code;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	keep_secrets();
@@ -278,9 +287,10 @@ int serve_command(char *const *args)
 	if (err) {
 		buf_add_byte(&why, '\0');
 		fprintf(stderr, "lettergate: %s\n", why.at && why.at[0] ? why.at : err_text(err));
+		code = exit_code(&program, err);
 		close_program(&program);
 		buf_free(&why);
-		return err == ERR_MEMORY || err == ERR_IO ? EXIT_FAILED : EXIT_SETTINGS;
+		return code;
 	}
 	buf_free(&why);
 	welcome(program.settings, program.log);
