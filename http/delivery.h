@@ -42,7 +42,9 @@ struct delivery {
 	struct text from, subject; /* as in the header, for people who look */
 	struct smtp_envelope envelope;
 	struct smtp_message message;
-	struct text relay; /* asked for by name; empty: any */
+	struct text relay;         /* asked for by name; empty: any of relays */
+	const struct text *relays; /* that its key may use, until done(); none: any */
+	size_t relay_count;
 	bool all_or_none;
 	struct buf *trace; /* NULL: not wanted */
 	const struct text *tags;

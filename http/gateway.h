@@ -32,7 +32,8 @@ enum submission {
 	SUBMITTED,
 	SUBMISSION_OVERLOADED,
 	SUBMISSION_DRAINING,
-	SUBMISSION_NO_RELAY, /* no relay of the name asked for */
+	SUBMISSION_NO_RELAY,        /* no relay of the name asked for */
+	SUBMISSION_RELAY_FORBIDDEN, /* the key may use none of those that there are */
 };
 
 /* The clock and chance, in one call. */

@@ -121,6 +121,8 @@ static void take_wishes(
 	delivery->deadline_us = delivery->began_us + patience_us;
 	delivery->all_or_none = wishes->all_or_none;
 	delivery->relay = wishes->relay;
+	delivery->relays = exchange->caller.relays;
+	delivery->relay_count = exchange->caller.relay_count;
 	delivery->tags = wishes->tags;
 	delivery->tag_count = wishes->tag_count;
 	delivery->metadata = wishes->metadata;
@@ -221,6 +223,9 @@ static bool refuse_submission(const struct exchange *exchange, enum submission s
 		complain(&refusal->complaints, &relay,
 			delivery->relay.len ? "no relay has this name" : "no relay is set up");
 		return refusal_set(refusal, "invalid_request", delivery->relay);
+	case SUBMISSION_RELAY_FORBIDDEN:
+		return refusal_set(refusal, "relay_not_allowed",
+			TEXT("the key's relays do not name the one that this would go to"));
 	case SUBMISSION_DRAINING:
 		refusal_set(refusal, "draining", TEXT("the gateway is stopping"));
 		refusal->problem.retry_after_s = 1;

@@ -5,8 +5,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-enum { POOL_BYTES = 16384, ADMIN_CONNECTIONS = 64 };
+/* GnuTLS's way to say: TLS 1.2 and later. */
+static const char TLS_PRIORITIES[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL";
+
+enum { POOL_BYTES = 16384, ADMIN_CONNECTIONS = 64, EVENTS_AT_ONCE = 128 };
 
 /* ---- connections */
 
@@ -72,6 +78,42 @@ static void take_connection(
 			choose_door(server, is_admin)->daemon, fd, address, address_len);
 }
 
+/* ---- the pulse
+ *
+ * When epoll_wait has given libmicrohttpd (0.9.75) as many events as it has room for, 128, it waits
+ * for more before it looks at any, without a time limit: a burst of just so many would stand still.
+ * A descriptor of ours in its epoll set wakes it; events with a NULL pointer it ignores. */
+
+static enum err add_pulse(struct door *door)
+{
+	const union MHD_DaemonInfo *epoll =
+		MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.ptr = NULL };
+
+	door->pulse = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (door->pulse < 0 || !epoll ||
+		epoll_ctl(epoll->epoll_fd, EPOLL_CTL_ADD, door->pulse, &event))
+		return ERR_IO;
+	return OK;
+}
+
+/* Every write is an edge: nobody needs to read. */
+static bool pulse(void *self)
+{
+	struct server *server = self;
+	bool wanted = false;
+
+	for (size_t i = 0; i < server->door_count; i++) {
+		struct door *door = &server->doors[i];
+
+		if (atomic_load(&door->lines) + 2 < EVENTS_AT_ONCE)
+			continue; /* they and the library's own descriptors are too few */
+		wanted = true;
+		(void)!write(door->pulse, &(uint64_t){ 1 }, sizeof(uint64_t));
+	}
+	return wanted;
+}
+
 void server_tick(struct server *server, uint64_t now_us)
 {
 	lines_tick(&server->lines, now_us, atomic_load(&server->draining));
@@ -99,6 +141,7 @@ static enum err open_door(struct server *server, bool is_admin)
 
 	door->server = server;
 	door->is_admin = is_admin;
+	door->pulse = -1;
 	if (settings->tls_cert)
 		flags |= MHD_USE_TLS;
 	door->daemon = MHD_start_daemon(flags, 0, NULL, NULL, request_handle, door,
@@ -109,11 +152,19 @@ static enum err open_door(struct server *server, bool is_admin)
 		MHD_OPTION_NOTIFY_CONNECTION, line_changed, door, MHD_OPTION_UNESCAPE_CALLBACK,
 		leave_encoded, NULL,
 		settings->tls_cert ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END,
-		certificate_callback(), MHD_OPTION_END);
+		certificate_callback(), MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
+		MHD_OPTION_END);
 	if (!door->daemon)
 		return ERR_IO;
 	server->door_count++;
-	return OK;
+	return add_pulse(door);
+}
+
+static void close_door(struct door *door)
+{
+	MHD_stop_daemon(door->daemon);
+	if (door->pulse >= 0)
+		close(door->pulse);
 }
 
 static enum err open_doors(struct server *server)
@@ -153,7 +204,7 @@ enum err server_open(const struct server_settings *settings, const struct gatewa
 	struct server **server_out)
 {
 	struct server *server = calloc(1, sizeof(*server));
-	struct acceptor_user user = { server, has_room, take_connection };
+	struct acceptor_user user = { server, has_room, take_connection, pulse };
 	enum err err;
 
 	if (!server)
@@ -203,7 +254,7 @@ void server_close(struct server *server)
 	if (server->acceptor)
 		acceptor_stop(server->acceptor); /* before the doors that it shares out to */
 	for (size_t i = 0; i < server->door_count; i++)
-		MHD_stop_daemon(server->doors[i].daemon);
+		close_door(&server->doors[i]);
 	acceptor_close(server->acceptor);
 	certificate_forget();
 	lines_close(&server->lines);

@@ -82,6 +82,14 @@ static bool is_known_relay(const struct lettergate *lettergate, struct text name
 	return text_equal(name, text_of(relay_settings(lettergate->relay)->name));
 }
 
+static bool may_use(const struct lettergate *lettergate, const struct delivery *delivery)
+{
+	for (size_t i = 0; i < delivery->relay_count; i++)
+		if (is_known_relay(lettergate, delivery->relays[i]))
+			return true;
+	return delivery->relay_count == 0;
+}
+
 static enum submission submit(void *self, struct delivery *delivery)
 {
 	struct lettergate *lettergate = self;
@@ -97,6 +105,8 @@ static enum submission submit(void *self, struct delivery *delivery)
 		submission = SUBMISSION_DRAINING;
 	else if (delivery->relay.len && !is_known_relay(lettergate, delivery->relay))
 		submission = SUBMISSION_NO_RELAY;
+	else if (!may_use(lettergate, delivery))
+		submission = SUBMISSION_RELAY_FORBIDDEN;
 	delivery->queued_us = now_us();
 	if (submission == SUBMITTED && !lettergate->captures)
 		worker = relay_submit(lettergate->relay, delivery);
