@@ -196,7 +196,7 @@ START_TEST(editors_take_turns)
 	for (int i = 0; i < EDITORS; i++) {
 		editors[i] = fork();
 		if (editors[i] == 0) {
-			char id[8];
+			char id[16];
 			const char *args[] = { "create", id, NULL };
 
 			snprintf(id, sizeof(id), "k%d", i);
