@@ -12,7 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINGERERS = 64, LINGER_MS = 2000, PAUSE_MS = 20, AT_ONCE = 64, LAST_ROUNDS = 256 };
+enum {
+	LINGERERS = 64,
+	LINGER_MS = 2000,
+	PAUSE_MS = 20,
+	PULSE_MS = 10,
+	AT_ONCE = 64,
+	LAST_ROUNDS = 256
+};
 
 struct lingerer {
 	int fd;
@@ -163,11 +170,12 @@ static size_t prepare_poll(struct acceptor *acceptor, bool paused)
 static void *run(void *self)
 {
 	struct acceptor *acceptor = self;
-	bool paused = false;
+	bool paused = false, pulsing = false;
 
 	while (!atomic_load(&acceptor->end)) {
 		size_t count = prepare_poll(acceptor, paused);
-		int patience = paused ? PAUSE_MS : count > acceptor->count + 1 ? LINGER_MS : -1;
+		bool lingering = count > acceptor->count + 1;
+		int patience = pulsing ? PULSE_MS : paused ? PAUSE_MS : lingering ? LINGER_MS : -1;
 		uint64_t woken;
 
 		if (poll(acceptor->polled, (nfds_t)count, patience) < 0 && errno != EINTR)
@@ -178,6 +186,7 @@ static void *run(void *self)
 		for (size_t i = 0; i < acceptor->count; i++)
 			if (acceptor->polled[i + 1].revents)
 				paused |= !accept_from(acceptor, &acceptor->listeners[i]);
+		pulsing = acceptor->user.pulse(acceptor->user.self);
 		linger(acceptor, false);
 		if (atomic_exchange(&acceptor->stop, false))
 			stop_listening(acceptor);

@@ -18,6 +18,8 @@ struct acceptor_user {
 	/* Takes the descriptor over. */
 	void (*take)(void *self, bool is_admin, int fd, const struct sockaddr *address,
 		socklen_t address_len);
+	/* Called after each round of accepting; true: call it every ten milliseconds. */
+	bool (*pulse)(void *self);
 };
 
 /* Closes the listeners' descriptors at its end, not where it fails to open. */

@@ -1,7 +1,7 @@
 /* json - strict JSON in (RFC 8259), plain JSON out
  *
  * A scan of our own decides what is JSON: UTF-8, escapes, numbers, depth, number of values, nothing
- * behind the end. Strings over 4 KB and those with a NUL are unescaped where they lie in the body
+ * behind the end. Strings over 128 bytes and those with a NUL are unescaped where they lie in the body
  * and never copied; cJSON builds the tree of the rest, in the request's region. */
 #pragma once
 
@@ -10,7 +10,7 @@
 
 struct cJSON;
 
-enum { JSON_DEPTH = 32, JSON_VALUES = 200000, JSON_LONG_STRING = 4096 };
+enum { JSON_DEPTH = 32, JSON_VALUES = 200000, JSON_LONG_STRING = 128 };
 
 struct json {
 	struct cJSON *root;

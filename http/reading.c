@@ -4,6 +4,7 @@
 #include "http/near.h"
 
 #include <stdio.h>
+#include <string.h>
 
 bool read_text(struct reading *reading, const cJSON *value, const struct json_at *at,
 	struct text *text_out)
@@ -42,21 +43,48 @@ bool read_line(struct reading *reading, const cJSON *value, const struct json_at
 	return read_line_of(reading, value, at, LINE_BYTES, text_out);
 }
 
+/* Is there a control among the next eight bytes? */
+static bool have_control(const char *at)
+{
+	const uint64_t ones = 0x0101010101010101, tops = ones << 7;
+	uint64_t eight, low, del;
+
+	memcpy(&eight, at, sizeof(eight));
+	low = (eight - ones * 0x20) & ~eight;
+	del = eight ^ (ones * 0x7f);
+	return (low | ((del - ones) & ~del)) & tops;
+}
+
+/* The first control but CR, LF and TAB; text.len: none. */
+static size_t find_control(struct text text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char byte;
+
+		while (i + 8 <= text.len && !have_control(text.at + i))
+			i += 8;
+		if (i == text.len)
+			break;
+		byte = (unsigned char)text.at[i];
+		if ((byte < 0x20 && byte != '\r' && byte != '\n' && byte != '\t') || byte == 0x7f)
+			return i;
+	}
+	return text.len;
+}
+
 bool read_lines(struct reading *reading, const cJSON *value, const struct json_at *at,
 	struct text *text_out)
 {
 	struct text lines;
+	size_t control;
 
 	if (!read_text(reading, value, at, &lines))
 		return false;
-	for (size_t i = 0; i < lines.len; i++) {
-		unsigned char byte = (unsigned char)lines.at[i];
-
-		if ((byte < 0x20 && byte != '\r' && byte != '\n' && byte != '\t') || byte == 0x7f) {
-			complain(reading->complaints, at,
-				"a control character (%02x) is not allowed here", byte);
-			return false;
-		}
+	control = find_control(lines);
+	if (control < lines.len) {
+		complain(reading->complaints, at, "a control character (%02x) is not allowed here",
+			(unsigned char)lines.at[control]);
+		return false;
 	}
 	*text_out = lines;
 	return true;

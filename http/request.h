@@ -16,6 +16,7 @@ struct door {
 	struct MHD_Daemon *daemon;
 	struct server *server;
 	bool is_admin;
+	int pulse; /* eventfd in the library's epoll set */
 	atomic_uint lines;
 };
 
