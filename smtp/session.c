@@ -60,6 +60,12 @@ static void be_patient(struct smtp_session *session, uint64_t now_ms)
 		session->deadline_ms = now_ms + policy->data_ms + size * 1000 / UPLOAD_BYTES_PER_S;
 }
 
+static void shut(struct smtp_session *session)
+{
+	session->state = SMTP_CLOSED;
+	session->deadline_ms = UINT64_MAX;
+}
+
 /* The one line that assigns the state, but for the end. */
 static void enter(struct smtp_session *session, enum smtp_state state, uint64_t now_ms)
 {
@@ -152,7 +158,7 @@ static void take_reply(struct smtp_session *session, struct text left, uint64_t 
 			  : smtp_steps[session->state].after(session, &said);
 	session->left = (struct text){ 0 };
 	if (next == SMTP_CLOSED)
-		session->state = SMTP_CLOSED;
+		shut(session);
 	else
 		enter(session, next, now_ms);
 }
@@ -260,7 +266,7 @@ void smtp_session_close(struct smtp_session *session)
 {
 	smtp_auth_wipe(&session->auth);
 	buf_wipe(&session->output);
-	session->state = SMTP_CLOSED;
+	shut(session);
 }
 
 enum smtp_need smtp_session_need(const struct smtp_session *session)
@@ -290,7 +296,7 @@ void smtp_session_lost(struct smtp_session *session, enum smtp_loss loss, const 
 		return;
 	session->detail = detail;
 	smtp_settle_by_loss(session, loss);
-	session->state = SMTP_CLOSED;
+	shut(session);
 }
 
 void smtp_session_give_up(struct smtp_session *session, enum smtp_loss loss)
@@ -301,7 +307,7 @@ void smtp_session_give_up(struct smtp_session *session, enum smtp_loss loss)
 		return;
 	smtp_settle_by_loss(session, loss);
 	if (!session->last_byte_sent || session->lone_dot || !may_be_taken)
-		session->state = SMTP_CLOSED;
+		shut(session);
 }
 
 void smtp_session_tick(struct smtp_session *session, uint64_t now_ms)
