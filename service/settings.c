@@ -66,7 +66,7 @@ static enum err take_set(struct draft *draft, const char *pair)
 	if (name.len == strlen(pair))
 		return draft_refuse(draft, ERR_SYNTAX, "--set %s: give NAME=VALUE", pair);
 	err = settings_take_named(draft, name, value, label);
-	return err == ERR_MISSING ? settings_refuse_name(draft, name, label) : err;
+	return err == ERR_MISSING ? settings_refuse_name(draft, name, NULL, label) : err;
 }
 
 static enum err take_flags(struct draft *draft, const struct flags *flags)

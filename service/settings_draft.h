@@ -53,8 +53,10 @@ MUST_USE enum err settings_take_environment(struct draft *draft, char *const *en
  * business of ours. */
 MUST_USE enum err settings_take_named(
 	struct draft *draft, struct text name, struct text value, const char *label);
-/* Refuses a name that is none of ours, with the one that was meant if there is one. */
-MUST_USE enum err settings_refuse_name(struct draft *draft, struct text name, const char *label);
+/* Refuses a name that is none of ours, with the one that was meant if there is one: in lower case
+ * without `prefix`, unless that is NULL. */
+MUST_USE enum err settings_refuse_name(
+	struct draft *draft, struct text name, const char *prefix, const char *label);
 /* settings_url.c: SMTP_URL, if the source at hand gave it, into what it stands for. */
 MUST_USE enum err settings_expand_url(struct draft *draft);
 /* settings_value.c: reads one value into draft->settings. */

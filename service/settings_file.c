@@ -88,7 +88,7 @@ static enum err take_setting(const struct place *place, const cJSON *member, con
 	if (!err)
 		err = settings_take_named(place->draft, text_of(full), buf_text(&value), label);
 	if (err == ERR_MISSING)
-		err = settings_refuse_name(place->draft, text_of(full), label);
+		err = settings_refuse_name(place->draft, text_of(full), prefix, label);
 	if (cJSON_IsString(member))
 		explicit_bzero(member->valuestring, strlen(member->valuestring));
 	buf_wipe(&value);

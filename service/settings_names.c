@@ -155,31 +155,39 @@ static struct text prefix_of(struct text name)
 	return (struct text){ 0 };
 }
 
-/* The name of ours that is meant; NULL: none. A name that bears one of our prefixes is only held
- * against those with the same: HTTP_HOST is not a way to write SMTP_HOST. Short names allow for one
- * slip, long ones for two. */
-static const char *meant_by(struct text name)
+/* The name of ours that is meant, and how near it is; NULL: none. A name that bears one of our
+ * prefixes is only held against those with the same: HTTP_HOST is not a way to write SMTP_HOST.
+ * Short names allow for one slip, long ones for two. */
+static const char *nearest(struct text name, unsigned *apart_out)
 {
 	struct text prefix = prefix_of(name);
 	const char *best = NULL;
-	unsigned nearest = 3;
 
+	*apart_out = 3;
 	for (size_t i = 0; i < settings_count; i++) {
 		struct text row = text_of(settings_table[i].name);
 		unsigned apart = text_starts(row, prefix) ? distance(name, row) : NAME_MAX_LEN;
 
-		if (apart < nearest && (apart == 1 || row.len > 7)) {
-			nearest = apart;
+		if (apart < *apart_out && (apart == 1 || row.len > 7)) {
+			*apart_out = apart;
 			best = settings_table[i].name;
 		}
 	}
-	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]) && !best; i++) {
+	return best;
+}
+
+/* The same for a slip in what is often written for one of ours: SMTP_PASWORD. */
+static const char *nearest_alias(struct text name)
+{
+	struct text prefix = prefix_of(name);
+
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
 		struct text alias = text_of(aliases[i].name);
 
 		if (alias.len > 10 && text_starts(alias, prefix) && distance(name, alias) <= 2)
-			best = aliases[i].right; /* SMTP_PASWORD */
+			return aliases[i].right;
 	}
-	return best;
+	return NULL;
 }
 
 static const char *alias_of(struct text name)
@@ -188,6 +196,30 @@ static const char *alias_of(struct text name)
 		if (text_equal(name, text_of(aliases[i].name)))
 			return aliases[i].right;
 	return NULL;
+}
+
+/* What was meant by a name that is none of ours, with or without the _FILE at its end; NULL:
+ * nothing of ours. *ending_out is to be put behind it. */
+static const char *meant_by(struct text name, const char **ending_out)
+{
+	struct text stem = without_file(name);
+	const char *right = alias_of(name), *of_stem;
+	unsigned apart, stem_apart;
+
+	*ending_out = "";
+	if (!right)
+		right = alias_of(stem);
+	if (right)
+		return right;
+	right = nearest(name, &apart);
+	of_stem = nearest(stem, &stem_apart);
+	if (stem_apart < apart) { /* SMTP_PAS_FILE is nearer to SMTP_PASS than to SMTP_CA_FILE */
+		*ending_out = "_FILE";
+		return of_stem;
+	}
+	if (!right)
+		right = nearest_alias(name);
+	return right ? right : nearest_alias(stem);
 }
 
 /* ---- names */
@@ -239,7 +271,7 @@ static enum err refuse_near(struct draft *draft, struct text name)
 {
 	struct text stem = without_file(name);
 	struct text prefix = TEXT("LETTERGATE_");
-	const char *right;
+	const char *right, *ending;
 
 	if (text_starts(name, prefix) &&
 		setting_named(without_file(text_from(name, prefix.len))) < settings_count)
@@ -247,16 +279,10 @@ static enum err refuse_near(struct draft *draft, struct text name)
 			(int)name.len, name.at, (int)(name.len - prefix.len), name.at + prefix.len);
 	if (IS_AMONG(name, foreign) || IS_AMONG(stem, foreign))
 		return OK;
-	right = alias_of(name);
-	if (!right)
-		right = alias_of(stem);
-	if (!right)
-		right = meant_by(name);
-	if (!right && stem.len < name.len)
-		right = meant_by(stem);
+	right = meant_by(name, &ending);
 	if (right)
-		return draft_refuse(draft, ERR_VALUE, "%.*s: no such setting; did you mean %s?",
-			(int)name.len, name.at, right);
+		return draft_refuse(draft, ERR_VALUE, "%.*s: no such setting; did you mean %s%s?",
+			(int)name.len, name.at, right, ending);
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (text_starts(name, text_of(ours[i])))
 			return draft_refuse(draft, ERR_VALUE,
@@ -286,15 +312,28 @@ enum err settings_take_environment(struct draft *draft, char *const *environment
 	return err;
 }
 
-enum err settings_refuse_name(struct draft *draft, struct text name, const char *label)
+/* As it is written where names are in lower case, and lack `prefix`. */
+static void write_lower(const char *name, const char *prefix, char *out, size_t room)
 {
-	const char *right = alias_of(name);
+	size_t skip = strncmp(name, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0, len = 0;
+
+	for (const char *at = name + skip; *at && len + 1 < room; at++)
+		out[len++] = byte_lower(*at);
+	out[len] = 0;
+}
+
+enum err settings_refuse_name(
+	struct draft *draft, struct text name, const char *prefix, const char *label)
+{
+	const char *ending, *right = meant_by(name, &ending);
+	char whole[200], lower[200];
 
 	if (!right)
-		right = meant_by(name);
-	if (right)
-		return draft_refuse(
-			draft, ERR_VALUE, "%s: no such setting; did you mean %s?", label, right);
-	return draft_refuse(
-		draft, ERR_VALUE, "%s: no such setting; lettergate settings shows all", label);
+		return draft_refuse(draft, ERR_VALUE,
+			"%s: no such setting; lettergate settings shows all", label);
+	snprintf(whole, sizeof(whole), "%s%s", right, ending);
+	if (prefix)
+		write_lower(whole, prefix, lower, sizeof(lower));
+	return draft_refuse(draft, ERR_VALUE, "%s: no such setting; did you mean %s?", label,
+		prefix ? lower : whole);
 }

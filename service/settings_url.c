@@ -76,7 +76,8 @@ static enum err take_parameter(struct draft *draft, struct text name, struct tex
 		err = ERR_MISSING;
 	else
 		err = settings_take_named(draft, text_of(full), decoded, label);
-	return err == ERR_MISSING ? settings_refuse_name(draft, text_of(full), label) : err;
+	return err == ERR_MISSING ? settings_refuse_name(draft, text_of(full), "SMTP_", label)
+				  : err;
 }
 
 static enum err take_parameters(struct draft *draft, struct text query)
