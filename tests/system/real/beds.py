@@ -24,6 +24,7 @@ import time
 from sandbox import Sandbox
 
 USER, PASSWORD = "app", "pass=word \u00fc"
+ASCII_USER, ASCII_PASSWORD = "robot", "pass=word ,x"     # Postfix alone
 DOMAINS = ("example.org", "example.net")
 NAMES = ["ann", "bo", "cleo"] + ["r%d" % number for number in range(200)]
 NON_ASCII = "j\u00f6rg"
@@ -191,10 +192,14 @@ class Bed:
             return "this %s cannot do TLS: %s" % (self.NAME, error)
         return None
 
-    def restart(self):
-        """Ends every process at once and begins anew, on the same ports."""
+    def stop(self):
+        """Ends every process at once; start() begins anew, on the same ports."""
         self.box.kill()
-        self.start()
+
+        def gone(mode):
+            with socket.socket() as sock:
+                return sock.connect_ex(("127.0.0.1", self.ports[mode])) != 0
+        assert wait_for(lambda: all(map(gone, self.MODES)))
 
     def close(self):
         self.box.close()
@@ -212,7 +217,7 @@ class Postfix(Bed):
         "submission": "STARTTLS",   # TLS required, then AUTH required
         "smtps": "TLS",
         "plain": "NONE",            # no AUTH; CHUNKING, PIPELINING, SMTPUTF8, DSN
-        "bare": "NONE",             # CHUNKING and PIPELINING are not offered
+        "bare": "NONE",             # CHUNKING, PIPELINING and SIZE are not offered
         "strict": "NONE",           # smtpd_forbid_bare_newline = reject; DATA only
         "brief": "NONE",            # hangs up after three seconds of silence
         "wrong_name": "STARTTLS",   # a certificate for other.test
@@ -227,7 +232,7 @@ class Postfix(Bed):
                        "smtpd_sender_restrictions=reject_known_sender_login_mismatch"],
         "smtps": ["smtpd_tls_wrappermode=yes", "smtpd_sasl_auth_enable=yes",
                   "smtpd_client_restrictions=permit_sasl_authenticated,reject"],
-        "bare": ["smtpd_discard_ehlo_keywords=chunking,pipelining"],
+        "bare": ["smtpd_discard_ehlo_keywords=chunking,pipelining,size"],
         "strict": ["smtpd_forbid_bare_newline=reject", "smtpd_forbid_bare_newline_exclusions=",
                    "smtpd_discard_ehlo_keywords=chunking"],
         "brief": ["smtpd_timeout=3s"],
@@ -378,7 +383,8 @@ userdb static {{
         body = self.DOVECOT + (self.DOVECOT_24 if newer else self.DOVECOT_23)
         self.box.write("dovecot/dovecot.conf", head + body.format(box=self.box.folder,
                                                                   vmail=self.box.ids["vmail"]))
-        self.box.write("dovecot/users", "%s:{PLAIN}%s\n" % (USER, PASSWORD), owner="dovecot",
+        self.box.write("dovecot/users", "%s:{PLAIN}%s\n%s:{PLAIN}%s\n" % (
+            USER, PASSWORD, ASCII_USER, ASCII_PASSWORD), owner="dovecot",
                        mode=0o600)
 
     def commands(self):

@@ -1,16 +1,19 @@
-// Reads a message on standard input with mailparser, and prints what it found as JSON.
-// The first argument is the folder that mailparser is installed in.
+// Reads messages (standard input: a JSON list of them in base64) with mailparser, and prints what it
+// found in each as a JSON list. The first argument is the folder that mailparser is installed in.
 "use strict";
 const { createRequire } = require("module");
 const { createHash } = require("crypto");
+const { readFileSync } = require("fs");
 const path = require("path");
 const { simpleParser } = createRequire(path.join(process.argv[2], "x.js"))("mailparser");
 
 const addresses = (field) => (field ? [].concat(field) : [])
 	.flatMap((part) => part.value.map(({ name, address }) => [name, address]));
 
-simpleParser(process.stdin, { skipHtmlToText: true, skipTextToHtml: true, skipImageLinks: true })
-	.then((mail) => process.stdout.write(JSON.stringify({
+const read = async (message) => {
+	const mail = await simpleParser(Buffer.from(message, "base64"),
+		{ skipHtmlToText: true, skipTextToHtml: true, skipImageLinks: true });
+	return {
 		subject: mail.subject,
 		from: addresses(mail.from),
 		to: addresses(mail.to),
@@ -27,5 +30,9 @@ simpleParser(process.stdin, { skipHtmlToText: true, skipTextToHtml: true, skipIm
 			disposition: part.contentDisposition,
 			sha256: createHash("sha256").update(part.content).digest("hex"),
 		})),
-	})))
+	};
+};
+
+Promise.all(JSON.parse(readFileSync(0)).map(read))
+	.then((found) => process.stdout.write(JSON.stringify(found)))
 	.catch((error) => { console.error(error); process.exit(1); });

@@ -4,6 +4,7 @@ Both give the same dictionary: subject, from/to/cc/bcc/reply_to as [name, addres
 html, and attachments with name, type, content id, disposition and digest.
 """
 
+import base64
 import email
 import email.policy
 import hashlib
@@ -21,10 +22,11 @@ def has_mailparser():
     return bool(shutil.which("node")) and os.path.isdir(os.path.join(NODE, "node_modules/mailparser"))
 
 
-def by_mailparser(message):
+def by_mailparser(messages):
     done = subprocess.run(["node", os.path.join(os.path.dirname(__file__), "mailparser.js"), NODE],
-                          input=message, capture_output=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+                          input=json.dumps([base64.b64encode(one).decode() for one in messages]),
+                          capture_output=True, timeout=120, check=False, text=True)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
@@ -61,11 +63,11 @@ def by_python(message):
     return found
 
 
-def by_all(message):
-    """What each parser at hand reads."""
-    found = {"python": by_python(message)}
+def by_all(messages):
+    """What each parser at hand reads in each message."""
+    found = {"python": [by_python(one) for one in messages]}
     if has_mailparser():
-        found["mailparser"] = by_mailparser(message)
+        found["mailparser"] = by_mailparser(messages)
     return found
 
 
