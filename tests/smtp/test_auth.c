@@ -76,6 +76,118 @@ START_TEST(an_endless_or_rubbish_challenge_is_cancelled)
 }
 END_TEST
 
+START_TEST(a_name_with_a_comma_is_escaped_for_scram)
+{
+	static const unsigned char nonce[18];
+	struct smtp_credentials who = { .user = TEXT("a,b=c"), .pass = TEXT("p") };
+	struct buf out = buf_born(4096);
+	struct smtp_auth auth;
+
+	ck_assert_int_eq(smtp_auth_start(&auth, SMTP_SCRAM_SHA_256, &who, nonce, &out), OK);
+	ck_assert(
+		text_equal(buf_text(&auth.first), TEXT("n=a=2Cb=3Dc,r=AAAAAAAAAAAAAAAAAAAAAAAA")));
+	smtp_auth_wipe(&auth);
+	buf_free(&out);
+}
+END_TEST
+
+/* r=…, s=…, i=… of the relay, in base64; all but the first are not to be trusted. */
+static const struct {
+	const char *first;
+	bool taken;
+} firsts[] = {
+	{ "cj1yT3ByTkdmd0ViZVJXZ2JORWtxT3gscz1XMjJaYUowU05ZN3NvRXNVRWpiNmdRPT0saT00MDk2", true },
+	/* the nonce is only ours */
+	{ "cj1yT3ByTkdmd0ViZVJXZ2JORWtxTyxzPVcyMlphSjBTTlk3c29Fc1VFamI2Z1E9PSxpPTQwOTY=", false },
+	/* 0 and 700000 iterations */
+	{ "cj1yT3ByTkdmd0ViZVJXZ2JORWtxT3gscz1XMjJaYUowU05ZN3NvRXNVRWpiNmdRPT0saT0w", false },
+	{ "cj1yT3ByTkdmd0ViZVJXZ2JORWtxT3gscz1XMjJaYUowU05ZN3NvRXNVRWpiNmdRPT0saT03MDAwMDA=",
+		false },
+	/* no salt, no nonce, nothing */
+	{ "cj1yT3ByTkdmd0ViZVJXZ2JORWtxT3gscz0saT00MDk2", false },
+	{ "cz1XMjJaYUowU05ZN3NvRXNVRWpiNmdRPT0saT00MDk2", false },
+	{ "", false },
+	/* m=…: an extension that must be understood */
+	{ "bT14LHI9ck9wck5HZndFYmVSV2diTkVrcU94LHM9VzIyWmFKMFNOWTdzb0VzVUVqYjZnUT09LGk9NDA5Ng==",
+		false },
+};
+
+START_TEST(a_first_message_is_trusted_or_not)
+{
+	struct smtp_credentials who = { .user = TEXT("user"), .pass = TEXT("pencil") };
+	struct smtp_auth auth = { .mechanism = SMTP_SCRAM_SHA_256, .first = buf_born(256) };
+	struct buf out = buf_born(4096);
+
+	memcpy(auth.nonce, "rOprNGfwEbeRWgbNEkqO", 21);
+	buf_add(&auth.first, TEXT("n=user,r=rOprNGfwEbeRWgbNEkqO"));
+	ck_assert_int_eq(smtp_auth_next(&auth, &who, text_of(firsts[_i].first), &out), OK);
+	ck_assert_int_eq(!text_equal(buf_text(&out), TEXT("*")), firsts[_i].taken);
+	ck_assert_int_eq(auth.cancelled, !firsts[_i].taken);
+	smtp_auth_wipe(&auth);
+	buf_free(&out);
+}
+END_TEST
+
+static const struct {
+	enum smtp_mechanism mechanism;
+	struct text user, pass;
+	bool can_be_said;
+} sayings[] = {
+	{ SMTP_PLAIN, TEXT("u"), TEXT("p"), true },
+	{ SMTP_PLAIN, TEXT("\xc3\xbc"), TEXT("p\xc3\xa4ss"), true },
+	{ SMTP_PLAIN, TEXT("u"), TEXT("p\0p"), false },
+	{ SMTP_PLAIN, TEXT("u\0"), TEXT("p"), false },
+	{ SMTP_PLAIN, TEXT("u"), TEXT("p\xff"), false },
+	{ SMTP_LOGIN, TEXT("u"), TEXT("p\xc3\xa4ss"), true },
+	{ SMTP_SCRAM_SHA_256, TEXT("u"), TEXT("p p~!"), true },
+	{ SMTP_SCRAM_SHA_256, TEXT("u"), TEXT("p\xc3\xa4ss"), false },
+	{ SMTP_SCRAM_SHA_256, TEXT("\xc3\xbc"), TEXT("p"), false },
+	{ SMTP_SCRAM_SHA_256, TEXT("u"), TEXT("p\tp"), false },
+};
+
+START_TEST(what_a_mechanism_cannot_say_is_refused)
+{
+	static const unsigned char nonce[18];
+	struct smtp_credentials who = { .user = sayings[_i].user, .pass = sayings[_i].pass };
+	struct buf out = buf_born(4096);
+	struct smtp_auth auth = { 0 };
+
+	ck_assert_int_eq(smtp_auth_start(&auth, sayings[_i].mechanism, &who, nonce, &out),
+		sayings[_i].can_be_said ? OK : ERR_VALUE);
+	ck_assert_int_eq(!smtp_auth_why_not(sayings[_i].mechanism, &who), sayings[_i].can_be_said);
+	ck_assert_int_eq(out.len > 0, sayings[_i].can_be_said);
+	smtp_auth_wipe(&auth);
+	buf_free(&out);
+}
+END_TEST
+
+START_TEST(the_best_mechanism_is_chosen)
+{
+	struct smtp_credentials pass = { .user = TEXT("u"), .pass = TEXT("p") };
+	struct smtp_credentials token = { .user = TEXT("u"), .token = TEXT("t") };
+	struct smtp_credentials foreign = { .user = TEXT("u"), .pass = TEXT("p\xc3\xa4ss") };
+	unsigned all = SMTP_PLAIN | SMTP_LOGIN | SMTP_CRAM_MD5 | SMTP_SCRAM_SHA_256 | SMTP_XOAUTH2 |
+		       SMTP_OAUTHBEARER;
+
+	ck_assert_int_eq(smtp_mechanism_best(all, &pass), SMTP_SCRAM_SHA_256);
+	ck_assert_int_eq(smtp_mechanism_best(all, &foreign), SMTP_PLAIN);
+	ck_assert_int_eq(smtp_mechanism_best(SMTP_PLAIN | SMTP_LOGIN, &pass), SMTP_PLAIN);
+	ck_assert_int_eq(smtp_mechanism_best(SMTP_LOGIN | SMTP_CRAM_MD5, &pass), SMTP_LOGIN);
+	ck_assert_int_eq(smtp_mechanism_best(SMTP_CRAM_MD5, &pass), SMTP_AUTH_NONE);
+	ck_assert_int_eq(smtp_mechanism_best(SMTP_XOAUTH2, &pass), SMTP_AUTH_NONE);
+	ck_assert_int_eq(smtp_mechanism_best(all, &token), SMTP_XOAUTH2);
+	ck_assert_int_eq(smtp_mechanism_best(SMTP_OAUTHBEARER, &token), SMTP_OAUTHBEARER);
+	ck_assert_int_eq(smtp_mechanism_best(SMTP_PLAIN | SMTP_LOGIN, &token), SMTP_AUTH_NONE);
+	ck_assert_int_eq(smtp_mechanism_best(0, &pass), SMTP_AUTH_NONE);
+}
+END_TEST
+
+#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
 UNIT_MAIN(auth, tcase_add_test(cases, scram_gives_the_published_proof);
 	  tcase_add_test(cases, cram_md5_gives_the_published_digest);
-	  tcase_add_test(cases, an_endless_or_rubbish_challenge_is_cancelled);)
+	  tcase_add_test(cases, an_endless_or_rubbish_challenge_is_cancelled);
+	  tcase_add_test(cases, a_name_with_a_comma_is_escaped_for_scram);
+	  tcase_add_loop_test(cases, a_first_message_is_trusted_or_not, 0, COUNT(firsts));
+	  tcase_add_loop_test(cases, what_a_mechanism_cannot_say_is_refused, 0, COUNT(sayings));
+	  tcase_add_test(cases, the_best_mechanism_is_chosen);)

@@ -129,8 +129,10 @@ static void flush(struct player *player)
 
 static void open_session(struct player *player)
 {
-	if (!player->opened)
-		smtp_session_open(&player->session, &player->policy, player->nonce, player->now);
+	if (player->opened)
+		return;
+	smtp_session_open(&player->session, &player->policy, player->nonce, player->now);
+	player->session.trace = &player->trace;
 	player->opened = true;
 }
 
@@ -311,6 +313,9 @@ static void expect_always(struct player *player, struct text script)
 		wrong(player, "pipelining is suspect, or not", (struct text){ 0 });
 	if (player->session.late_answer != late)
 		wrong(player, "a late answer", (struct text){ 0 });
+	if (memmem(script.at, script.len, "\n> AUTH ", 8) &&
+		!text_contains_nocase(buf_text(&player->trace), TEXT("\n> AUTH ")))
+		wrong(player, "no AUTH in the trace", buf_text(&player->trace));
 	if (text_contains_nocase(buf_text(&player->trace), TEXT("cGVuY2ls")) ||
 		text_contains_nocase(buf_text(&player->trace), TEXT("A: b")))
 		wrong(player, "secrets or content in the trace", buf_text(&player->trace));
@@ -393,6 +398,59 @@ START_TEST(a_conversation_goes_as_written)
 }
 END_TEST
 
+static const struct text two_lines[] = { TEXT("a@b.org>\r\nRCPT TO:<x@y.org"), TEXT("a\nb@c.org"),
+	TEXT("a\rb@c.org"), TEXT("a\0b@c.org"), TEXT("a\x7f@c.org"), TEXT("a\t@c.org") };
+
+static void expect_nothing_said(struct player *player)
+{
+	ck_assert(player->tx.is_over);
+	ck_assert_int_eq(player->tx.verdict.outcome, SMTP_NOT_SENT);
+	ck_assert_int_eq(player->tx.verdict.category, SMTP_INTERNAL);
+	ck_assert_uint_eq(smtp_session_output(&player->session).len, 0);
+	ck_assert_int_eq(smtp_session_need(&player->session), SMTP_NEED_CLOSE);
+}
+
+/* The second line of defence: whoever made the envelope, a command stays one line. */
+START_TEST(no_address_becomes_a_second_command)
+{
+	static struct player player;
+	static char long_one[2000];
+
+	memset(long_one, 'x', sizeof(long_one));
+	for (int field = 0; field < 4; field++) {
+		struct text bad = _i < 6 ? two_lines[_i] : (struct text){ long_one, 2000 };
+
+		prepare(&player, "no address becomes a second command", WHOLE, 0);
+		open_session(&player);
+		receive(&player, TEXT("220 hi\r\n"));
+		send(&player, TEXT("EHLO me\r\n"));
+		receive(&player, TEXT("250-hi\r\n250-PIPELINING\r\n250-DSN\r\n250 CHUNKING\r\n"));
+		if (field == 0)
+			player.envelope.from = bad;
+		else if (field == 1)
+			player.to[0] = bad;
+		else if (field == 2)
+			player.to[1] = bad;
+		player.envelope.count = 2;
+		if (field == 3)
+			player.policy.ehlo_name = bad;
+		if (field < 3) {
+			begin(&player);
+			expect_nothing_said(&player);
+		} else {
+			smtp_session_close(&player.session);
+			smtp_session_open(&player.session, &player.policy, player.nonce, 0);
+			receive(&player, TEXT("220 hi\r\n"));
+			ck_assert_int_eq(smtp_session_need(&player.session), SMTP_NEED_CLOSE);
+			ck_assert_uint_eq(smtp_session_output(&player.session).len, 0);
+		}
+		smtp_session_close(&player.session);
+		region_close(player.tx.region);
+		buf_free(&player.trace);
+	}
+}
+END_TEST
+
 START_TEST(the_transcripts_are_there)
 {
 	ck_assert_int_gt(transcript_count, 200);
@@ -402,4 +460,5 @@ START_TEST(the_transcripts_are_there)
 END_TEST
 
 UNIT_MAIN(session, tcase_add_loop_test(cases, a_conversation_goes_as_written, 0, load_all());
+	  tcase_add_loop_test(cases, no_address_becomes_a_second_command, 0, 7);
 	  tcase_add_test(cases, the_transcripts_are_there);)
