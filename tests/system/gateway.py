@@ -109,7 +109,7 @@ class Gateway:
                  pass_fds=(), stdout=subprocess.PIPE, unix=None, context=None, **settings):
         self.port = free_port(host)
         self.host, self.key = host, key
-        self.context, self.unix = context, unix
+        self.context, self.unix = context, unix and str(unix)
         listen = "unix:%s" % unix if unix else \
             "%s:%d" % ("[%s]" % host if ":" in host else host, self.port)
         environment = {"HTTP_LISTEN": listen, "API_KEY": key, "LOG_LEVEL": "debug",

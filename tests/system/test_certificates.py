@@ -46,7 +46,7 @@ def matrix(authority, tmp_path_factory):
         "name without case": (authority.make("MX.Relay.TEST"), {}, None),
         "wrong host": (authority.make("other.relay.test"), {}, NAME),
         "expired": (old, {}, "expired"),
-        "not yet valid": (authority.make(NAME, days=(1, 9)), {}, "not yet valid"),
+        "not yet valid": (authority.make(NAME, days=(1, 9)), {}, "not valid before"),
         "self-signed": (own, {}, "self"),
         "unknown authority": (other.make(NAME), {}, "issuer"),
         "common name only": (authority.make(common_name=NAME), {}, NAME),

@@ -111,7 +111,7 @@ def test_good_framing_is_served(place):
                  body_request("transfer-encoding: Chunked\r\n", chunked),
                  body_request("Content-Length: %d\r\n" % len(body), body, "HTTP/1.0"),
                  body_request("Content-Length: %d\r\n" % len(body), body, "HTTP/1.0", host=""),
-                 body_request("Content-Length:%d  \r\nX-Empty:\r\n" % len(body), body),
+                 body_request("Content-Length:%d\r\nX-Empty:\r\n" % len(body), body),
                  body_request("Content-Length: %d\r\nExpect: 100-continue\r\n" % len(body), body)):
         answer = gateway.raw(data, timeout=3)
         assert statuses(answer)[-1] == 200, answer

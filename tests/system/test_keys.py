@@ -288,7 +288,7 @@ def test_concurrent_edits_lose_none(tmp_path):
 def test_a_bad_keys_file_is_refused_at_the_start(tmp_path, content):
     path = tmp_path / "k.json"
     path.write_text(content)
-    gateway = Gateway(None, key=None, wait=False, API_KEYS_FILE=path)
+    gateway = Gateway(None, key=None, wait=False, API_KEYS_FILE=path, SMTP_HOST="capture")
     assert gateway.wait(10) == 2 and str(path) in gateway.output, gateway.output
 
 

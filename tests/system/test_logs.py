@@ -187,6 +187,7 @@ def test_the_number_of_series_does_not_grow_with_input():
             gateway.raw(b"M%d / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % n)
             gateway.request("DELETE", "/d%d" % n)
         together(some, range(20))
+        gateway.get("/metrics")
         before = series(gateway.get("/metrics").body.decode())
         together(some, range(20, 150))
         after = series(gateway.get("/metrics").body.decode())

@@ -30,6 +30,15 @@ GOOD = [b"250\r\n", b"250 \r\n", b"250 ok\r\n", b"250-a\r\n250 b\r\n", b"250-a\r
         b"250-" + b"\r\n250-".join([b"line"] * 30) + b"\r\n250 end\r\n", b"250 2.1.0 %s%n\r\n"]
 
 
+def for_bad(action):
+    """The action for messages from bad@… alone, on whatever session: a silent second try meets it
+    again."""
+    def act(connection, _step, line):
+        mine = connection.transactions[-1:] and connection.transactions[-1].mail.startswith("bad@")
+        return action if b"bad@" in line or (mine and not line.startswith(b"MAIL")) else None
+    return act
+
+
 def numbered(replies):
     def mail(_connection, _step, line):
         found = re.search(rb"<n(\d+)@", line)
@@ -74,14 +83,15 @@ def test_odd_but_legal_replies_are_taken(split):
 @pytest.mark.parametrize("step", ["greeting", "mail"])
 def test_endless_replies_are_cut_off_without_memory(step, what):
     """S-21"""
-    with Relay({"connections": {"1": {step: {"reply": "", "endless": what}}}},
-               keywords=PIPELINED) as relay, Gateway(relay, **SHORT) as gateway:
+    flood = {"reply": "", "endless": what}
+    script = {"connections": {"1": {step: flood}}} if step == "greeting" else {step: for_bad(flood)}
+    with Relay(script, keywords=PIPELINED) as relay, Gateway(relay, **SHORT) as gateway:
         before = resident_kb(gateway.pid)
         began = time.monotonic()
-        answer = gateway.send()
+        answer = gateway.send({"from": "bad@example.com"})
         assert answer["outcome"] == "not_sent" and answer.status in (502, 504), answer
         assert time.monotonic() - began < 6 * SLOW
-        assert relay.wait(lambda: relay.connections[0].ended is not None, 10 * SLOW)
+        assert relay.flooded > 0 and relay.wait(lambda: not relay.open_connections, 10 * SLOW)
         if SLOW == 1:
             assert resident_kb(gateway.pid) - before < 4096
         assert gateway.send().status == 200
@@ -147,12 +157,12 @@ def test_a_reply_nobody_asked_for_ends_the_session(state, keywords):
         elif answer["outcome"] == "not_sent":
             assert stored == [] and answer["code"] in ("protocol_error", "relay_busy"), answer
         else:
-            assert answer["outcome"] == "unknown" and keywords is CHUNKED, answer
+            assert answer["outcome"] == "unknown" and (keywords is CHUNKED or state == "dot"), answer
         if state in ("mail", "rcpt", "data") and keywords is not CHUNKED:
-            assert answer["outcome"] == "not_sent", answer
-        assert relay.connections[0].ended is not None or relay.wait(
-            lambda: relay.connections[0].ended is not None)
-        assert {t.connection for t in relay.ledger if b"after" in t.body} == {2}
+            # or taken by a second try, which is right as long as nothing was before
+            assert answer["outcome"] == "not_sent" or {t.connection for t in stored} == {2}, answer
+        assert relay.wait(lambda: relay.connections[0].ended is not None)
+        assert 1 not in {t.connection for t in relay.ledger if b"after" in t.body}
 
 
 @pytest.mark.parametrize("step,codes", [
@@ -164,9 +174,10 @@ def test_a_reply_nobody_asked_for_ends_the_session(state, keywords):
 def test_a_wrong_kind_of_yes_is_no_yes(step, codes, keywords):
     """S-26: 250 to DATA is not delivered, 354 to MAIL is no answer."""
     for code in codes:
-        with Relay({"connections": {"1": {step: code}}}, keywords=keywords) as relay, \
-                Gateway(relay, **SHORT) as gateway:
-            answer = gateway.send()
+        action = for_bad(code) if step != "ehlo" else None
+        script = {step: action} if action else {"connections": {"1": {step: code}}}
+        with Relay(script, keywords=keywords) as relay, Gateway(relay, **SHORT) as gateway:
+            answer = gateway.send({"from": "bad@example.com"})
             assert answer.status == 502 and answer["outcome"] == "not_sent", (code, answer)
             assert answer["code"] == "protocol_error", (code, answer)
             assert relay.ledger == []
@@ -200,7 +211,7 @@ def test_a_tls_relay_on_a_plain_setting_is_told_apart(certificate):
             Gateway(relay, SMTP_SECURE="STARTTLS", **SHORT) as gateway:
         answer = gateway.send()
         assert answer.status in (502, 504) and answer["outcome"] == "not_sent", answer
-        assert "TLS" in answer["hint"], answer
+        assert "SMTP_SECURE" in answer["hint"], answer
 
 
 def test_replies_cut_anywhere_read_the_same():
@@ -208,7 +219,8 @@ def test_replies_cut_anywhere_read_the_same():
     for size in (1, 2, 7):
         script = {step: {"split": size, "pause": 0.0003}
                   for step in ("greeting", "ehlo", "mail", "rcpt", "data", "dot")}
-        with Relay(script, keywords=PIPELINED) as relay, Gateway(relay) as gateway:
+        with Relay(script, keywords=PIPELINED) as relay, \
+                Gateway(relay, SMTP_SESSIONS=1) as gateway:
             answers = [gateway.send() for _ in range(2)]
             assert [a.status for a in answers] == [200, 200]
             assert answers[0]["smtp"]["text"].startswith("Ok: queued as")
