@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACE_BYTES = 16384, GOODBYE_MS = 2000 };
+enum { TRACE_BYTES = 16384, TOKEN_BYTES = 16384, GOODBYE_MS = 2000 };
 
 static void pump(struct carrier *carrier);
 
@@ -57,6 +57,7 @@ static void free_carrier(struct carrier *carrier)
 	link_close(carrier->link);
 	if (carrier->is_connected)
 		smtp_session_close(&carrier->session);
+	buf_wipe(&carrier->token);
 	buf_free(&carrier->trace);
 	relay_release(carrier->relay);
 	free(carrier);
@@ -289,13 +290,25 @@ static void pump(struct carrier *carrier)
 	}
 }
 
+/* A token is short-lived, and its file is written anew: every session reads it. */
+static void take_policy(struct carrier *carrier)
+{
+	const struct relay_settings *settings = relay_settings(carrier->relay);
+
+	carrier->policy = *relay_policy(carrier->relay);
+	carrier->token = buf_born(TOKEN_BYTES);
+	if (settings->token_file[0] && !settings_read_token(settings, &carrier->token))
+		carrier->policy.credentials.token = buf_text(&carrier->token);
+}
+
 static void connected(struct carrier *carrier)
 {
 	unsigned char nonce[18];
 
 	random_bytes(nonce, sizeof(nonce));
 	note_phase(carrier);
-	smtp_session_open(&carrier->session, relay_policy(carrier->relay), nonce, loop_ms(carrier));
+	take_policy(carrier);
+	smtp_session_open(&carrier->session, &carrier->policy, nonce, loop_ms(carrier));
 	explicit_bzero(nonce, sizeof(nonce));
 	carrier->session.trace = &carrier->trace;
 	carrier->is_connected = true;

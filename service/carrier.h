@@ -13,6 +13,8 @@ struct carrier {
 	struct worker *worker;
 	struct relay *relay; /* held */
 	struct link *link;
+	struct smtp_policy policy; /* the relay's, with the token as it is now */
+	struct buf token;          /* secret */
 	struct smtp_session session;
 	enum carrier_stage {
 		CARRIER_OPENING, /* not ready yet */

@@ -95,6 +95,7 @@ static void fill_strings(struct settings *settings)
 			*(const char **)((char *)settings + row->at) = "";
 	}
 	settings->relay.name = "default";
+	settings->relay.token_file = "";
 }
 
 static enum err gather(struct draft *draft, char *const *args, char *const *environment)
@@ -129,6 +130,8 @@ static enum err read_all(struct draft *draft)
 			err = setting_read(draft, i);
 	}
 	draft->settings->values = values;
+	if (draft_given(draft, "SMTP_OAUTH_TOKEN")->path)
+		draft->settings->relay.token_file = draft_given(draft, "SMTP_OAUTH_TOKEN")->path;
 	return err;
 }
 

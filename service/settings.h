@@ -16,6 +16,7 @@ struct relay_settings {
 	uint16_t port;
 	enum smtp_tls tls;
 	const char *user, *pass, *token; /* "": none */
+	const char *token_file;          /* that the token stood in; "": in none */
 	enum smtp_mechanism mechanism;   /* SMTP_AUTH_NONE: auto */
 	/* PEM text, whatever way it was given; "": system's trust, no client certificate */
 	const char *ca_pem, *client_cert_pem, *client_key_pem;
@@ -78,5 +79,8 @@ void settings_free(struct settings *settings);
 void settings_print(const struct settings *settings, bool markdown, struct buf *out);
 /* Is there nothing but loopback addresses and unix sockets to listen on? */
 bool settings_listens_locally(const struct settings *settings);
+/* Appends the OAuth token as its file has it now: whoever renews it only writes the file. Where it
+ * has none, or an unusable one, that which was read at first. */
+MUST_USE enum err settings_read_token(const struct relay_settings *relay, struct buf *token_out);
 /* Is the relay on this machine? Then credentials may go in clear. */
 bool settings_relay_is_local(const struct relay_settings *relay);

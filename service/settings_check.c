@@ -13,7 +13,7 @@ static void fall_back(struct draft *draft, const char *name, const char *value)
 	struct given *given = draft_given(draft, name);
 
 	if (!given->value)
-		*given = (struct given){ value, name, 0 };
+		*given = (struct given){ .value = value, .label = name };
 }
 
 static bool is_given_as(struct draft *draft, const char *name, const char *value)

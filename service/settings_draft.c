@@ -52,8 +52,9 @@ enum err draft_take(struct draft *draft, size_t index, struct text value, const 
 			given->label, label);
 	if (memchr(value.at, 0, value.len))
 		return draft_refuse(draft, ERR_VALUE, "%s: there is a NUL byte in it", label);
-	*given = (struct given){ draft_copy(draft, value), draft_copy(draft, text_of(label)),
-		draft->source };
+	*given = (struct given){ .value = draft_copy(draft, value),
+		.label = draft_copy(draft, text_of(label)),
+		.source = draft->source };
 	return given->value && given->label ? OK : ERR_MEMORY;
 }
 
@@ -104,6 +105,10 @@ enum err draft_take_file(struct draft *draft, size_t index, const char *path, co
 		err = draft_refuse(draft, ERR_VALUE, "%s: %s is empty", label, path);
 	if (!err)
 		err = draft_take(draft, index, value, label);
+	if (!err) {
+		draft->given[index].path = draft_copy(draft, text_of(path));
+		err = draft->given[index].path ? OK : ERR_MEMORY;
+	}
 	buf_wipe(&read);
 	return err;
 }

@@ -11,7 +11,8 @@ enum { SETTINGS_BYTES = 16 << 20, SETTING_FILE_BYTES = 1 << 20 };
 
 struct given {
 	const char *value; /* NULL: not given */
-	const char *label; /* how its giver calls it: "SMTP_PORT", "/smtp_port in a.json" */
+	const char *label; /* how its giver calls it: "SMTP_PORT", "a.json: /smtp_port" */
+	const char *path;  /* the file that held it; NULL: none did */
 	unsigned source;   /* number of the source that gave it; 0: none, it is the default */
 };
 

@@ -276,6 +276,59 @@ START_TEST(an_empty_file_is_no_value)
 }
 END_TEST
 
+static void write_file(const char *path, const char *content)
+{
+	FILE *file = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_ge(fputs(content, file), 0);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+static void expect_token(const struct settings *settings, const char *token)
+{
+	struct buf read = buf_born(100000);
+
+	ck_assert_int_eq(settings_read_token(&settings->relay, &read), OK);
+	ck_assert_msg(text_equal(buf_text(&read), text_of(token)), "%.*s", (int)read.len, read.at);
+	buf_free(&read);
+}
+
+START_TEST(a_token_is_read_again)
+{
+	char *path = file_of("first\n"), line[200], why[LOAD_WHY];
+	const char *environment[] = { line, "SMTP_USER=u", NULL };
+	struct settings *settings;
+
+	snprintf(line, sizeof(line), "SMTP_OAUTH_TOKEN_FILE=%s", path);
+	settings = load(NULL, environment, why);
+	ck_assert_msg(settings != NULL, "%s", why);
+	expect_token(settings, "first");
+	write_file(path, "second");
+	expect_token(settings, "second");
+	write_file(path, "\n"); /* amidst being written: the one known to be good */
+	expect_token(settings, "first");
+	write_file(path, "two\nlines");
+	expect_token(settings, "first");
+	remove_file(path);
+	expect_token(settings, "first");
+	settings_free(settings);
+}
+END_TEST
+
+START_TEST(a_token_given_as_such_stays)
+{
+	const char *environment[] = { "SMTP_OAUTH_TOKEN=given", "SMTP_USER=u", NULL };
+	char why[LOAD_WHY];
+	struct settings *settings = load(NULL, environment, why);
+
+	ck_assert_msg(settings != NULL, "%s", why);
+	ck_assert_str_eq(settings->relay.token_file, "");
+	expect_token(settings, "given");
+	settings_free(settings);
+}
+END_TEST
+
 /* Given as text, as text on one line, as a path, and as a file that holds either. */
 START_TEST(certificates_come_in_any_way)
 {
@@ -463,6 +516,8 @@ UNIT_MAIN(
 	tcase_add_loop_test(cases, a_password_may_go_in_clear_to_this_machine_only, 0, 4);
 	tcase_add_test(cases, a_value_may_stand_in_a_file);
 	tcase_add_test(cases, an_empty_file_is_no_value);
+	tcase_add_test(cases, a_token_is_read_again);
+	tcase_add_test(cases, a_token_given_as_such_stays);
 	tcase_add_loop_test(cases, certificates_come_in_any_way, 0, 5);
 	tcase_add_test(cases, a_url_says_it_all);
 	tcase_add_loop_test(cases, a_url_has_the_usual_ports, 0, sizeof(urls) / sizeof(urls[0]));
