@@ -267,6 +267,14 @@ static bool is_service_link(struct text name, struct text value)
 	       text_contains_nocase(name, TEXT("_TCP_"));
 }
 
+static enum err refuse_service_link(struct draft *draft, struct text value)
+{
+	return draft_refuse(draft, ERR_VALUE,
+		"SMTP_PORT: \"%.*s\" was set by Kubernetes for a service called smtp; set "
+		"enableServiceLinks: false in the pod, or set SMTP_PORT in it yourself",
+		value.len > 80 ? 80 : (int)value.len, value.at);
+}
+
 static enum err refuse_near(struct draft *draft, struct text name)
 {
 	struct text stem = without_file(name);
@@ -303,6 +311,8 @@ enum err settings_take_environment(struct draft *draft, char *const *environment
 		if (name.len == 0 || name.len > NAME_MAX_LEN)
 			continue;
 		snprintf(label, sizeof(label), "%.*s", (int)name.len, name.at);
+		if (text_equal(name, TEXT("SMTP_PORT")) && is_service_link(name, value))
+			return refuse_service_link(draft, value);
 		err = settings_take_named(draft, name, value, label);
 		if (err == ERR_MISSING)
 			err = value.len == 0 || is_service_link(name, value)

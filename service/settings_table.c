@@ -43,7 +43,8 @@ const struct setting settings_table[] = {
 		"auto, plain, login, cram-md5, scram-sha-256, xoauth2 or oauthbearer; one that is "
 		"named and not offered is an error" },
 	{ "SMTP_OAUTH_TOKEN", SETTING_TEXT, SECRET(relay.token),
-		"an OAuth 2.0 access token, in place of SMTP_PASS" },
+		"an OAuth 2.0 access token, in place of SMTP_PASS; SMTP_OAUTH_TOKEN_FILE is read "
+		"anew for every session" },
 	{ "SMTP_CA_FILE", SETTING_PEM, AT(relay.ca_pem), NULL, "the system's", 0, 0, NULL, false,
 		"certificates of the CAs to trust: PEM text or a path" },
 	{ "SMTP_TLS_NAME", SETTING_HOST, AT(relay.tls_name), NULL, "SMTP_HOST", 0, 0, NULL, false,

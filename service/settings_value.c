@@ -139,10 +139,6 @@ static enum err read_port(struct draft *draft, size_t index)
 	const char *value = draft->given[index].value;
 	uint64_t port;
 
-	if (strncmp(value, "tcp://", 6) == 0)
-		return wrong(draft, index,
-			"was set by Kubernetes for a service called smtp; set enableServiceLinks: "
-			"false in the pod, or set SMTP_PORT in it yourself");
 	if (!text_to_u64(text_of(value), &port) || port == 0 || port > 65535)
 		return wrong(draft, index, "is not a port; give a number from 1 to 65535");
 	*(uint16_t *)field(draft, index) = (uint16_t)port;

@@ -121,6 +121,8 @@ static const struct {
 	{ { "SMTP_PORT=0" }, "SMTP_PORT", "1 to 65535" },
 	{ { "SMTP_PORT=65536" }, "SMTP_PORT", "1 to 65535" },
 	{ { "SMTP_PORT=tcp://10.96.0.7:25" }, "SMTP_PORT", "enableServiceLinks: false" },
+	{ { "SMTP_URL=smtp://a:25", "SMTP_PORT=tcp://10.96.0.7:25" }, "SMTP_PORT",
+		"enableServiceLinks: false" },
 	{ { "SMTP_HOST=smtp://a" }, "SMTP_HOST", "SMTP_URL" },
 	{ { "SMTP_HOST=a.example:25" }, "SMTP_HOST", "SMTP_PORT" },
 	{ { "SMTP_HOST=a b" }, "SMTP_HOST", "host name" },
