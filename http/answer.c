@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-enum { WRITE_MS = 60000 };
-
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
 	(void)MHD_add_response_header(response, name, value);
@@ -83,12 +81,14 @@ enum MHD_Result request_answer(struct request *request)
 	enum MHD_Result result;
 
 	request->answered_us = request_now_us(request);
+	if (request->line)
+		atomic_store(&request->line->is_reading, false);
 	if (exchange->answer.err)
 		return MHD_NO;
 	linger(request);
 	request->stage = STAGE_ANSWERED;
-	request_set_deadline(
-		request, request->answered_us, WRITE_MS + exchange->answer.len / BYTES_PER_MS);
+	request_set_deadline(request, request->answered_us,
+		request->door->server->settings.idle_ms + exchange->answer.len / BYTES_PER_MS);
 	response = MHD_create_response_from_buffer(
 		exchange->answer.len, exchange->answer.at, MHD_RESPMEM_PERSISTENT);
 	if (!response)

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+enum { SILENCE_US = 2000000 };
+
 static size_t bucket_of(const struct network_address *address)
 {
 	uint32_t sum = 2166136261u; /* FNV-1a: only spreads, nothing depends on it */
@@ -45,6 +47,18 @@ struct line *lines_add(
 	return line;
 }
 
+struct line *lines_find(struct lines *lines, int fd, const struct network_address *address)
+{
+	struct line *line;
+
+	pthread_mutex_lock(&lines->lock);
+	line = lines->buckets[bucket_of(address)];
+	while (line && line->fd != fd)
+		line = line->next;
+	pthread_mutex_unlock(&lines->lock);
+	return line;
+}
+
 void lines_drop(struct lines *lines, struct line *line)
 {
 	if (!line)
@@ -79,14 +93,29 @@ static bool is_silent(int fd)
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-void lines_tick(struct lines *lines, uint64_t now_us, bool idle_too)
+/* Draining: will nothing more come of it? */
+static bool is_stuck(struct line *line, uint64_t now_us)
+{
+	uint64_t since;
+
+	if (atomic_load(&line->is_idle))
+		return is_silent(line->fd);
+	if (!atomic_load(&line->is_reading))
+		return false;
+	since = atomic_load(&line->silent_us);
+	if (!since)
+		atomic_store(&line->silent_us, now_us);
+	return since && now_us - since > SILENCE_US;
+}
+
+void lines_tick(struct lines *lines, uint64_t now_us, bool draining)
 {
 	pthread_mutex_lock(&lines->lock);
 	for (size_t i = 0; i < LINE_BUCKETS; i++) {
 		for (struct line *line = lines->buckets[i]; line; line = line->next) {
 			if (now_us >= atomic_load_explicit(
 					      &line->deadline_us, memory_order_relaxed) ||
-				(idle_too && atomic_load(&line->is_idle) && is_silent(line->fd)))
+				(draining && is_stuck(line, now_us)))
 				shutdown(line->fd, SHUT_RDWR);
 		}
 	}

@@ -19,6 +19,8 @@ struct line {
 	char client[NETWORK_NAME];        /* the address as text */
 	atomic_uint_fast64_t deadline_us; /* UINT64_MAX: none, a request is parked */
 	atomic_bool is_idle;              /* between two requests, or before the first */
+	atomic_bool is_reading;           /* a request has begun, and is not whole */
+	atomic_uint_fast64_t silent_us;   /* draining: since when it does not go on; 0: it did */
 	bool had_request;
 };
 
@@ -30,15 +32,18 @@ struct lines {
 
 void lines_open(struct lines *lines);
 void lines_close(struct lines *lines);
-/* NULL: out of memory. */
+/* When the connection is accepted. NULL: out of memory. */
 struct line *lines_add(
 	struct lines *lines, int fd, struct network_address address, uint64_t deadline_us);
+/* The one that was added for this descriptor; NULL: none. */
+struct line *lines_find(struct lines *lines, int fd, const struct network_address *address);
 /* Before the descriptor is closed. NULL is fine. */
 void lines_drop(struct lines *lines, struct line *line);
 /* How many come from this address? */
 unsigned lines_from(struct lines *lines, const struct network_address *address);
-/* Hangs up; `idle_too`: on all that are idle, unless something has arrived on them. */
-void lines_tick(struct lines *lines, uint64_t now_us, bool idle_too);
+/* Hangs up on those that are past their deadline. `draining`: also on all that are idle, unless
+ * something has arrived on them, and on those whose request does not go on for two seconds. */
+void lines_tick(struct lines *lines, uint64_t now_us, bool draining);
 
 /* All but lines_tick: the serving thread's. NULL is fine. */
 void line_set_deadline(struct line *line, uint64_t deadline_us);

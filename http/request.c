@@ -55,6 +55,7 @@ void *request_begun(void *self, const char *target, struct MHD_Connection *conne
 	atomic_fetch_add(&server->busy, 1);
 	if (!request->line)
 		return request;
+	atomic_store(&request->line->is_reading, true);
 	atomic_store(&request->line->is_idle, false);
 	/* The first request's time runs since the connection was made. */
 	if (request->line->had_request)
@@ -283,6 +284,8 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
 		*len = 0;
 		return MHD_YES;
 	}
+	if (request->line)
+		atomic_store_explicit(&request->line->silent_us, 0, memory_order_relaxed);
 	memcpy(exchange->body + exchange->body_len, bytes, *len);
 	exchange->body_len = all;
 	*len = 0;
@@ -297,6 +300,8 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
 static enum MHD_Result run(struct request *request)
 {
 	request->exchange.content_type = "application/json";
+	if (request->line)
+		atomic_store(&request->line->is_reading, false);
 	if (request->exchange.route->handle(&request->exchange) == HANDLED_PARKED)
 		return MHD_YES;
 	return request_answer(request);

@@ -18,18 +18,14 @@ enum { POOL_BYTES = 16384, ADMIN_CONNECTIONS = 64, EVENTS_AT_ONCE = 128 };
 
 static void line_opened(struct door *door, struct MHD_Connection *connection, void **context)
 {
-	struct server *server = door->server;
 	const union MHD_ConnectionInfo *fd =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	const union MHD_ConnectionInfo *peer =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	struct stamp stamp;
+	struct network_address address = network_address_of(peer ? peer->client_addr : NULL);
 
-	server->gateway->stamp(server->gateway->self, &stamp);
 	atomic_fetch_add(&door->lines, 1);
-	*context = lines_add(&server->lines, fd ? fd->connect_fd : -1,
-		network_address_of(peer ? peer->client_addr : NULL),
-		stamp.now_us + server->settings.headers_ms * 1000ull);
+	*context = lines_find(&door->server->lines, fd ? fd->connect_fd : -1, &address);
 }
 
 static void line_changed(void *self, struct MHD_Connection *connection, void **context,
@@ -64,18 +60,26 @@ static struct door *choose_door(struct server *server, bool is_admin)
 	return best;
 }
 
+/* Counted here, at once: the library's threads, which open them, may lag behind. */
 static void take_connection(
 	void *self, bool is_admin, int fd, const struct sockaddr *address, socklen_t address_len)
 {
 	struct server *server = self;
 	unsigned most = server->settings.connections_per_ip;
 	struct network_address peer = network_address_of(address);
+	struct line *line;
+	struct stamp stamp;
 
-	if (most && !is_admin && !peer.is_unix && lines_from(&server->lines, &peer) >= most)
+	if (most && !is_admin && !peer.is_unix && lines_from(&server->lines, &peer) >= most) {
 		close(fd);
-	else
-		(void)MHD_add_connection(
-			choose_door(server, is_admin)->daemon, fd, address, address_len);
+		return;
+	}
+	server->gateway->stamp(server->gateway->self, &stamp);
+	line = lines_add(
+		&server->lines, fd, peer, stamp.now_us + server->settings.headers_ms * 1000ull);
+	if (MHD_add_connection(choose_door(server, is_admin)->daemon, fd, address, address_len) !=
+		MHD_YES)
+		lines_drop(&server->lines, line);
 }
 
 /* ---- the pulse
