@@ -1,8 +1,8 @@
 /* json - strict JSON in (RFC 8259), plain JSON out
  *
  * A scan of our own decides what is JSON: UTF-8, escapes, numbers, depth, number of values, nothing
- * behind the end. Strings over 128 bytes and those with a NUL are unescaped where they lie in the body
- * and never copied; cJSON builds the tree of the rest, in the request's region. */
+ * behind the end. Strings over 128 bytes and those with a NUL are unescaped where they lie in the
+ * body and never copied; cJSON builds the tree of the rest, in the request's region. */
 #pragma once
 
 #include "smtp/buf.h"

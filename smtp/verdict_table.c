@@ -1,6 +1,7 @@
 #include "smtp/verdict_table.h"
 
-/* clang-format off: tables read best a row a line */
+/* Tables read best a row a line: */
+/* clang-format off */
 const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 	[SMTP_OK_CATEGORY] = { { "ok", "The relay took it", "", 200 }, SMTP_REACH_MESSAGE, 200, 200,
 		0, "" },

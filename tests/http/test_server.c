@@ -351,8 +351,8 @@ START_TEST(a_slow_client_is_hung_up_on)
 {
 	static const char *const beginnings[] = { "", "GET /hea",
 		"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ",
-		"POST /send HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-		"Content-Length: 200\r\n\r\n{" };
+		("POST /send HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+		 "Content-Length: 200\r\n\r\n{") };
 	int fd;
 
 	start();
