@@ -35,7 +35,14 @@ count() {
 	[ "$4" = 0 ] || line+=", $4 skipped"
 	printf '  %-44s %s\n' "$1" "$line"
 }
-show() { sed 's/^/    | /' "$1" | tail -n "${2:-80}"; }
+# show LOG [LINES]: of a build's log what went wrong, else the end
+show() {
+	if grep -qE '(error|FAILED):' "$1" && [[ $1 == */build-* ]]; then
+		grep -E -A 5 -m 20 '(error|undefined reference)' "$1"
+	else
+		tail -n "${2:-80}" "$1"
+	fi | sed 's/^/    | /'
+}
 skip() { # skip NAME REASON
 	count "$1" 0 0 1
 	echo "    $2"
@@ -96,8 +103,8 @@ declare -A built=()
 build_preset() {
 	built[$1]=no
 	# shellcheck disable=SC2016
-	check 1200 "build $1" sh -ec 'cmake --preset "$1" && cmake --build "build/$1"' sh "$1" &&
-		built[$1]=yes
+	check 1200 "build $1" sh -ec 'cmake --preset "$1" -DLETTERGATE_TESTS=ON && cmake --build "build/$1" -- -k 0' \
+		sh "$1" && built[$1]=yes
 }
 
 stage_static() {
@@ -131,6 +138,7 @@ units_of() {
 			show "$out"
 		fi
 	done
+	[ $((sums[0] + sums[1])) -gt 0 ] || sums[1]=1 # none at all is a failure too
 	count "units, $1" "${sums[0]}" "${sums[1]}" 0
 }
 stage_units() {
