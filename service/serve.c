@@ -217,10 +217,22 @@ static int exit_code(const struct program *program, enum err err)
 	return err == ERR_MEMORY || (err == ERR_IO && was_configured) ? EXIT_FAILED : EXIT_SETTINGS;
 }
 
+static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+/* From the first moment on: one that comes while we start waits for the loop, and only this thread
+ * is interrupted. */
+static void hold_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaddset(&set, numbers[i]);
+	pthread_sigmask(how, &set, NULL);
+}
+
 static void start_loop(struct program *program)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
-
 	uv_loop_init(&program->loop);
 	uv_timer_init(&program->loop, &program->tick);
 	program->tick.data = program;
@@ -230,6 +242,7 @@ static void start_loop(struct program *program)
 		program->signals[i].data = program;
 		uv_signal_start(&program->signals[i], signalled, numbers[i]);
 	}
+	hold_signals(SIG_UNBLOCK);
 }
 
 /* ---- stop */
@@ -282,6 +295,7 @@ int serve_command(char *const *args)
 	int code;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	hold_signals(SIG_BLOCK);
 	keep_secrets();
 	err = open_program(&program, &why);
 	if (err) {
