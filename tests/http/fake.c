@@ -347,38 +347,28 @@ void client_send(int fd, const char *text)
 	}
 }
 
-/* Waits for bytes, takes `most` at the most, or only looks at them. 0: the end. */
-static size_t take(int fd, char *at, size_t most, int flags)
+/* Waits for bytes, takes `most` at the most. 0: the end. */
+static size_t take(int fd, char *at, size_t most)
 {
 	struct pollfd wanted = { .fd = fd, .events = POLLIN };
 	ssize_t len;
 
 	ck_assert_msg(poll(&wanted, 1, PATIENCE_MS) == 1, "nothing came for ten seconds");
-	len = recv(fd, at, most, flags);
+	len = recv(fd, at, most, 0);
 	return len > 0 ? (size_t)len : 0;
 }
 
 /* Up to the empty line and no byte more, for the next answer may stand behind it. */
 static bool read_head(int fd, struct answer *answer)
 {
-	char seen[8192];
+	char byte;
 
 	buf_clear(&answer->head);
-	for (;;) {
-		size_t len = take(fd, seen, sizeof(seen), MSG_PEEK);
-		char *end = memmem(seen, len, "\r\n\r\n", 4);
-
-		if (!len)
+	while (answer->head.len < 4 ||
+		memcmp(answer->head.at + answer->head.len - 4, "\r\n\r\n", 4)) {
+		if (!take(fd, &byte, 1))
 			return false;
-		if (end)
-			len = (size_t)(end - seen) + 4;
-		else if (len > 3)
-			len -= 3; /* the end may have begun */
-		else
-			continue;
-		buf_add(&answer->head, (struct text){ seen, take(fd, seen, len, 0) });
-		if (end)
-			break;
+		buf_add_byte(&answer->head, byte);
 	}
 	buf_add_byte(&answer->head, '\0');
 	return sscanf(answer->head.at, "HTTP/1.%*c %u", &answer->status) == 1;
@@ -399,7 +389,7 @@ bool client_read(int fd, bool is_head, struct answer *answer)
 	while (answer->body.len < length) {
 		size_t wanted = length - answer->body.len;
 		char *at = buf_reserve(&answer->body, wanted);
-		size_t len = at ? take(fd, at, wanted, 0) : 0;
+		size_t len = at ? take(fd, at, wanted) : 0;
 
 		if (!len)
 			return false;
@@ -413,7 +403,7 @@ bool client_sees_end(int fd)
 {
 	char byte;
 
-	return take(fd, &byte, 1, 0) == 0;
+	return take(fd, &byte, 1) == 0;
 }
 
 void answer_free(struct answer *answer)
