@@ -68,6 +68,8 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         builder = builder.add_extension(
             x509.KeyUsage(False, False, False, False, False, True, True, False, False), True)
+        builder = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False)
         self.certificate = builder.sign((parent or self).key, hashes.SHA256())
         self.file = os.path.join(self.folder, name.replace(" ", "-") + ".ca.crt")
         with open(self.file, "wb") as out:
@@ -94,7 +96,11 @@ class Authority:
         if names:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_alternative(name) for name in names]), False)
-        signed = builder.sign(key if self_signed else self.key, digest or hashes.SHA256())
+        signer = key if self_signed else self.key
+        # Python's own client wants this one from 3.13 on.
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False)
+        signed = builder.sign(signer, digest or hashes.SHA256())
         self.made += 1
         if chain is None:
             chain = (self.certificate,) if self.parent else ()
