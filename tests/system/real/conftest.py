@@ -51,11 +51,17 @@ def bed_of(authority):
         if reason:
             pytest.skip(reason)
         if name not in running:
-            running[name] = beds.BEDS[name](authority)
+            try:
+                running[name] = beds.BEDS[name](authority)
+            except AssertionError as error:
+                running[name] = error
+        if isinstance(running[name], Exception):
+            raise running[name]
         return running[name]
     yield find
     for bed in running.values():
-        bed.close()
+        if not isinstance(bed, Exception):
+            bed.close()
 
 
 @pytest.fixture(scope="session")

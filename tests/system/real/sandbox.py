@@ -92,7 +92,7 @@ class Sandbox:
     def command(self, script):
         # Mounts are made from within the folder: an option's value has colons and commas of its own.
         return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-                "--mount-proc", "sh", "-c", MOUNTS + script]
+                "--mount-proc", "bash", "-c", MOUNTS + script]
 
     def run(self, script, **more):
         """Runs a script in a sandbox like this one, to its end."""
@@ -100,14 +100,17 @@ class Sandbox:
                               check=False, **more)
 
     def start(self, *commands):
-        """Starts daemons that stay in the foreground."""
+        """Starts daemons that stay in the foreground; the sandbox ends when one of them does."""
         script = "".join("%s &\n" % shlex.join(command) for command in commands)
-        script += "while sleep 3600; do :; done\n"
+        script += "wait -n\n"
         with open(self.path("log", "output"), "ab") as output:
             # pylint: disable-next=consider-using-with
             self.process = subprocess.Popen(self.command(script), cwd=self.folder, stdout=output,
                                             stderr=output, stdin=subprocess.DEVNULL,
                                             start_new_session=True)
+
+    def ended(self):
+        return self.process is None or self.process.poll() is not None
 
     def kill(self):
         if self.process:
