@@ -14,7 +14,7 @@
 /* While an entry is read. */
 struct reading {
 	const char *path;
-	const struct json *json;
+	struct json json;
 	struct region *region;
 	struct buf *why;
 	size_t index; /* of the entry */
@@ -41,7 +41,7 @@ static enum err wrong(const struct reading *reading, const char *member, const c
 
 static struct text string_of(const struct reading *reading, const cJSON *value)
 {
-	return json_string(reading->json, value);
+	return json_string(&reading->json, value);
 }
 
 /* ---- members */
@@ -205,7 +205,7 @@ enum { MEMBERS = sizeof(members) / sizeof(members[0]) };
 
 static enum err read_member(struct reading *reading, const cJSON *member)
 {
-	struct text name = json_name(reading->json, member);
+	struct text name = json_name(&reading->json, member);
 
 	for (size_t i = 0; i < MEMBERS; i++)
 		if (text_equal(name, text_of(members[i].name)))
@@ -271,23 +271,22 @@ static enum err say(struct buf *why, enum err err, const char *path, const char 
 
 static enum err read_body(struct reading *reading, struct buf *body, struct key_list *out)
 {
-	struct json json = { 0 };
+	struct json *json = &reading->json;
 	const cJSON *list;
 	size_t line = 1;
-	enum err err = json_parse(body->at, body->len, reading->region, &json);
+	enum err err = json_parse(body->at, body->len, reading->region, json);
 
 	if (err == ERR_MEMORY)
 		return err;
 	if (err) {
-		for (size_t i = 0; i < json.at && i < body->len; i++)
+		for (size_t i = 0; i < json->at && i < body->len; i++)
 			line += body->at[i] == '\n';
 		buf_clear(reading->why);
-		buf_addf(reading->why, "%s: line %zu: %s", reading->path, line, json.why);
+		buf_addf(reading->why, "%s: line %zu: %s", reading->path, line, json->why);
 		return ERR_SYNTAX;
 	}
-	reading->json = &json;
-	list = cJSON_GetObjectItemCaseSensitive(json.root, "keys");
-	if (!cJSON_IsObject(json.root) || !cJSON_IsArray(list) || json.root->child->next)
+	list = cJSON_GetObjectItemCaseSensitive(json->root, "keys");
+	if (!cJSON_IsObject(json->root) || !cJSON_IsArray(list) || json->root->child->next)
 		return say(reading->why, ERR_SYNTAX, reading->path,
 			"give an object with one member, the list \"keys\"");
 	return read_entries(reading, list, out);

@@ -59,7 +59,7 @@ static enum err take(struct draft *draft, const char *name, struct text value, b
 static enum err take_parameter(struct draft *draft, struct text name, struct text value)
 {
 	char full[64] = "SMTP_", label[160];
-	struct text decoded;
+	struct text decoded = { 0 };
 	enum err err = decode(draft, value, &decoded);
 
 	if (err)
