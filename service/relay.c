@@ -22,7 +22,8 @@ struct relay {
 	atomic_uint_fast64_t distrust_until_us;
 	pthread_mutex_t lock; /* over all that follows */
 	struct delivery *first, **last;
-	unsigned workers, waiting;
+	unsigned workers;
+	atomic_uint waiting; /* changed under the lock, looked at without */
 	unsigned opening, established;
 	unsigned idle[WORKERS_MAX], idle_all;
 	unsigned next_worker; /* whose turn it is to open a carrier */
@@ -257,6 +258,11 @@ bool relay_wants_carrier(struct relay *relay, uint64_t now_us)
 	relay->opening += wanted;
 	pthread_mutex_unlock(&relay->lock);
 	return wanted;
+}
+
+bool relay_has_work(const struct relay *relay)
+{
+	return atomic_load_explicit(&relay->waiting, memory_order_relaxed) > 0;
 }
 
 bool relay_needs_help(struct relay *relay, uint64_t now_us)

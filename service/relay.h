@@ -27,6 +27,8 @@ struct tls *relay_tls(const struct relay *relay);
 
 /* Queues a delivery, and names the worker to wake (NO_WORKER: all are busy, and will pull it). */
 int relay_submit(struct relay *relay, struct delivery *delivery);
+/* Does anything wait? A look from outside: it may have changed since. */
+bool relay_has_work(const struct relay *relay);
 /* The next delivery for a carrier of `worker`; NULL: none, or the rate does not allow it yet; the
  * carrier is idle then. `was_idle`: it was before. */
 struct delivery *relay_pull(struct relay *relay, unsigned worker, bool was_idle, uint64_t now_us);

@@ -11,18 +11,35 @@ enum { TICK_MS = 50, STOPPING_MS = 1500 };
 
 /* ---- what there is to do */
 
+static void walk(struct carrier *carrier, void (*visit)(struct carrier *carrier))
+{
+	struct carrier *next;
+
+	for (; carrier; carrier = next) {
+		next = carrier->next;
+		visit(carrier);
+	}
+}
+
+static void say_goodbye(struct carrier *carrier)
+{
+	carrier_leave(carrier, SESSION_END_DRAIN);
+}
+
 static bool adopt_relay(struct worker *worker)
 {
 	struct lettergate *lettergate = worker->lettergate;
 	struct relay *old = worker->relay;
 
 	pthread_rwlock_rdlock(&lettergate->lock);
-	if (lettergate->relay != old) {
+	if (lettergate->relay != old)
 		worker->relay = relay_hold(lettergate->relay);
+	pthread_rwlock_unlock(&lettergate->lock);
+	if (worker->relay != old) {
 		worker->carriers = 0;
+		walk(worker->idle, say_goodbye);
 		relay_release(old);
 	}
-	pthread_rwlock_unlock(&lettergate->lock);
 	return worker->relay != NULL;
 }
 
@@ -41,19 +58,13 @@ static void feed(struct worker *worker)
 
 	if (!adopt_relay(worker) || worker->is_stopping)
 		return;
-	while (worker->idle) {
-		struct carrier *carrier = worker->idle;
-
-		if (carrier->relay != worker->relay) {
-			carrier_leave(carrier, SESSION_END_DRAIN);
-			continue;
-		}
-		if (!carrier_is_fit(carrier))
-			continue;
+	while (worker->idle && relay_has_work(worker->relay)) {
+		if (!carrier_is_fit(worker->idle))
+			continue; /* it is gone */
 		delivery = relay_pull(worker->relay, worker->number, true, now_us());
 		if (!delivery)
 			break;
-		carrier_carry(carrier, delivery);
+		carrier_carry(worker->idle, delivery);
 	}
 	while (worker->carriers < fair_share(worker) &&
 		relay_wants_carrier(worker->relay, now_us()))
@@ -81,16 +92,6 @@ static void expire(struct worker *worker)
 
 /* ---- the loop */
 
-static void walk(struct carrier *carrier, void (*visit)(struct carrier *carrier))
-{
-	struct carrier *next;
-
-	for (; carrier; carrier = next) {
-		next = carrier->next;
-		visit(carrier);
-	}
-}
-
 static void drop(struct carrier *carrier)
 {
 	if (carrier->stage != CARRIER_LEAVING)
@@ -100,11 +101,6 @@ static void drop(struct carrier *carrier)
 static void drop_at_last(struct carrier *carrier)
 {
 	carrier_drop(carrier, SMTP_LOSS_DRAINING);
-}
-
-static void say_goodbye(struct carrier *carrier)
-{
-	carrier_leave(carrier, SESSION_END_DRAIN);
 }
 
 static void close_handles(struct worker *worker)
