@@ -18,14 +18,15 @@ enum { POOL_BYTES = 16384, ADMIN_CONNECTIONS = 64, EVENTS_AT_ONCE = 128 };
 
 static void line_opened(struct door *door, struct MHD_Connection *connection, void **context)
 {
-	const union MHD_ConnectionInfo *fd =
+	const union MHD_ConnectionInfo *told =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	const union MHD_ConnectionInfo *peer =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	struct network_address address = network_address_of(peer ? peer->client_addr : NULL);
+	int fd = told ? told->connect_fd : -1; /* libmicrohttpd 1.0 tells the next in its place */
+	struct network_address address;
 
+	told = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	address = network_address_of(told ? told->client_addr : NULL);
 	atomic_fetch_add(&door->lines, 1);
-	*context = lines_find(&door->server->lines, fd ? fd->connect_fd : -1, &address);
+	*context = lines_find(&door->server->lines, fd, &address);
 }
 
 static void line_changed(void *self, struct MHD_Connection *connection, void **context,
