@@ -53,6 +53,8 @@ static void be_uncounted(struct carrier *carrier)
 
 static void free_carrier(struct carrier *carrier)
 {
+	if (carrier->worker->is_stopping)
+		worker_wake(carrier->worker); /* it ends with its last carrier */
 	move_to(carrier, NULL);
 	link_close(carrier->link);
 	if (carrier->is_connected)
