@@ -66,7 +66,13 @@ struct answer {
 	struct buf head, body;
 };
 
+#define A_MAIL                                                                                     \
+	"{\"from\":\"a@example.com\",\"to\":\"b@example.org\",\"subject\":\"Hi\",\"text\":"        \
+	"\"Hello\"}"
+
 int client_connect(int port);
+/* POST /send with more headers, each ending in CRLF. */
+void client_post(int fd, const char *more, const char *body);
 void client_send(int fd, const char *text);
 /* False: the connection ended before the answer did. `is_head`: there is no body. */
 bool client_read(int fd, bool is_head, struct answer *answer);
