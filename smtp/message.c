@@ -14,6 +14,7 @@ struct composer {
 	size_t count;
 	size_t literal_start; /* where in `out` the literal under way begins */
 	char boundary[3][BOUNDARY];
+	bool is_enclosed; /* a multipart is open */
 };
 
 /* Ends the literal under way. Until the end, `at` holds an offset into `out`, which still moves. */
@@ -135,6 +136,7 @@ static void open_layer(struct composer *composer, enum layer layer)
 	static const char *const names[] = { "mixed", "related", "alternative" };
 	struct buf *out = &composer->out;
 
+	composer->is_enclosed = true;
 	buf_add(out, TEXT("Content-Type: multipart/"));
 	buf_add_string(out, names[layer]);
 	buf_add(out, TEXT(";\r\n boundary=\""));
@@ -156,21 +158,30 @@ static void close_layer(struct composer *composer, enum layer layer)
 	buf_add(&composer->out, TEXT("--\r\n"));
 }
 
+/* The line end before a boundary is the boundary's (RFC 2046 5.1.1): a text's own comes twice. */
+static void add_text(struct composer *composer, const char *subtype, struct text text)
+{
+	smtp_part_text(&composer->out, subtype, text);
+	if (composer->is_enclosed && text.len &&
+		(text.at[text.len - 1] == '\n' || text.at[text.len - 1] == '\r'))
+		buf_add(&composer->out, TEXT("\r\n"));
+}
+
 static void add_alternative(struct composer *composer, const struct smtp_mail *mail)
 {
 	if (mail->has_html && !mail->has_text) {
-		smtp_part_text(&composer->out, "html", mail->html);
+		add_text(composer, "html", mail->html);
 		return;
 	}
 	if (!mail->has_html) {
-		smtp_part_text(&composer->out, "plain", mail->text);
+		add_text(composer, "plain", mail->text);
 		return;
 	}
 	open_layer(composer, ALTERNATIVE);
 	next_part(composer, ALTERNATIVE);
-	smtp_part_text(&composer->out, "plain", mail->text);
+	add_text(composer, "plain", mail->text);
 	next_part(composer, ALTERNATIVE);
-	smtp_part_text(&composer->out, "html", mail->html);
+	add_text(composer, "html", mail->html);
 	close_layer(composer, ALTERNATIVE);
 }
 

@@ -12,9 +12,9 @@ struct block {
 	alignas(max_align_t) char at[];
 };
 
-/* Lives at the start of its own first block. */
+/* Lives at the start of its own first block, of a size that keeps what follows aligned. */
 struct region {
-	struct block *newest;
+	alignas(max_align_t) struct block *newest;
 	size_t limit, used;
 };
 

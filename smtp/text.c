@@ -179,7 +179,8 @@ bool text_has_control(struct text text)
 
 		if (byte == 0x7f)
 			return true;
-		if (byte == 0xc2 && i + 1 < text.len && (unsigned char)text.at[i + 1] < 0xa0)
+		if (byte == 0xc2 && i + 1 < text.len &&
+			((unsigned char)text.at[i + 1] & 0xe0U) == 0x80)
 			return true;
 		if (byte == 0xe2 && i + 2 < text.len && (unsigned char)text.at[i + 1] == 0x80 &&
 			((unsigned char)text.at[i + 2] & 0xfeU) == 0xa8)

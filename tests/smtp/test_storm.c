@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { STORMS = 400, SESSIONS_A_STORM = 40, EVENTS = 120 };
+enum { STORMS = 40, SESSIONS_A_STORM = 100, EVENTS = 120 };
 
 static const char *const likely[SMTP_STATES][4] = {
 	[SMTP_AWAIT_GREETING] = { "220 hi\r\n", "220-hi\r\n220 there\r\n" },
@@ -44,6 +44,13 @@ static struct {
 	size_t unordered; /* bytes that were said behind it */
 } world;
 
+/* libcheck writes a line for every assertion, also for those that hold: too slow here. */
+static void must(bool holds, const char *what)
+{
+	if (!holds)
+		ck_abort_msg("%s", what);
+}
+
 static unsigned chance(unsigned of)
 {
 	world.state = world.state * 6364136223846793005U + 1442695040888963407U;
@@ -76,8 +83,8 @@ static void begin(void)
 
 	if (smtp_session_need(&world.session) != SMTP_NEED_WORK)
 		return;
-	ck_assert(!world.began || world.tx.is_over);
-	memset(content, '.', sizeof(content));
+	must(!world.began || world.tx.is_over, "ready, and not over");
+	content[0] = '.';
 	world.segment = (struct smtp_segment){ SMTP_AS_IT_IS, { content, size }, size };
 	world.message = (struct smtp_message){ &world.segment, 1, size, chance(9) == 0 };
 	for (size_t i = 0; i < 3; i++)
@@ -103,9 +110,9 @@ static void write_some(void)
 	size_t len = chance(3) && out.len ? 1 + chance((unsigned)out.len) : out.len;
 
 	if (smtp_session_need(session) == SMTP_NEED_CLOSE)
-		ck_assert_uint_eq(out.len, 0);
+		must(out.len == 0, "it speaks when closed");
 	if (was_out && session->state <= SMTP_AWAIT_DOT && session->state >= SMTP_AWAIT_MAIL)
-		ck_assert_uint_eq(out.len, 0); /* nothing behind the end of the data */
+		must(out.len == 0, "it speaks behind the end of the data");
 	if (len)
 		smtp_session_sent(session, len, world.now);
 }
@@ -165,36 +172,34 @@ static void something_happens(void)
 static void check_answer(const struct smtp_answer *answer)
 {
 	const struct smtp_verdict *verdict = &answer->verdict;
+	bool refused = verdict->outcome == SMTP_REJECTED || verdict->outcome == SMTP_DEFERRED ||
+		       verdict->outcome == SMTP_NOT_SENT;
+	bool early = verdict->outcome != SMTP_UNKNOWN && verdict->outcome != SMTP_ACCEPTED;
 
-	ck_assert_uint_ge(verdict->status, 200);
-	ck_assert_int_eq(verdict->class == SMTP_UNCERTAIN, verdict->outcome == SMTP_UNKNOWN);
-	if (!world.tx.last_byte_sent) {
-		ck_assert_int_ne(verdict->outcome, SMTP_UNKNOWN);
-		ck_assert_int_ne(verdict->outcome, SMTP_ACCEPTED);
-	}
-	if (verdict->outcome == SMTP_ACCEPTED)
-		ck_assert_uint_eq(answer->said.code, 250);
-	if (answer->said.code >= 400) /* who was refused stays so, whatever came behind */
-		ck_assert(verdict->outcome == SMTP_REJECTED || verdict->outcome == SMTP_DEFERRED ||
-			  verdict->outcome == SMTP_NOT_SENT);
+	must(verdict->status >= 200, "no verdict");
+	must((verdict->class == SMTP_UNCERTAIN) == (verdict->outcome == SMTP_UNKNOWN),
+		"class and outcome differ");
+	must(world.tx.last_byte_sent || early, "decided before the last byte");
+	must(verdict->outcome != SMTP_ACCEPTED || answer->said.code == 250, "taken without a 250");
+	must(answer->said.code < 400 || refused, "refused, and then something else");
 }
 
 static void check(void)
 {
 	struct smtp_session *session = &world.session;
+	enum smtp_need need = smtp_session_need(session);
 
-	ck_assert_int_ge(session->state, SMTP_AWAIT_TLS);
-	ck_assert_int_lt(session->state, SMTP_STATES);
-	if (smtp_session_need(session) == SMTP_NEED_CLOSE) {
-		ck_assert_ptr_null(session->transaction);
-		ck_assert_uint_eq(smtp_session_output(session).len, 0);
-		ck_assert_uint_eq(session->deadline_ms, UINT64_MAX);
+	must(session->state >= SMTP_AWAIT_TLS && session->state < SMTP_STATES, "no state");
+	if (need == SMTP_NEED_CLOSE) {
+		must(!session->transaction, "closed with a transaction");
+		must(smtp_session_output(session).len == 0, "it speaks when closed");
+		must(session->deadline_ms == UINT64_MAX, "closed, and impatient");
 	}
-	if (smtp_session_need(session) == SMTP_NEED_WORK)
-		ck_assert(!session->mails || !smtp_session_is_used_up(session));
+	must(need != SMTP_NEED_WORK || !session->mails || !smtp_session_is_used_up(session),
+		"ready though used up");
 	if (!world.began)
 		return;
-	ck_assert_int_eq(world.tx.is_over, session->transaction == NULL);
+	must(world.tx.is_over == !session->transaction, "over, or not");
 	for (size_t i = 0; world.tx.is_over && i < world.envelope.count; i++)
 		check_answer(&world.answers[i]);
 }

@@ -1,6 +1,8 @@
 #include "smtp/text.h"
 #include "unit.h"
 
+#include <string.h>
+
 static const struct {
 	struct text in;
 	bool utf8, control;
@@ -58,7 +60,28 @@ START_TEST(pieces_come_off_the_front)
 }
 END_TEST
 
+/* The quick ways look at eight bytes at a time: every byte at every place of them. */
+START_TEST(a_byte_is_found_wherever_it_stands)
+{
+	char bytes[24];
+	struct text text = { bytes, sizeof(bytes) };
+	unsigned char byte = (unsigned char)_i;
+
+	for (size_t at = 0; at < sizeof(bytes); at++) {
+		memset(bytes, 'x', sizeof(bytes));
+		bytes[at] = (char)byte;
+		ck_assert_uint_eq(text_find_control(text), byte < 0x20 ? at : sizeof(bytes));
+		ck_assert_int_eq(text_is_ascii(text), byte < 0x80);
+		ck_assert_int_eq(text_is_utf8(text), byte < 0x80);
+		ck_assert_int_eq(text_has_control(text), byte < 0x20 || byte == 0x7f);
+		ck_assert_uint_eq(text_find(text, (char)byte), byte == 'x' ? 0 : at);
+	}
+	ck_assert_uint_eq(text_find_control((struct text){ 0 }), 0);
+}
+END_TEST
+
 UNIT_MAIN(text, tcase_add_loop_test(
 			cases, utf8_and_controls_are_told_apart, 0, sizeof(rows) / sizeof(rows[0]));
+	  tcase_add_loop_test(cases, a_byte_is_found_wherever_it_stands, 0, 256);
 	  tcase_add_test(cases, numbers_are_digits_without_overflow);
 	  tcase_add_test(cases, pieces_come_off_the_front);)

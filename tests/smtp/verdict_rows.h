@@ -1,6 +1,6 @@
-/* Replies and what they mean, by the map of reply codes: each row is told by hand, not by the code. */
-
-/* clang-format off: a row a line */
+/* Replies and what they mean, by the map of reply codes: each row is told by hand, not by the code.
+ * A row a line: */
+/* clang-format off */
 static const struct {
 	const char *wire;
 	enum smtp_phase phase;
@@ -321,6 +321,9 @@ static const struct {
 	{ "550 5.7.1 Unable to relay", SMTP_IN_RCPT, "relaying_denied", 422, false, "rejected" },
 	{ "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", SMTP_IN_RCPT, "relaying_denied", 422, false, "rejected" },
 	{ "550 relay not permitted", SMTP_IN_RCPT, "relaying_denied", 422, false, "rejected" },
+	{ "550 relaying not allowed", SMTP_IN_RCPT, "relaying_denied", 422, false, "rejected" },
+	{ "550 not permitted to relay", SMTP_IN_RCPT, "relaying_denied", 422, false, "rejected" },
+	{ "550 relay denied", SMTP_IN_RCPT, "relaying_denied", 422, false, "rejected" },
 	{ "550 5.7.1 Relaying denied", SMTP_IN_RCPT, "relaying_denied", 422, false, "rejected" },
 	{ "550 no", SMTP_IN_MAIL, "sender_rejected", 422, false, "rejected" },
 	{ "550 no", SMTP_IN_DOT, "policy_rejected", 422, false, "rejected" },

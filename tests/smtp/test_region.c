@@ -1,0 +1,70 @@
+#include "smtp/region.h"
+#include "unit.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+START_TEST(pieces_of_any_size_do_not_overlap)
+{
+	unsigned char *pieces[600];
+	struct region *region;
+
+	ck_assert_int_eq(region_open(64 << 20, &region), OK);
+	for (size_t i = 0; i < 600; i++) {
+		pieces[i] = region_alloc(region, i * 61 % 20000 + 1);
+		ck_assert_ptr_nonnull(pieces[i]);
+		ck_assert_uint_eq((uintptr_t)pieces[i] % alignof(max_align_t), 0);
+		memset(pieces[i], (int)(i % 251), i * 61 % 20000 + 1);
+	}
+	for (size_t i = 0; i < 600; i++) {
+		size_t same = 0;
+
+		while (same < i * 61 % 20000 + 1 && pieces[i][same] == i % 251)
+			same++;
+		ck_assert_uint_eq(same, i * 61 % 20000 + 1);
+	}
+	region_close(region);
+	region_close(NULL);
+}
+END_TEST
+
+START_TEST(it_hands_out_no_more_than_its_limit)
+{
+	struct region *region;
+
+	ck_assert_int_eq(region_open(1000, &region), OK);
+	ck_assert_ptr_nonnull(region_alloc(region, 512));
+	ck_assert_ptr_null(region_alloc(region, 512));
+	ck_assert_ptr_nonnull(region_alloc(region, 256));
+	ck_assert_uint_le(region_used(region), 1000);
+	ck_assert_ptr_null(region_alloc(region, SIZE_MAX));
+	ck_assert_ptr_null(region_zalloc(region, SIZE_MAX / 2, 3));
+	ck_assert_ptr_null(region_copy(region, (struct text){ "", SIZE_MAX }).at);
+	region_close(region);
+}
+END_TEST
+
+START_TEST(a_copy_ends_in_nul_and_is_its_own)
+{
+	char bytes[] = "abc";
+	struct region *region;
+	struct text copy;
+	char *zeroes;
+
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+	copy = region_copy(region, (struct text){ bytes, 3 });
+	bytes[0] = 'x';
+	ck_assert_str_eq(copy.at, "abc");
+	ck_assert_uint_eq(copy.len, 3);
+	copy = region_copy(region, (struct text){ 0 });
+	ck_assert_ptr_nonnull(copy.at);
+	ck_assert_int_eq(copy.at[0], 0);
+	zeroes = region_zalloc(region, 100, 50);
+	ck_assert(zeroes[0] == 0 && memcmp(zeroes, zeroes + 1, 4999) == 0);
+	region_close(region);
+}
+END_TEST
+
+UNIT_MAIN(region, tcase_add_test(cases, pieces_of_any_size_do_not_overlap);
+	  tcase_add_test(cases, it_hands_out_no_more_than_its_limit);
+	  tcase_add_test(cases, a_copy_ends_in_nul_and_is_its_own);)
