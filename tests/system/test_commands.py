@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from gateway import (BINARY, KEY, SLOW, Gateway, clean_environment, command, free_port, mail, ms,
+from gateway import (BINARY, KEY, PACE, SLOW, Gateway, clean_environment, command, free_port, mail, ms,
                      wait_for)
 from relay import Relay
 
@@ -178,7 +178,7 @@ def test_health_asks_the_local_gateway(authority):
 
 
 def test_health_on_a_unix_socket_and_while_draining(tmp_path):
-    with Relay({"dot": {"delay": 2 * SLOW}}) as relay:
+    with Relay({"dot": {"delay": 2 * PACE}}) as relay:
         gateway = Gateway(relay, unix=tmp_path / "s", DRAIN_DELAY=ms(3000))
         try:
             assert command("health", settings=gateway.settings).returncode == 0

@@ -14,8 +14,6 @@ import pytest
 from gateway import ROOT, wait_for
 from relay import Relay
 
-pytestmark = pytest.mark.needs_no_binary
-
 
 def message(text="Hello\n.\n..dots\n"):
     made = email.message.EmailMessage()

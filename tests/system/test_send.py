@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gateway import KEY, SLOW, Gateway, both, mail, ms, problem, together, wait_for
+from gateway import KEY, PACE, SLOW, Gateway, both, mail, ms, problem, together, wait_for
 from relay import Relay
 
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -263,7 +263,7 @@ def test_a_large_message_or_a_cold_session_sends_the_envelope_first():
 
 def test_a_late_answer_is_recorded_and_can_be_read():
     """F-08: 504 unknown at the caller's deadline, while the worker waits and records the truth."""
-    with Relay({"dot": {"delay": 2 * SLOW, "reply": "250 2.0.0 Ok: queued as LATE12345"}}) as relay, \
+    with Relay({"dot": {"delay": 2 * PACE, "reply": "250 2.0.0 Ok: queued as LATE12345"}}) as relay, \
             Gateway(relay) as gateway:
         answer = gateway.send(deadline=ms(500))
         body = problem(answer, 504, "outcome_unknown", "unknown")
@@ -277,7 +277,7 @@ def test_a_late_answer_is_recorded_and_can_be_read():
 
 def test_a_late_refusal_is_recorded_too():
     """F-08 with a negative answer."""
-    with Relay({"dot": {"delay": 2 * SLOW, "reply": "554 5.7.1 spam"}}) as relay, \
+    with Relay({"dot": {"delay": 2 * PACE, "reply": "554 5.7.1 spam"}}) as relay, \
             Gateway(relay) as gateway:
         body = problem(gateway.send(deadline=ms(500)), 504, "outcome_unknown", "unknown")
         assert wait_for(lambda: gateway.get("/messages/" + body["id"])["state"] == "failed")
@@ -286,7 +286,7 @@ def test_a_late_refusal_is_recorded_too():
 
 def test_a_deadline_that_passes_in_the_queue_is_not_sent():
     """A job whose deadline passes before MAIL is dropped and reported not_sent."""
-    with Relay({"dot": {"delay": 3 * SLOW}}) as relay, \
+    with Relay({"connections": {"1": {"1/dot": {"delay": 2 * PACE}}}}) as relay, \
             Gateway(relay, SMTP_SESSIONS=1) as gateway:
         answers = together(lambda n: gateway.send(subject=str(n), deadline=ms(10000 if n == 0 else 700))
                            if n == 0 or relay.wait(lambda: relay.commands("MAIL")) else None, [0, 1, 2])
@@ -301,7 +301,7 @@ def test_a_deadline_that_passes_in_the_queue_is_not_sent():
 
 def test_past_max_in_flight_is_503_at_once_with_retry_after():
     """Section 2: MAX_IN_FLIGHT."""
-    with Relay({"dot": {"delay": 2 * SLOW}}) as relay, \
+    with Relay({"dot": {"delay": 2 * PACE}}) as relay, \
             Gateway(relay, MAX_IN_FLIGHT=4, SMTP_SESSIONS=4) as gateway:
         def late(n):
             return gateway.send(subject=str(n))
@@ -322,7 +322,7 @@ def test_past_max_in_flight_is_503_at_once_with_retry_after():
 
 def test_bytes_in_flight_are_bounded_too():
     """Section 2: MAX_IN_FLIGHT_BYTES counts bodies before they are read."""
-    with Relay({"dot": {"delay": 2 * SLOW}}) as relay, \
+    with Relay({"dot": {"delay": 2 * PACE}}) as relay, \
             Gateway(relay, MAX_IN_FLIGHT_BYTES="2M", HTTP_MAX_BODY="2M") as gateway:
         def send(n):
             if n:
