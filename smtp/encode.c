@@ -90,16 +90,39 @@ static bool is_blank(char byte)
 	return byte == ' ' || byte == '\t';
 }
 
+/* How many bytes at the start stand for themselves, looking at `most`. */
+static size_t plain_run(struct text text, size_t most)
+{
+	size_t len = 0;
+
+	if (most > text.len)
+		most = text.len;
+	while (len < most && is_plain[(unsigned char)text.at[len]])
+		len++;
+	return len;
+}
+
 /* A piece of a line into `out`, which has room for its fourfold and 8; gives where it ends. */
 static char *write_printable(char *out, struct text piece, bool ends_line, size_t *column)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
 	for (size_t i = 0; i < piece.len; i++) {
-		unsigned char byte = (unsigned char)piece.at[i];
-		bool is_last = ends_line && i + 1 == piece.len;
-		bool plain = is_plain[byte] && !(is_last && is_blank(piece.at[i]));
-		size_t width = plain ? 1 : 3;
+		size_t run = plain_run(text_from(piece, i), LINE - 1 - *column);
+		unsigned char byte;
+		bool is_last, plain;
+		size_t width;
+
+		if (run > 1) { /* all but its last byte, which may end the line */
+			memcpy(out, piece.at + i, run - 1);
+			out += run - 1;
+			*column += run - 1;
+			i += run - 1;
+		}
+		byte = (unsigned char)piece.at[i];
+		is_last = ends_line && i + 1 == piece.len;
+		plain = is_plain[byte] && !(is_last && is_blank(piece.at[i]));
+		width = plain ? 1 : 3;
 
 		if (*column + width > LINE - (is_last ? 0 : 1)) {
 			memcpy(out, "=\r\n", 3);

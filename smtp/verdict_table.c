@@ -261,11 +261,10 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 /* What providers mean beside the standards. */
 const struct code_row smtp_overrides[] = {
 	/* Gmail, Google Workspace */
-	{ 454, { 4, 7, 0 }, 0, PHASE_A, "too many login", SMTP_RELAY_AUTH_TEMPORARY, ALWAYS_LATER },
+	{ 454, { 4, 7, 0 }, 0, PHASE_A, "too many login", SMTP_RELAY_AUTH_TEMPORARY, BY_DIGIT },
 	{ 421, { 4, 7, 28 }, 0, PHASE_ANY, NULL, SMTP_RELAY_THROTTLED, BY_DIGIT },
 	{ 450, { 4, 2, 1 }, 0, PHASE_ANY, "peak smtp relay", SMTP_RELAY_THROTTLED, BY_DIGIT },
 	{ 550, { 5, 4, 5 }, 0, PHASE_ANY, NULL, SMTP_RELAY_QUOTA, ALWAYS_LATER },
-	{ 552, { 5, 7, 0 }, 0, PHASE_TX, NULL, SMTP_CONTENT_REJECTED, BY_DIGIT },
 	{ 534, { 5, 7, 9 }, 0, PHASE_ANY, NULL, SMTP_RELAY_AUTH_FAILED, BY_DIGIT },
 	{ 534, { 5, 7, 14 }, 0, PHASE_ANY, NULL, SMTP_RELAY_AUTH_FAILED, BY_DIGIT },
 	/* Microsoft 365, Outlook.com */
