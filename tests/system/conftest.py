@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-import gateway  # noqa: E402, F401 - puts tests/relay into the path
+import gateway  # noqa: E402,F401 - puts tests/relay into the path
 
 collect_ignore = ["real"]
 

@@ -106,14 +106,15 @@ def test_good_framing_is_served(place):
     body = json.dumps(mail()).encode()
     chunked = b"".join(b"%x\r\n%s\r\n" % (len(body[at:at + 10]), body[at:at + 10])
                        for at in range(0, len(body), 10)) + b"0\r\n\r\n"
-    for data in (body_request("Content-Length: %d\r\n" % len(body), body),
-                 body_request("Transfer-Encoding: chunked\r\n", chunked),
-                 body_request("transfer-encoding: Chunked\r\n", chunked),
-                 body_request("Content-Length: %d\r\n" % len(body), body, "HTTP/1.0"),
-                 body_request("Content-Length: %d\r\n" % len(body), body, "HTTP/1.0", host=""),
-                 body_request("Content-Length:%d\r\nX-Empty:\r\n" % len(body), body),
-                 body_request("Content-Length: %d\r\nExpect: 100-continue\r\n" % len(body), body)):
-        answer = gateway.raw(data, timeout=3)
+    length, close = "Content-Length: %d\r\n" % len(body), "Connection: close\r\n"
+    for data in (body_request(length + close, body),
+                 body_request("Transfer-Encoding: chunked\r\n" + close, chunked),
+                 body_request(close + "transfer-encoding: Chunked\r\n", chunked),
+                 body_request(length, body, "HTTP/1.0"),
+                 body_request(length, body, "HTTP/1.0", host=""),
+                 body_request("Content-Length:%d\r\nX-Empty:\r\n" % len(body) + close, body),
+                 body_request(length + close + "Expect: 100-continue\r\n", body)):
+        answer = gateway.raw(data, timeout=5)
         assert statuses(answer)[-1] == 200, answer
     # cut at every byte of the head
     data = body_request("Content-Length: %d\r\nConnection: close\r\n" % len(body), body)
@@ -461,3 +462,21 @@ def test_request_ids_of_clients_are_taken_if_harmless(place):
     assert statuses(answer) in ([200], [400])
     line = re.search(rb"(?i)x-request-id: ([^\r]*)", answer).group(1)
     assert not re.search(rb"[\"<>\xff]", line)
+
+
+def test_forwarded_addresses_count_only_from_trusted_proxies():
+    """S-55: HTTP_TRUSTED_PROXIES."""
+    def client_of(gateway, *values):
+        answer = gateway.get("/nothing", headers={"X-Forwarded-For": ", ".join(values)})
+        found = wait_for(lambda: [line for line in gateway.log("request")
+                                  if line["request_id"] == answer.headers["X-Request-Id"]])
+        return found[0]["client"]
+
+    with Relay() as relay, Gateway(relay) as gateway:
+        assert client_of(gateway, "192.0.2.7") == "127.0.0.1"
+    with Relay() as relay, Gateway(relay, HTTP_TRUSTED_PROXIES="127.0.0.0/8,10.0.0.0/8") as gateway:
+        assert client_of(gateway, "192.0.2.7") == "192.0.2.7"
+        assert client_of(gateway, "198.51.100.9", "192.0.2.7", "10.1.2.3") == "192.0.2.7", \
+            "the last one that no trusted proxy is; what stands before it is hearsay"
+        assert client_of(gateway, "2001:db8::7") == "2001:db8::7"
+        assert "<" not in client_of(gateway, "<script>")
