@@ -221,7 +221,7 @@ void check_sender(const struct relay_settings *settings, struct buf *out)
 {
 	if (strchr(settings->user, '@'))
 		buf_add_string(out, settings->user);
-	else
+	else if (settings->ehlo_name[0] != '[') /* many relays, Exim among them, take no literal */
 		buf_addf(out, "postmaster@%s", settings->ehlo_name);
 }
 

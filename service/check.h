@@ -44,7 +44,7 @@ struct check_wish {
 };
 
 /* What goes into MAIL where nothing is asked for: the user, if it is an address, else the
- * postmaster of the name that we introduce ourselves by. Appends it. */
+ * postmaster of the name that we introduce ourselves by, else (an address) nobody. Appends it. */
 void check_sender(const struct relay_settings *settings, struct buf *out);
 /* A relay that cannot be reached is no error but in the report. ERR_MEMORY; ERR_TLS with a line in
  * *why: certificates in the settings that cannot be used. */
