@@ -226,13 +226,15 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 
 /* ---- life */
 
+/* Half the cores: the other half is busy with HTTP, and a worker that always has something to do
+ * costs less than two that wake each other. */
 static unsigned count_workers(void)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	long workers = sysconf(_SC_NPROCESSORS_ONLN) / 2;
 
-	if (cores < 1)
+	if (workers < 1)
 		return 1;
-	return cores > WORKERS_MAX ? WORKERS_MAX : (unsigned)cores;
+	return workers > WORKERS_MAX ? WORKERS_MAX : (unsigned)workers;
 }
 
 static enum err open_parts(struct lettergate *lettergate, const struct settings *settings)
@@ -265,6 +267,7 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	struct lettergate **lettergate_out, struct buf *why)
 {
 	struct lettergate *lettergate = calloc(1, sizeof(*lettergate));
+	unsigned workers = count_workers();
 	enum err err = lettergate ? OK : ERR_MEMORY;
 
 	if (!err) {
@@ -278,9 +281,9 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	if (err || lettergate->captures)
 		settings_free(settings);
 	else
-		err = relay_open(settings, count_workers(), &lettergate->relay, why);
+		err = relay_open(settings, workers, &lettergate->relay, why);
 	if (!err && !lettergate->captures)
-		err = start_workers(lettergate, count_workers());
+		err = start_workers(lettergate, workers);
 	if (err) {
 		if (lettergate)
 			lettergate_stop(lettergate);

@@ -210,6 +210,7 @@ static enum err configure(struct tls *tls, const struct relay_settings *settings
 	SSL_CTX_set_security_level(context, SECURITY_LEVEL);
 	SSL_CTX_set_min_proto_version(
 		context, settings->tls_min == 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+	SSL_CTX_set_read_ahead(context, 1); /* a record in one read, not in two */
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	/* one record a write: what SSL_write took has reached the kernel */
 	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |

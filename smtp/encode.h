@@ -8,6 +8,8 @@
 bool smtp_base64_check(struct text base64, uint64_t *len_out);
 /* How many of the bytes are base64's own, not white space. */
 uint64_t smtp_base64_letters(struct text base64);
+/* How many of its first bytes are letters of base64, neither padding nor white space. */
+size_t smtp_base64_run(struct text base64);
 /* Appends bytes as base64 in lines of 76 and CRLF. */
 void smtp_base64_add(struct buf *out, struct text bytes);
 /* Appends text as quoted-printable; any line end becomes CRLF. Ends with CRLF. */

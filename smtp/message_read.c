@@ -1,6 +1,8 @@
 /* message_read - the bytes of a composed message, in any steps */
 #include "smtp/message.h"
 
+#include "smtp/encode.h"
+
 #include <string.h>
 
 enum { LINE = 76 };
@@ -28,6 +30,7 @@ static size_t rewrap(const struct smtp_segment *segment, struct smtp_message_rea
 		return 1;
 	}
 	left = text_head(left, LINE - reader->column < room ? LINE - reader->column : room);
+	len = smtp_base64_run(left);
 	while (len < left.len && !is_white(left.at[len]))
 		len++;
 	if (len)
