@@ -332,6 +332,27 @@ START_TEST(boundaries_open_and_close)
 }
 END_TEST
 
+/* The line end before a boundary is the boundary's own. */
+START_TEST(a_text_in_a_multipart_keeps_its_last_line_end)
+{
+	struct smtp_mail mail = usual_mail();
+	struct smtp_message message;
+	struct region *region;
+
+	mail.text = TEXT("ends\n");
+	mail.has_html = true;
+	mail.html = TEXT("<p>does not");
+	region = compose(&mail, &message);
+	ck_assert_ptr_nonnull(strstr(wire, "\r\n\r\nends\r\n\r\n--"));
+	ck_assert_ptr_nonnull(strstr(wire, "\r\n\r\n<p>does not\r\n--"));
+	region_close(region);
+	mail.has_html = false;
+	region = compose(&mail, &message);
+	ck_assert_str_eq(strstr(wire, "\r\n\r\n"), "\r\n\r\nends\r\n");
+	region_close(region);
+}
+END_TEST
+
 START_TEST(attachments_say_what_they_are)
 {
 	struct smtp_mail mail = usual_mail();
@@ -427,6 +448,7 @@ UNIT_MAIN(message, tcase_add_test(cases, a_message_reads_the_same_in_any_steps);
 	  tcase_add_test(cases, long_lines_are_never_sent_as_they_are);
 	  tcase_add_loop_test(cases, the_structure_is_no_deeper_than_it_need_be, 0, COUNT(shapes));
 	  tcase_add_test(cases, boundaries_open_and_close);
+	  tcase_add_test(cases, a_text_in_a_multipart_keeps_its_last_line_end);
 	  tcase_add_test(cases, attachments_say_what_they_are);
 	  tcase_add_loop_test(cases, base64_is_wrapped_anew, 1, 60);
 	  tcase_add_test(cases, what_is_no_single_line_is_refused);
