@@ -232,15 +232,15 @@ enum err acceptor_open(const struct server_listener *listeners, size_t count,
 		if (fcntl(listeners[i].fd, F_SETFL, O_NONBLOCK))
 			err = ERR_IO;
 	}
+	*acceptor_out = acceptor; /* before the thread: what it shares out asks for it */
 	if (!err)
 		err = start(acceptor);
 	if (err) {
+		*acceptor_out = NULL;
 		acceptor->count = 0;
 		acceptor_close(acceptor);
-		return err;
 	}
-	*acceptor_out = acceptor;
-	return OK;
+	return err;
 }
 
 void acceptor_stop(struct acceptor *acceptor)
