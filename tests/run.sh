@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-stages=(static build tidy units fuzz system system-asan system-tsan real deploy container quickstart)
+stages=(static build tidy units fuzz system system-asan system-tsan real deploy systemd container quickstart)
 presets=(release clang asan tsan fuzz)
 log=build/log
 passed=0 failed=0 skipped=0
@@ -173,6 +173,9 @@ stage_deploy() {
 	need release || return
 	LETTERGATE_BIN=$PWD/build/release/service/lettergate \
 		check_all 600 "deploy: files, HAProxy, systemd" tests/deploy/alone.sh "${pytest[@]}" tests/deploy
+}
+stage_systemd() {
+	need release && check 600 "systemd: the units, booted" tests/deploy/boot.sh build/release/service/lettergate
 }
 stage_container() { check_all 900 "container: built, run, drained" tests/deploy/container.sh; }
 stage_quickstart() {

@@ -18,6 +18,7 @@ if [ ! -f "$base" ]; then
 		echo "debootstrap could not make $suite from $mirror" >&2
 		exit 77
 	}
+	chmod 755 "$made"
 	# How this machine reaches its mirror holds in there too.
 	apt-config dump | grep -E '^Acquire::(Check|https?::)' > "$made/etc/apt/apt.conf.d/90local" || true
 	tar -C "$made" -c . > "$base.part"
