@@ -1,7 +1,6 @@
 """The commands: first steps, the troubleshooter, settings and their mistakes (CONTRACT sections 1, 2)."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -327,20 +326,6 @@ def test_sockets_that_are_passed_in_are_used():
         with gateway:
             gateway.wait_ready()
             assert gateway.send().status == 200
-
-
-def test_readiness_is_notified():
-    """NOTIFY_SOCKET: READY=1 once it serves, STOPPING=1 at the end, if it speaks sd_notify."""
-    import tempfile
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        path = os.path.join(folder, "notify")
-        sock.bind(path)
-        sock.settimeout(5 * SLOW)
-        with Relay() as relay, Gateway(relay, NOTIFY_SOCKET=path):
-            try:
-                assert b"READY=1" in sock.recv(4096)
-            except TimeoutError:
-                pytest.skip("readiness is not notified: the unit does not ask for it")
 
 
 def test_it_is_ready_soon_and_small():

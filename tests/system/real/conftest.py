@@ -25,6 +25,10 @@ with contextlib.suppress(FileNotFoundError), \
         TARGETS = [one for one in TARGETS if one[0] != "opensmtpd" or one[1] == "plain"]
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs_no_binary: runs without the gateway")
+
+
 class Target:
     """A bed's listener, with a gateway before it."""
 

@@ -8,6 +8,7 @@ import uuid
 
 import beds
 import pytest
+import reading
 
 pytestmark = pytest.mark.needs_no_binary
 
@@ -75,6 +76,15 @@ def test_bdat(name, bed_of):
             client.send("BDAT %d%s\r\n%s" % (len(piece), last, piece))
             assert client.getreply()[0] == 250
     assert bed.read("ann@example.org", message_id)["Subject"] == "bed"
+
+
+def test_both_parsers_read_a_message():
+    if not reading.has_mailparser():
+        pytest.skip("mailparser is not installed (npm): messages are read by Python alone")
+    message_id, text = message()
+    for parser, (found,) in reading.by_all([text.encode()]).items():
+        assert (found["message_id"], found["subject"]) == (message_id, "bed"), parser
+        assert found["from"] == [["", "shop@example.com"]] and not found["attachments"]
 
 
 def test_bare_newlines_are_refused(postfix):
