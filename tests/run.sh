@@ -16,7 +16,7 @@ log=build/log
 passed=0 failed=0 skipped=0
 
 # A stage that ends no more counts as failed. Python is Debian's: pytest is installed for that one.
-pytest=(/usr/bin/python3 -m pytest -q -rfEs -p no:cacheprovider)
+pytest=(/usr/bin/python3 -m pytest -q -rfEs --disable-warnings -p no:cacheprovider)
 # Sanitizers write what they find to files, so that no report is lost in a daemon's output.
 reports=$PWD/$log/report
 export ASAN_OPTIONS="log_path=$reports.asan:detect_stack_use_after_return=1:strict_string_checks=1"
