@@ -80,7 +80,8 @@ def number(value, digits=1):
 
 
 def cell_name(cell):
-    return f"{cell['size']}, {'TLS' if cell['tls'] else 'plain'}{', CHUNKING' if cell['chunking'] else ''}"
+    marks = [", CHUNKING"] * cell["chunking"] + [", lean relay"] * cell["lean"]
+    return f"{cell['size']}, {'TLS' if cell['tls'] else 'plain'}{''.join(marks)}"
 
 
 def speed_table(cells):
@@ -90,10 +91,10 @@ def speed_table(cells):
             rows.append([
                 cell_name(cell), str(cell["sessions"]), name,
                 number(figures["per_second"], 0 if figures["per_second"] > 100 else 1),
-                number(figures["cpu_us"], 0), number(figures.get("p50_ms"), 2), number(figures.get("p99_ms"), 2),
+                number(figures["cpu_us"], 0), number(figures.get("relay_cpu_us"), 0), number(figures.get("p50_ms"), 2), number(figures.get("p99_ms"), 2),
                 number(figures["rss_mb"]),
             ])  # fmt: skip
-    head = ["message", "sessions", "program", "messages/s", "CPU µs/message", "p50 ms", "p99 ms", "RSS MB"]
+    head = ["message", "sessions", "program", "messages/s", "CPU µs/message", "relay's", "p50 ms", "p99 ms", "RSS MB"]
     return table(head, rows)
 
 
@@ -148,7 +149,7 @@ def single_rows(rows):
 
 def text(result):
     rows, where = result["rows"], result["machine"]
-    cells = [cell for row in ("speed", "sessions", "tls", "chunking", "sizes") for cell in rows.get(row, [])]
+    cells = [cell for row in ("speed", "lean", "sessions", "tls", "chunking", "sizes") for cell in rows.get(row, [])]
     parts = [
         f"{where['date']}: {where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Debian {where['debian']}, "
         f"Linux {where['kernel']}; {where['lettergate']}, Postfix {where['postfix']}, libcurl {where['libcurl']}, "
