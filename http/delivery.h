@@ -46,6 +46,7 @@ struct delivery {
 	const struct text *relays; /* that its key may use, until done(); none: any */
 	size_t relay_count;
 	bool all_or_none;
+	bool was_retried;  /* on a fresh session: that is done once */
 	struct buf *trace; /* NULL: not wanted */
 	const struct text *tags;
 	size_t tag_count;

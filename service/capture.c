@@ -22,6 +22,10 @@ void capture(struct lettergate *lettergate, struct delivery *delivery)
 		.hint = "" };
 
 	render(&delivery->message, &raw);
+	if (raw.err) {
+		settle_lost(lettergate, delivery, SMTP_LOSS_INTERNAL, "out of memory");
+		return;
+	}
 	result->verdict = verdict;
 	for (size_t i = 0; i < result->count; i++)
 		result->answers[i].verdict = verdict;

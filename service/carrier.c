@@ -1,5 +1,6 @@
 #include "service/carrier.h"
 
+#include "service/carrier_bytes.h"
 #include "service/carrier_outcome.h"
 #include "service/clock.h"
 #include "service/settle.h"
@@ -8,8 +9,6 @@
 #include <string.h>
 
 enum { TRACE_BYTES = 16384, TOKEN_BYTES = 16384, GOODBYE_MS = 2000 };
-
-static void pump(struct carrier *carrier);
 
 /* ---- its place */
 
@@ -32,7 +31,7 @@ static void move_to(struct carrier *carrier, struct carrier **list)
 		*list = carrier;
 }
 
-static uint64_t loop_ms(const struct carrier *carrier)
+uint64_t carrier_now_ms(const struct carrier *carrier)
 {
 	return uv_now(&carrier->worker->loop);
 }
@@ -46,8 +45,9 @@ static void be_uncounted(struct carrier *carrier)
 		relay_idle_left(carrier->relay, carrier->worker->number);
 	if (carrier->stage != CARRIER_OPENING)
 		relay_carrier_left(carrier->relay);
-	if (carrier->relay == carrier->worker->relay)
+	if (carrier->is_counted)
 		carrier->worker->carriers--;
+	carrier->is_counted = false;
 	worker_wake(carrier->worker); /* there may be work for another in its place */
 }
 
@@ -114,15 +114,26 @@ static void note_phase(struct carrier *carrier)
 			now - carrier->phase_us);
 	carrier->phase = phase;
 	carrier->phase_us = now;
+	if (carrier->stage == CARRIER_OPENING)
+		relay_note_opening(carrier->relay, phase);
 }
 
 /* ---- work */
 
+/* How long the delivery waited for this carrier to become ready. */
+static uint64_t connect_time(const struct carrier *carrier, const struct delivery *delivery)
+{
+	uint64_t from =
+		carrier->opened_us > delivery->queued_us ? carrier->opened_us : delivery->queued_us;
+
+	return carrier->session.transactions == 0 && carrier->ready_us > from
+		       ? carrier->ready_us - from
+		       : 0;
+}
+
 static void begin(struct carrier *carrier, struct delivery *delivery)
 {
 	uint64_t now = now_us();
-	uint64_t opened =
-		carrier->opened_us > delivery->queued_us ? carrier->opened_us : delivery->queued_us;
 	bool is_first = carrier->session.transactions == 0;
 
 	move_to(carrier, &carrier->worker->active);
@@ -130,7 +141,7 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 	carrier->delivery = delivery;
 	carrier->begun_us = now;
 	carrier->messages++;
-	delivery->result.connect_us = is_first ? now - opened : 0;
+	delivery->result.connect_us = connect_time(carrier, delivery);
 	delivery->result.queue_us = now - delivery->queued_us - delivery->result.connect_us;
 	if (delivery->trace && is_first)
 		buf_add(delivery->trace, buf_text(&carrier->trace));
@@ -143,7 +154,7 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 		.region = delivery->region,
 		.trace = delivery->trace,
 		.answers = delivery->result.answers };
-	smtp_session_begin(&carrier->session, &carrier->transaction, loop_ms(carrier));
+	smtp_session_begin(&carrier->session, &carrier->transaction, carrier_now_ms(carrier));
 }
 
 /* From here on it is not counted on any more. */
@@ -152,24 +163,26 @@ static void note_leaving(struct carrier *carrier, enum session_end reason)
 	be_uncounted(carrier);
 	carrier->stage = CARRIER_LEAVING;
 	carrier->end = reason;
-	carrier->idle_ms = loop_ms(carrier);
+	carrier->since_ms = carrier_now_ms(carrier);
 	move_to(carrier, &carrier->worker->active);
 }
 
 static void leave(struct carrier *carrier, enum session_end reason)
 {
 	note_leaving(carrier, reason);
-	smtp_session_quit(&carrier->session, loop_ms(carrier));
+	smtp_session_quit(&carrier->session, carrier_now_ms(carrier));
 }
 
 /* The session is ready for work. False: there is none, and nothing more to do for now. */
 static bool find_work(struct carrier *carrier)
 {
 	struct worker *worker = carrier->worker;
-	struct delivery *delivery = carrier->delivery;
+	struct delivery *delivery = carrier->delivery; /* that it brings */
 
 	if (carrier->stage == CARRIER_OPENING) {
-		relay_carrier_opened(carrier->relay);
+		relay_carrier_opened(carrier->relay, carrier->brings);
+		carrier->brings = false;
+		carrier->ready_us = now_us();
 		metrics_session_opened(worker->lettergate->metrics);
 		carrier->session.trace = NULL;
 		carrier->stage = CARRIER_BUSY;
@@ -187,77 +200,13 @@ static bool find_work(struct carrier *carrier)
 	}
 	if (carrier->stage != CARRIER_IDLE) {
 		carrier->stage = CARRIER_IDLE;
-		carrier->idle_ms = loop_ms(carrier);
+		carrier->since_ms = carrier_now_ms(carrier);
 		move_to(carrier, &worker->idle);
 	}
 	return false;
 }
 
-/* ---- bytes */
-
-/* True: something was read, or the session learned that the link is gone. */
-static bool read_some(struct carrier *carrier)
-{
-	struct worker *worker = carrier->worker;
-	enum link_io io;
-	size_t len;
-	bool any = false;
-
-	do {
-		io = link_read(carrier->link, worker->input, sizeof(worker->input), &len);
-		if (io == LINK_DONE)
-			smtp_session_receive(&carrier->session, (struct text){ worker->input, len },
-				loop_ms(carrier));
-		else if (io == LINK_LOST)
-			smtp_session_lost(&carrier->session, link_loss(carrier->link), NULL);
-		any |= io != LINK_AGAIN;
-	} while (io == LINK_DONE && link_has_more(carrier->link));
-	return any;
-}
-
-/* True: the link is broken, and the session knows. */
-static bool write_all(struct carrier *carrier)
-{
-	struct text output = smtp_session_output(&carrier->session);
-	enum link_io io = LINK_DONE;
-	size_t len;
-
-	while (output.len && io == LINK_DONE) {
-		io = link_write(carrier->link, output, &len);
-		if (len)
-			smtp_session_sent(&carrier->session, len, loop_ms(carrier));
-		output = smtp_session_output(&carrier->session);
-	}
-	if (io != LINK_LOST)
-		return false;
-	/* what the relay said before it hung up counts for more than that it did */
-	if (!read_some(carrier))
-		smtp_session_lost(&carrier->session, link_loss(carrier->link), NULL);
-	return true;
-}
-
-/* False: not yet. */
-static bool shake_hands(struct carrier *carrier)
-{
-	struct smtp_session *session = &carrier->session;
-	bool after_clear = session->policy->tls != SMTP_TLS_IMPLICIT;
-
-	if (after_clear && !link_ssl(carrier->link) && !link_is_quiet(carrier->link)) {
-		smtp_session_lost(session, SMTP_LOSS_GARBLED,
-			"bytes in clear came behind the answer to STARTTLS");
-		return true;
-	}
-	switch (link_shake_hands(carrier->link, relay_tls(carrier->relay))) {
-	case LINK_DONE:
-		smtp_session_tls_started(session, loop_ms(carrier));
-		return true;
-	case LINK_LOST:
-		smtp_session_lost(session, link_loss(carrier->link), NULL);
-		return true;
-	default:
-		return false;
-	}
-}
+/* ---- from step to step */
 
 static void look_at_results(struct carrier *carrier)
 {
@@ -280,13 +229,13 @@ static void pump(struct carrier *carrier)
 			end(carrier);
 			return;
 		case SMTP_NEED_TLS:
-			goes_on = shake_hands(carrier);
+			goes_on = carrier_shake_hands(carrier);
 			break;
 		case SMTP_NEED_WORK:
 			goes_on = find_work(carrier);
 			break;
 		case SMTP_NEED_RELAY:
-			goes_on = write_all(carrier);
+			goes_on = carrier_write(carrier);
 			break;
 		}
 	}
@@ -310,7 +259,7 @@ static void connected(struct carrier *carrier)
 	random_bytes(nonce, sizeof(nonce));
 	note_phase(carrier);
 	take_policy(carrier);
-	smtp_session_open(&carrier->session, &carrier->policy, nonce, loop_ms(carrier));
+	smtp_session_open(&carrier->session, &carrier->policy, nonce, carrier_now_ms(carrier));
 	explicit_bzero(nonce, sizeof(nonce));
 	carrier->session.trace = &carrier->trace;
 	carrier->is_connected = true;
@@ -327,7 +276,7 @@ static void told(void *owner, enum link_event event)
 		break;
 	case LINK_READY:
 		if (smtp_session_need(&carrier->session) != SMTP_NEED_TLS)
-			(void)read_some(carrier);
+			(void)carrier_read(carrier);
 		pump(carrier);
 		break;
 	case LINK_FAILED:
@@ -339,42 +288,47 @@ static void told(void *owner, enum link_event event)
 
 /* ---- the interface */
 
-void carrier_open(struct worker *worker, struct relay *relay, struct delivery *delivery)
+static struct carrier *carrier_new(
+	struct worker *worker, struct relay *relay, struct delivery *delivery)
+{
+	struct carrier *carrier = calloc(1, sizeof(*carrier));
+
+	if (!carrier)
+		return NULL;
+	carrier->worker = worker;
+	carrier->opened_us = carrier->phase_us = now_us();
+	carrier->phase = SMTP_IN_DNS;
+	carrier->trace = buf_born(TRACE_BYTES);
+	carrier->delivery = delivery;
+	carrier->brings = delivery != NULL;
+	carrier->is_counted = relay == worker->relay;
+	return carrier;
+}
+
+bool carrier_open(struct worker *worker, struct relay *relay, struct delivery *delivery)
 {
 	const struct relay_settings *settings = relay_settings(relay);
-	struct carrier *carrier = calloc(1, sizeof(*carrier));
-	static const struct smtp_said nothing;
-	enum err err = carrier ? OK : ERR_MEMORY;
+	struct carrier *carrier = carrier_new(worker, relay, delivery);
 
-	if (carrier) {
-		carrier->worker = worker;
-		carrier->opened_us = carrier->phase_us = now_us();
-		carrier->phase = SMTP_IN_DNS;
-		carrier->trace = buf_born(TRACE_BYTES);
-		carrier->delivery = delivery;
-		err = link_open(worker->resolver, &worker->loop, settings->host, settings->port,
-			told, carrier, &carrier->link);
-	}
-	if (!err) {
+	if (carrier && !link_open(worker->resolver, &worker->loop, settings->host, settings->port,
+			       told, carrier, &carrier->link)) {
 		carrier->relay = relay_hold(relay);
-		worker->carriers++;
+		worker->carriers += carrier->is_counted;
+		relay_note_opening(relay, carrier->phase);
 		move_to(carrier, &worker->active);
-		return;
+		return true;
 	}
 	free(carrier);
-	(void)relay_carrier_failed(relay, 0, now_us(), true);
-	if (delivery) {
-		struct smtp_verdict verdict =
-			smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_CONNECT, false);
-
-		settle_failed(worker->lettergate, delivery, &verdict, &nothing, "out of memory");
-	}
+	relay_carrier_abandoned(relay, delivery != NULL, now_us());
+	if (delivery)
+		settle_lost(worker->lettergate, delivery, SMTP_LOSS_INTERNAL, "out of memory");
+	return false;
 }
 
 bool carrier_is_fit(struct carrier *carrier)
 {
 	if (!link_is_quiet(carrier->link))
-		(void)read_some(carrier);
+		(void)carrier_read(carrier);
 	if (smtp_session_need(&carrier->session) == SMTP_NEED_WORK)
 		return true;
 	end(carrier);
@@ -413,7 +367,7 @@ static void tick_busy(struct carrier *carrier)
 {
 	struct smtp_session *session = &carrier->session;
 
-	smtp_session_tick(session, loop_ms(carrier));
+	smtp_session_tick(session, carrier_now_ms(carrier));
 	if (carrier->stage == CARRIER_BUSY && carrier->delivery && !carrier->transaction.is_over &&
 		now_us() >= carrier->delivery->deadline_us)
 		smtp_session_give_up(session, SMTP_LOSS_DEADLINE);
@@ -421,22 +375,35 @@ static void tick_busy(struct carrier *carrier)
 		pump(carrier);
 }
 
+/* What it brings wants to know; the session may serve others. */
+static void let_go_of_late(struct carrier *carrier)
+{
+	struct delivery *delivery = carrier->delivery;
+
+	if (carrier->stage != CARRIER_OPENING || !delivery || now_us() < delivery->deadline_us)
+		return;
+	carrier->delivery = NULL;
+	settle_lost(carrier->worker->lettergate, delivery, SMTP_LOSS_DEADLINE,
+		"the deadline passed before a fresh session to the relay was ready");
+}
+
 void carrier_tick(struct carrier *carrier)
 {
 	const struct relay_settings *settings = relay_settings(carrier->relay);
-	uint64_t now = loop_ms(carrier);
+	uint64_t now = carrier_now_ms(carrier);
 	bool is_unwanted = carrier->worker->is_stopping || relay_is_retired(carrier->relay);
 
+	let_go_of_late(carrier);
 	if (!carrier->is_connected) {
 		if (now_us() - carrier->opened_us >= settings->connect_ms * 1000ull)
 			carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
 	} else if (carrier->stage == CARRIER_IDLE) {
 		if (is_unwanted)
 			carrier_leave(carrier, SESSION_END_DRAIN);
-		else if (is_past(carrier->idle_ms, settings->idle_ms, now))
+		else if (is_past(carrier->since_ms, settings->idle_ms, now))
 			carrier_leave(carrier, SESSION_END_IDLE);
 	} else if (carrier->stage == CARRIER_LEAVING &&
-		   is_past(carrier->idle_ms, GOODBYE_MS, now)) {
+		   is_past(carrier->since_ms, GOODBYE_MS, now)) {
 		carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
 	} else {
 		tick_busy(carrier);

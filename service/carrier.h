@@ -23,21 +23,27 @@ struct carrier {
 		CARRIER_LEAVING, /* says QUIT, waits for nothing else */
 	} stage;
 	bool is_connected; /* and the session open */
+	bool is_counted;   /* among its worker's carriers of the relay in force */
+	bool has_worked;   /* a message was taken on it */
+	bool brings;       /* opened for a delivery that needs a fresh session */
 	struct delivery *delivery;
 	struct smtp_transaction transaction;
 	char late_id[DELIVERY_ID_LEN + 1]; /* of a delivery given back as unknown; "": none */
 	enum session_end end;
 	unsigned messages;
-	uint64_t opened_us, begun_us; /* this carrier, its delivery's transaction */
-	uint64_t idle_ms;             /* since when, in the loop's time */
+	uint64_t opened_us, ready_us; /* when it began to connect, and when it was ready for work */
+	uint64_t begun_us;            /* its delivery's transaction */
+	uint64_t since_ms;            /* idle or leaving: since when, in the loop's time */
 	enum smtp_phase phase;
 	uint64_t phase_us; /* when it began */
 	struct buf trace;  /* of the opening, until the first delivery took it */
 };
 
 /* Starts connecting. The relay must count it as opening already. `delivery`: it needs a fresh
- * session and goes first; NULL: none. */
-void carrier_open(struct worker *worker, struct relay *relay, struct delivery *delivery);
+ * session and goes first; NULL: none. False: out of memory; the delivery is settled. */
+bool carrier_open(struct worker *worker, struct relay *relay, struct delivery *delivery);
+/* The loop's time, which sessions live by. */
+uint64_t carrier_now_ms(const struct carrier *carrier);
 /* Idle: can it be used? Else it is gone. */
 bool carrier_is_fit(struct carrier *carrier);
 /* Idle: takes on a delivery that was pulled. */

@@ -42,19 +42,26 @@ static void take_over_result(struct carrier *carrier, struct delivery *delivery)
 	note_attempt(delivery, result->relay_name, result->send_us);
 }
 
-/* Once more, silently, on a session of its own: what was wrong was the age of this one. */
+/* Once more, silently, on a session of its own: what was wrong was the age of this one. It makes
+ * room, so that there are never more sessions than allowed. */
 static void try_fresh(struct carrier *carrier, struct delivery *delivery)
 {
+	smtp_session_lost(&carrier->session, SMTP_LOSS_DISCONNECTED, NULL);
 	memset(delivery->result.answers, 0,
 		delivery->result.count * sizeof(*delivery->result.answers));
+	delivery->was_retried = true;
 	relay_admit_carrier(carrier->relay);
 	carrier_open(carrier->worker, carrier->relay, delivery);
 }
 
+/* A 4xx to MAIL is "no more on this session" only where the session was good for something before;
+ * else it is the relay's answer, and further sessions would be an answer to "slow down". */
 static bool is_worth_another_session(const struct carrier *carrier)
 {
 	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
 
+	if (verdict->outcome == SMTP_DEFERRED && !carrier->has_worked)
+		return false;
 	return verdict->fresh_may_help ||
 	       (carrier->session.pipelining_suspect && verdict->outcome == SMTP_NOT_SENT);
 }
@@ -68,11 +75,12 @@ void carrier_settle(struct carrier *carrier)
 	take_over_result(carrier, delivery);
 	if (carrier->session.pipelining_suspect)
 		relay_distrust_pipelining(carrier->relay, now_us());
-	if (is_worth_another_session(carrier) && delivery->result.attempt_count < ATTEMPTS_MAX &&
+	if (is_worth_another_session(carrier) && !delivery->was_retried &&
 		now_us() < delivery->deadline_us) {
 		try_fresh(carrier, delivery);
 		return;
 	}
+	carrier->has_worked |= carrier->transaction.verdict.class == SMTP_TAKEN;
 	if (is_unknown && smtp_session_need(&carrier->session) != SMTP_NEED_CLOSE)
 		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));
 	settle(carrier->worker->lettergate, delivery, (struct text){ 0 });
@@ -82,9 +90,17 @@ void carrier_settle_late(struct carrier *carrier)
 {
 	struct smtp_session *session = &carrier->session;
 
-	records_settle_late(carrier->worker->lettergate->records, carrier->late_id,
-		&session->verdict, &session->said, smtp_queue_id(session->said.text),
-		now_unix_ms());
+	struct lettergate *lettergate = carrier->worker->lettergate;
+	struct log_line line = log_line(lettergate->log, LOG_INFO, "late_answer");
+
+	records_settle_late(lettergate->records, carrier->late_id, &session->verdict,
+		&session->said, smtp_queue_id(session->said.text), now_unix_ms());
+	log_string(&line, "id", carrier->late_id);
+	log_string(&line, "relay", relay_settings(carrier->relay)->name);
+	log_string(&line, "outcome", smtp_outcome_name(session->verdict.outcome));
+	log_u64(&line, "smtp_code", session->said.code);
+	log_text(&line, "smtp_text", session->said.text);
+	log_end(&line);
 	carrier->late_id[0] = '\0';
 	session->late_answer = false;
 }
@@ -96,11 +112,11 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 	static const struct smtp_said nothing;
 	const struct smtp_said *said = carrier->is_connected ? &session->said : &nothing;
 	bool busy = said->code / 100 == 4;
-	struct delivery *failed =
-		relay_carrier_failed(carrier->relay, carrier->opened_us, now_us(), busy);
+	struct delivery *failed = relay_carrier_failed(
+		carrier->relay, carrier->brings, carrier->opened_us, now_us(), busy);
 	struct delivery *delivery = carrier->delivery, *next;
 
-	if (delivery) {
+	if (delivery && !(busy && relay_put_back(carrier->relay, delivery))) {
 		delivery->next = failed;
 		failed = delivery;
 	}

@@ -11,15 +11,37 @@ enum { REPORT_BYTES = 1 << 20, TRACE_BYTES = 1 << 20, TICK_MS = 20, OTHERS_US = 
 
 /* ---- the name */
 
-static void looked_up(
-	void *self, enum smtp_loss loss, const struct sockaddr_storage *addresses, size_t count)
+static void looked_up(void *self, int family, enum smtp_loss loss,
+	const struct sockaddr_storage *addresses, size_t count)
 {
 	struct check_run *run = self;
 
-	run->lookup = NULL;
-	run->lookup_loss = loss;
-	run->count = count;
-	memcpy(run->addresses, addresses, count * sizeof(addresses[0]));
+	run->lookups[family == AF_INET6 ? 0 : 1] = NULL;
+	if (run->lookup_loss != SMTP_LOSS_NO_LOOKUP)
+		run->lookup_loss = loss;
+	memcpy(run->addresses + run->count, addresses, count * sizeof(addresses[0]));
+	run->count += count;
+}
+
+static enum err look_up(struct check_run *run)
+{
+	static const int families[] = { AF_INET6, AF_INET };
+	const struct relay_settings *settings = run->settings;
+	enum err err = OK;
+
+	if (resolver_read_address(settings->host, settings->port, &run->addresses[0])) {
+		run->count = 1;
+		return OK;
+	}
+	for (int i = 0; i < 2 && !err; i++)
+		err = resolver_ask(run->resolver, settings->host, families[i], settings->port,
+			looked_up, run, &run->lookups[i]);
+	return err;
+}
+
+static bool is_looking_up(const struct check_run *run)
+{
+	return run->lookups[0] || run->lookups[1];
 }
 
 static void name_candidates(struct check_run *run)
@@ -147,9 +169,9 @@ static enum err advance(struct check_run *run)
 
 	switch (run->stage) {
 	case CHECK_LOOKING_UP:
-		if (run->lookup && now - run->began_us < run->settings->connect_ms * 1000ull)
+		if (is_looking_up(run) && now - run->began_us < run->settings->connect_ms * 1000ull)
 			return OK;
-		if (run->lookup || run->lookup_loss) {
+		if (!run->count) {
 			check_blame_lookup(run);
 			return OK;
 		}
@@ -187,8 +209,7 @@ static enum err go(struct check_run *run)
 	uv_timer_start(&run->tick, ticked, TICK_MS, TICK_MS);
 	run->began_us = run->since_us = now_us();
 	if (!err)
-		err = resolver_ask(run->resolver, run->settings->host, run->settings->port,
-			looked_up, run, &run->lookup);
+		err = look_up(run);
 	while (!err && run->stage != CHECK_OVER) {
 		err = advance(run);
 		if (!err && run->stage != CHECK_OVER)
@@ -204,8 +225,9 @@ static void tidy(struct check_run *run)
 	link_close(run->second);
 	if (run->is_open)
 		smtp_session_close(&run->session);
-	if (run->lookup)
-		lookup_cancel(run->lookup);
+	for (int i = 0; i < 2; i++)
+		if (run->lookups[i])
+			lookup_cancel(run->lookups[i]);
 	resolver_close(run->resolver);
 	uv_close((uv_handle_t *)&run->tick, NULL);
 	uv_run(&run->loop, UV_RUN_DEFAULT);

@@ -29,11 +29,11 @@ struct check_run {
 	enum check_stage stage;
 	uint64_t began_us, since_us; /* all of it, the step under way */
 	/* look-up */
-	struct lookup *lookup; /* NULL: none under way */
-	enum smtp_loss lookup_loss;
-	struct sockaddr_storage addresses[LOOKUP_ADDRESSES];
+	struct lookup *lookups[2];  /* IPv6, IPv4; NULL: none under way */
+	enum smtp_loss lookup_loss; /* while there is no address: why */
+	struct sockaddr_storage addresses[2 * LOOKUP_ADDRESSES];
 	/* connections */
-	struct candidate candidates[LOOKUP_ADDRESSES];
+	struct candidate candidates[2 * LOOKUP_ADDRESSES];
 	size_t count;
 	struct candidate *used; /* NULL: none yet */
 	uint64_t connected_us;

@@ -5,9 +5,9 @@
 #include "service/settle.h"
 #include "service/worker.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { RECORDS = 10000, KEEP_MS = 600000, CAPTURED_BYTES = 256 << 20, PAUSE_MAX_S = 60 };
 
@@ -226,15 +226,31 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 
 /* ---- life */
 
-/* Half the cores: the other half is busy with HTTP, and a worker that always has something to do
- * costs less than two that wake each other. */
-static unsigned count_workers(void)
+/* Half the cores that we may use: the other half is busy with HTTP, and a worker that always has
+ * something to do costs less than two that wake each other. Nor more than there are sessions. */
+static unsigned count_workers(const struct settings *settings)
 {
-	long workers = sysconf(_SC_NPROCESSORS_ONLN) / 2;
+	cpu_set_t cores;
+	unsigned workers = 1;
 
-	if (workers < 1)
-		return 1;
-	return workers > WORKERS_MAX ? WORKERS_MAX : (unsigned)workers;
+	if (sched_getaffinity(0, sizeof(cores), &cores) == 0)
+		workers = (unsigned)CPU_COUNT(&cores) / 2;
+	if (workers > settings->relay.sessions)
+		workers = settings->relay.sessions;
+	if (workers > WORKERS_MAX)
+		workers = WORKERS_MAX;
+	return workers ? workers : 1;
+}
+
+/* A reload shall not wait for a moment without readers. */
+static void open_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attributes;
+
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
 }
 
 static enum err open_parts(struct lettergate *lettergate, const struct settings *settings)
@@ -267,11 +283,11 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	struct lettergate **lettergate_out, struct buf *why)
 {
 	struct lettergate *lettergate = calloc(1, sizeof(*lettergate));
-	unsigned workers = count_workers();
+	unsigned workers = count_workers(settings);
 	enum err err = lettergate ? OK : ERR_MEMORY;
 
 	if (!err) {
-		pthread_rwlock_init(&lettergate->lock, NULL);
+		open_lock(&lettergate->lock);
 		lettergate->log = log;
 		lettergate->captures = strcmp(settings->relay.host, "capture") == 0;
 		err = open_parts(lettergate, settings);
@@ -294,13 +310,21 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	return OK;
 }
 
+/* What waited for the old relay waits for the new one, if it may. */
 static void hand_over(struct lettergate *lettergate, struct relay *from)
 {
 	struct delivery *next, *delivery = relay_empty(from);
 
 	for (; delivery; delivery = next) {
+		bool named = !delivery->relay.len || is_known_relay(lettergate, delivery->relay);
+
 		next = delivery->next;
-		(void)relay_submit(lettergate->relay, delivery);
+		delivery->next = NULL;
+		if (named && may_use(lettergate, delivery))
+			(void)relay_submit(lettergate->relay, delivery);
+		else
+			settle_lost(lettergate, delivery, SMTP_LOSS_DRAINING,
+				"the relay that it may use was taken out of the settings");
 	}
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_wake(lettergate->workers[i]);
@@ -336,29 +360,27 @@ enum err lettergate_reload(
 	old_keys = lettergate->keys;
 	old_relay = lettergate->relay;
 	keys_inherit(keys, old_keys);
+	if (old_relay) /* before anybody can know the new one */
+		relay_retire(old_relay);
 	lettergate->keys = keys;
 	lettergate->relay = relay;
 	pthread_rwlock_unlock(&lettergate->lock);
 	keys_free(old_keys);
 	if (old_relay) {
-		relay_retire(old_relay);
 		hand_over(lettergate, old_relay);
 		relay_release(old_relay);
 	}
 	return OK;
 }
 
-static void settle_as_drained(struct lettergate *lettergate)
+static void settle_waiting(struct lettergate *lettergate)
 {
-	struct delivery *next, *delivery = relay_empty(lettergate->relay);
-	static const struct smtp_said nothing;
 	struct smtp_verdict verdict =
 		smtp_verdict_of_loss(SMTP_LOSS_DRAINING, SMTP_IN_QUEUE, false);
 
-	for (; delivery; delivery = next) {
-		next = delivery->next;
-		settle_failed(lettergate, delivery, &verdict, &nothing, "the gateway stops");
-	}
+	if (lettergate->relay)
+		settle_list(
+			lettergate, relay_empty(lettergate->relay), &verdict, "the gateway stops");
 }
 
 void lettergate_stop(struct lettergate *lettergate)
@@ -367,14 +389,12 @@ void lettergate_stop(struct lettergate *lettergate)
 	pthread_rwlock_wrlock(&lettergate->lock);
 	lettergate->is_stopping = true;
 	pthread_rwlock_unlock(&lettergate->lock);
-	if (lettergate->relay)
-		settle_as_drained(lettergate);
+	settle_waiting(lettergate);
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_stop(lettergate->workers[i]);
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_join(lettergate->workers[i]);
-	if (lettergate->relay) /* what a reload handed over in between */
-		settle_as_drained(lettergate);
+	settle_waiting(lettergate); /* what a session had put back */
 }
 
 void lettergate_close(struct lettergate *lettergate)

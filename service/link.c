@@ -132,6 +132,15 @@ bool link_is_looking_up(const struct link *link)
 
 /* ---- bytes */
 
+static void lose_by_tls(struct link *link, unsigned long code)
+{
+	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+	char line[200];
+
+	snprintf(line, sizeof(line), "TLS broke off: %s", reason ? reason : "unknown reason");
+	lose(link, SMTP_LOSS_DISCONNECTED, line);
+}
+
 /* What OpenSSL's refusal of a read or write means. */
 static enum link_io refused(struct link *link, int result)
 {
@@ -150,7 +159,7 @@ static enum link_io refused(struct link *link, int result)
 	else if (cut_off)
 		lose_by_errno(link, reason == SSL_ERROR_SYSCALL ? number : 0);
 	else
-		lose(link, SMTP_LOSS_DISCONNECTED, "TLS broke off");
+		lose_by_tls(link, code);
 	ERR_clear_error();
 	return LINK_LOST;
 }
@@ -231,6 +240,13 @@ enum link_io link_write(struct link *link, struct text bytes, size_t *len_out)
 	return io;
 }
 
+bool link_has_arrived(struct link *link)
+{
+	char byte;
+
+	return recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool link_is_quiet(struct link *link)
 {
 	char byte;
@@ -266,8 +282,8 @@ enum link_io link_shake_hands(struct link *link, struct tls *tls)
 	if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE)
 		return refused(link, result);
 	link->loss = tls_diagnose(tls, link->ssl, reason, &words);
-	buf_add_byte(&words, '\0');
-	lose(link, link->loss, words.at ? words.at : "");
+	snprintf(
+		link->words, sizeof(link->words), "%.*s", (int)words.len, words.at ? words.at : "");
 	buf_free(&words);
 	return LINK_LOST;
 }
@@ -300,6 +316,8 @@ const char *link_words(const struct link *link)
 void link_give_up(struct link *link, enum smtp_loss loss)
 {
 	const char *last = link->race ? race_words(link->race) : "";
+	const char *otherwise = link_is_looking_up(link) ? "the name servers did not answer in time"
+							 : "no answer to the attempt to connect";
 
-	lose(link, loss, last[0] ? last : "no answer to the attempt to connect");
+	lose(link, loss, last[0] ? last : otherwise);
 }

@@ -38,6 +38,8 @@ enum link_io link_read(struct link *link, char *at, size_t room, size_t *len_out
 bool link_has_more(const struct link *link);
 /* Writes what it can; *len_out is what the kernel took, also with AGAIN. */
 enum link_io link_write(struct link *link, struct text bytes, size_t *len_out);
+/* Has the relay sent something that was not read yet? Before TLS. */
+bool link_has_arrived(struct link *link);
 /* Does nothing but time pass on it? True: an idle link has nothing to read, not even its end. */
 bool link_is_quiet(struct link *link);
 

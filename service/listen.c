@@ -74,7 +74,7 @@ static void clear_path(const struct sockaddr_un *address)
 
 	if (lstat(address->sun_path, &status) || !S_ISSOCK(status.st_mode))
 		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) &&
 		errno == ECONNREFUSED)
 		(void)unlink(address->sun_path);
@@ -120,7 +120,11 @@ enum err listen_open(const struct settings *settings, struct server_listener *so
 	size_t count = 0, all = settings->listen_count + (settings->admin_listen != NULL);
 	enum err err = OK;
 
-	for (size_t i = 0; !err && i < all && count < LISTEN_SOCKETS; i++) {
+	if (all > LISTEN_SOCKETS) {
+		buf_addf(why, "HTTP_LISTEN: more than %d addresses", LISTEN_SOCKETS);
+		return ERR_VALUE;
+	}
+	for (size_t i = 0; !err && i < all; i++) {
 		bool is_admin = i == settings->listen_count;
 		const struct listen_settings *where =
 			is_admin ? settings->admin_listen : &settings->listen[i];

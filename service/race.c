@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STAGGER_MS = 250, WORDS = 320, ADDRESS = 64 };
+enum { STAGGER_MS = 250, RESOLUTION_MS = 50, WORDS = 320, ADDRESS = 64 };
+enum { V6, V4, FAMILIES };
 enum { KEEPALIVE_S = 30, KEEPALIVE_PROBES = 3, UNACKNOWLEDGED_MS = 60000 };
 
 /* One address that is being tried. */
@@ -17,8 +18,8 @@ struct racer {
 	uv_poll_t poll;
 	struct race *race;
 	struct racer *next;
-	int fd;       /* -1: handed over */
-	size_t place; /* among the addresses */
+	int fd; /* -1: handed over */
+	const struct sockaddr_storage *address;
 };
 
 struct race {
@@ -26,9 +27,15 @@ struct race {
 	race_over *over;
 	void *owner;
 	const char *host;
-	struct lookup *lookup; /* NULL: done */
-	struct sockaddr_storage addresses[LOOKUP_ADDRESSES];
-	size_t count, tried;
+	struct family {
+		struct lookup *lookup; /* NULL: done */
+		enum smtp_loss loss;
+		struct sockaddr_storage addresses[LOOKUP_ADDRESSES];
+		size_t count, tried;
+	} families[FAMILIES];
+	int turn;      /* the family whose address is next */
+	bool is_asked; /* both families: an answer may come while the other is being asked */
+	bool is_begun;
 	struct racer *racers;
 	uv_timer_t timer; /* when the next address joins */
 	enum smtp_loss loss;
@@ -63,11 +70,11 @@ static void name_address(struct race *race, const struct sockaddr_storage *addre
 		address->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-static void lose_address(struct race *race, size_t place, int reason)
+static void lose_address(struct race *race, const struct sockaddr_storage *address, int reason)
 {
 	char text[128];
 
-	name_address(race, &race->addresses[place]);
+	name_address(race, address);
 	snprintf(race->words, sizeof(race->words), "%s: %s", race->address,
 		strerror_r(reason, text, sizeof(text)));
 	race->loss = reason == ETIMEDOUT ? SMTP_LOSS_TIMEOUT : SMTP_LOSS_UNREACHABLE;
@@ -97,7 +104,7 @@ static void win(struct race *race, struct racer *winner)
 	int fd = winner->fd;
 
 	winner->fd = -1;
-	name_address(race, &race->addresses[winner->place]);
+	name_address(race, winner->address);
 	while (race->racers)
 		remove_racer(race, race->racers);
 	uv_timer_stop(&race->timer);
@@ -121,7 +128,7 @@ static void racer_ready(uv_poll_t *poll, int status, int events)
 		win(race, racer);
 		return;
 	}
-	lose_address(race, racer->place, reason);
+	lose_address(race, racer->address, reason);
 	remove_racer(race, racer);
 	next_address(race);
 }
@@ -146,10 +153,10 @@ static int connecting(const struct sockaddr_storage *address)
 }
 
 /* NULL with the reason in errno. */
-static struct racer *racer_new(struct race *race, size_t place)
+static struct racer *racer_new(struct race *race, const struct sockaddr_storage *address)
 {
 	struct racer *racer = calloc(1, sizeof(*racer));
-	int fd = racer ? connecting(&race->addresses[place]) : -1;
+	int fd = racer ? connecting(address) : -1;
 	int status = fd < 0 ? -errno : uv_poll_init(race->loop, &racer->poll, fd);
 
 	if (fd >= 0 && status)
@@ -159,11 +166,35 @@ static struct racer *racer_new(struct race *race, size_t place)
 		errno = -status;
 		return NULL;
 	}
-	*racer = (struct racer){ racer->poll, race, race->racers, fd, place };
+	racer->race = race;
+	racer->next = race->racers;
+	racer->fd = fd;
+	racer->address = address;
 	racer->poll.data = racer;
 	race->racers = racer;
 	uv_poll_start(&racer->poll, UV_WRITABLE, racer_ready);
 	return racer;
+}
+
+/* IPv6 and IPv4 take turns, beginning with IPv6 (RFC 8305 section 4). NULL: none is left for now.
+ */
+static const struct sockaddr_storage *take_address(struct race *race)
+{
+	for (int i = 0; i < FAMILIES; i++) {
+		struct family *family = &race->families[(race->turn + i) % FAMILIES];
+
+		if (family->tried == family->count)
+			continue;
+		race->turn = (race->turn + i + 1) % FAMILIES;
+		return &family->addresses[family->tried++];
+	}
+	return NULL;
+}
+
+static bool has_address(const struct race *race)
+{
+	return race->families[V6].tried < race->families[V6].count ||
+	       race->families[V4].tried < race->families[V4].count;
 }
 
 static void time_for_another(uv_timer_t *timer)
@@ -171,50 +202,93 @@ static void time_for_another(uv_timer_t *timer)
 	next_address(timer->data);
 }
 
-/* Lets the next address join; without any left, and nobody running, the race is lost. */
+/* Lets the next address join; without any left or to come, and nobody running, the race is lost. */
 static void next_address(struct race *race)
 {
+	const struct sockaddr_storage *address;
 	struct racer *racer = NULL;
 
-	while (!racer && race->tried < race->count) {
-		racer = racer_new(race, race->tried++);
+	while (!racer && (address = take_address(race))) {
+		racer = racer_new(race, address);
 		if (!racer)
-			lose_address(race, race->tried - 1, errno);
+			lose_address(race, address, errno);
 	}
-	if (!race->racers)
+	if (!race->racers && !race_is_looking_up(race))
 		race->over(race->owner, -1);
-	else if (race->tried < race->count)
+	else if (has_address(race))
 		uv_timer_start(&race->timer, time_for_another, STAGGER_MS, 0);
 }
 
 /* ---- life */
 
+/* Neither family has an address: the better reason of the two, and words. */
+static void lose_look_up(struct race *race)
+{
+	bool exists_not = race->families[V6].loss == SMTP_LOSS_NO_NAME &&
+			  race->families[V4].loss == SMTP_LOSS_NO_NAME;
+
+	race->loss = exists_not ? SMTP_LOSS_NO_NAME : SMTP_LOSS_NO_LOOKUP;
+	snprintf(race->words, sizeof(race->words),
+		exists_not ? "the name %s does not exist: check SMTP_HOST"
+			   : "the name servers did not answer for %s",
+		race->host);
+}
+
 static void begin(uv_timer_t *timer)
 {
 	struct race *race = timer->data;
 
-	if (race->loss)
-		race->over(race->owner, -1);
-	else
-		next_address(race);
+	race->is_begun = true;
+	if (!has_address(race))
+		lose_look_up(race);
+	next_address(race);
 }
 
-static void looked_up(
-	void *self, enum smtp_loss loss, const struct sockaddr_storage *addresses, size_t count)
+/* The race begins when both answers are there, or a little after the first that has addresses: one
+ * family may be slow, or never come (RFC 8305 section 3). Never within race_open. */
+static void wait_or_begin(struct race *race)
+{
+	if (race->is_begun && !race->racers)
+		uv_timer_start(&race->timer, time_for_another, 0, 0);
+	else if (race->is_begun && !uv_is_active((uv_handle_t *)&race->timer))
+		uv_timer_start(&race->timer, time_for_another, STAGGER_MS, 0);
+	else if (!race->is_begun && !race_is_looking_up(race))
+		uv_timer_start(&race->timer, begin, 0, 0);
+	else if (!race->is_begun && has_address(race))
+		uv_timer_start(&race->timer, begin, RESOLUTION_MS, 0);
+}
+
+static void looked_up(void *self, int number, enum smtp_loss loss,
+	const struct sockaddr_storage *addresses, size_t count)
 {
 	struct race *race = self;
+	struct family *family = &race->families[number == AF_INET6 ? V6 : V4];
 
-	race->lookup = NULL;
-	race->loss = loss;
-	race->count = count;
-	memcpy(race->addresses, addresses, count * sizeof(addresses[0]));
-	if (loss == SMTP_LOSS_NO_NAME)
-		snprintf(race->words, sizeof(race->words),
-			"the name %s does not exist: check SMTP_HOST", race->host);
-	else if (loss)
-		snprintf(race->words, sizeof(race->words), "the name servers did not answer for %s",
-			race->host);
-	uv_timer_start(&race->timer, begin, 0, 0); /* never within race_open */
+	family->lookup = NULL;
+	family->loss = loss;
+	family->count = count;
+	memcpy(family->addresses, addresses, count * sizeof(addresses[0]));
+	if (race->is_asked)
+		wait_or_begin(race);
+}
+
+static enum err look_up(struct race *race, struct resolver *resolver, uint16_t port)
+{
+	struct family *v6 = &race->families[V6], *v4 = &race->families[V4];
+	enum err err = OK;
+
+	if (resolver_read_address(race->host, port, &v4->addresses[0]))
+		v4->count = 1;
+	else
+		err = resolver_ask(
+			resolver, race->host, AF_INET6, port, looked_up, race, &v6->lookup);
+	if (!err && !v4->count)
+		err = resolver_ask(
+			resolver, race->host, AF_INET, port, looked_up, race, &v4->lookup);
+	race->is_asked = true;
+	if (!err)
+		wait_or_begin(race);
+	return err;
 }
 
 enum err race_open(struct resolver *resolver, uv_loop_t *loop, const char *host, uint16_t port,
@@ -231,7 +305,7 @@ enum err race_open(struct resolver *resolver, uv_loop_t *loop, const char *host,
 	race->host = host;
 	uv_timer_init(loop, &race->timer);
 	race->timer.data = race;
-	err = resolver_ask(resolver, host, port, looked_up, race, &race->lookup);
+	err = look_up(race, resolver, port);
 	if (err) {
 		race_close(race);
 		return err;
@@ -244,8 +318,9 @@ void race_close(struct race *race)
 {
 	if (!race)
 		return;
-	if (race->lookup)
-		lookup_cancel(race->lookup);
+	for (int i = 0; i < FAMILIES; i++)
+		if (race->families[i].lookup)
+			lookup_cancel(race->families[i].lookup);
 	while (race->racers)
 		remove_racer(race, race->racers);
 	uv_close((uv_handle_t *)&race->timer, free_data);
@@ -253,7 +328,7 @@ void race_close(struct race *race)
 
 bool race_is_looking_up(const struct race *race)
 {
-	return race->lookup != NULL;
+	return race->families[V6].lookup || race->families[V4].lookup;
 }
 
 enum smtp_loss race_loss(const struct race *race)

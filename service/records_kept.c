@@ -72,7 +72,6 @@ static struct kept plain_part(const struct delivery *delivery, int64_t now_ms)
 		.tag_count = delivery->tag_count,
 		.verdict = result->verdict,
 		.said = result->said,
-		.detail = result->detail,
 		.tls = result->tls,
 		.count = result->count,
 		.attempt_count = result->attempt_count,
@@ -166,7 +165,6 @@ size_t kept_settle(struct kept *kept, const struct smtp_verdict *verdict,
 	}
 	kept->verdict = whole_verdict(kept, *verdict);
 	kept->said = words;
-	kept->detail = NULL;
 	kept->updated_ms = now_ms;
 	if (kept->attempt_count) {
 		struct attempt *last = &kept->attempts[kept->attempt_count - 1];
@@ -196,7 +194,6 @@ void kept_describe(const struct kept *kept, struct record *record_out)
 		.size_bytes = kept->size_bytes,
 		.result = { .verdict = kept->verdict,
 			.said = kept->said,
-			.detail = kept->detail,
 			.relay_name = kept->relay_name,
 			.relay_host = kept->relay_host,
 			.tls = kept->tls,

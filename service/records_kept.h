@@ -19,7 +19,7 @@ struct kept {
 	size_t tag_count;
 	struct smtp_verdict verdict;
 	struct smtp_said said;
-	const char *detail, *tls; /* static */
+	const char *tls; /* static */
 	struct text relay_name, relay_host, queue_id;
 	size_t count;
 	struct text *to;

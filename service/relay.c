@@ -1,5 +1,8 @@
 #include "service/relay.h"
 
+#include "service/tls.h"
+
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,7 +13,7 @@ enum {
 	PAUSE_US = 1000000,
 	BURST_US = 1000000,
 	WARM_PAUSE_US = 5000000,
-	DISTRUST_US = 600000000
+	DISTRUST_US = 60000000
 };
 
 struct relay {
@@ -19,14 +22,17 @@ struct relay {
 	struct smtp_policy policy;
 	struct tls *tls;
 	atomic_bool is_retired;
+	atomic_int opening_phase;
 	atomic_uint_fast64_t distrust_until_us;
 	pthread_mutex_t lock; /* over all that follows */
 	struct delivery *first, **last;
 	unsigned workers;
 	atomic_uint waiting; /* changed under the lock, looked at without */
 	unsigned opening, established;
+	unsigned bringing; /* of those opening, how many bring a delivery of their own */
 	unsigned idle[WORKERS_MAX], idle_all;
-	unsigned next_worker; /* whose turn it is to open a carrier */
+	unsigned promised[WORKERS_MAX]; /* idle ones that a worker was woken for */
+	unsigned next_worker;           /* whose turn it is to open a carrier */
 	/* how many carriers there may be; narrowed when the relay wants fewer */
 	unsigned window;
 	uint64_t narrowed_us; /* when it last changed */
@@ -150,18 +156,33 @@ static bool has_room(const struct relay *relay, uint64_t now_us)
 	       now_us >= relay->pause_until_us;
 }
 
-/* Whoever has the most idle carriers; else whose turn it is to open one. */
+/* How many idle carriers of a worker are not spoken for yet? */
+static unsigned spare(const struct relay *relay, unsigned worker)
+{
+	return relay->idle[worker] > relay->promised[worker]
+		       ? relay->idle[worker] - relay->promised[worker]
+		       : 0;
+}
+
+/* Does more wait than those that are opening will take? */
+static bool has_unserved(const struct relay *relay)
+{
+	return relay->waiting > relay->opening - relay->bringing;
+}
+
+/* Whoever has the most idle carriers to spare; else whose turn it is to open one. */
 static int worker_to_wake(struct relay *relay)
 {
 	unsigned most = 0;
 
-	for (unsigned i = 1; relay->idle_all && i < relay->workers; i++)
-		if (relay->idle[i] > relay->idle[most])
+	for (unsigned i = 1; i < relay->workers; i++)
+		if (spare(relay, i) > spare(relay, most))
 			most = i;
-	if (relay->idle_all)
+	if (spare(relay, most)) {
+		relay->promised[most]++;
 		return (int)most;
-	if (relay->waiting <= relay->opening ||
-		relay->opening + relay->established >= relay->window)
+	}
+	if (!has_unserved(relay) || relay->opening + relay->established >= relay->window)
 		return NO_WORKER;
 	relay->next_worker = (relay->next_worker + 1) % relay->workers;
 	return (int)relay->next_worker;
@@ -171,7 +192,7 @@ static int worker_to_wake(struct relay *relay)
 static void widen(struct relay *relay, uint64_t now_us)
 {
 	if (relay->window < relay->settings->relay.sessions &&
-		now_us - relay->narrowed_us > QUIET_US) {
+		now_us > relay->narrowed_us + QUIET_US) {
 		relay->window++;
 		relay->narrowed_us = now_us;
 	}
@@ -183,8 +204,7 @@ static void narrow(struct relay *relay, uint64_t now_us)
 
 	relay->window = left ? left : 1;
 	relay->narrowed_us = now_us;
-	if (left)
-		relay->pause_until_us = now_us + PAUSE_US;
+	relay->pause_until_us = now_us + PAUSE_US;
 }
 
 /* May a message go now, by SMTP_RATE? */
@@ -213,14 +233,28 @@ int relay_submit(struct relay *relay, struct delivery *delivery)
 	return worker;
 }
 
+/* The first that is not past its deadline: the others are relay_expire's. */
+static struct delivery **next_in_time(struct relay *relay, uint64_t now_us)
+{
+	struct delivery **at = &relay->first;
+
+	while (*at && (*at)->deadline_us <= now_us)
+		at = &(*at)->next;
+	return at;
+}
+
 struct delivery *relay_pull(struct relay *relay, unsigned worker, bool was_idle, uint64_t now_us)
 {
-	struct delivery *delivery = NULL;
+	struct delivery *delivery = NULL, **at;
 
 	pthread_mutex_lock(&relay->lock);
-	if (relay->first && is_due(relay, now_us))
-		delivery = take(relay, &relay->first);
+	at = next_in_time(relay, now_us);
+	if (*at && is_due(relay, now_us))
+		delivery = take(relay, at);
+	if (was_idle)
+		relay->promised[worker] = 0; /* it is here, and looks for itself */
 	if (delivery && was_idle) {
+		assert(relay->idle[worker] > 0);
 		relay->idle[worker]--;
 		relay->idle_all--;
 	} else if (!delivery && !was_idle) {
@@ -234,6 +268,7 @@ struct delivery *relay_pull(struct relay *relay, unsigned worker, bool was_idle,
 void relay_idle_left(struct relay *relay, unsigned worker)
 {
 	pthread_mutex_lock(&relay->lock);
+	assert(relay->idle[worker] > 0);
 	relay->idle[worker]--;
 	relay->idle_all--;
 	pthread_mutex_unlock(&relay->lock);
@@ -241,7 +276,7 @@ void relay_idle_left(struct relay *relay, unsigned worker)
 
 static bool wants_carrier(const struct relay *relay, uint64_t now_us)
 {
-	bool has_work = relay->waiting > relay->opening + relay->idle_all;
+	bool has_work = relay->waiting > relay->opening - relay->bringing + relay->idle_all;
 	bool is_short = relay->opening + relay->established < relay->settings->relay.min_sessions &&
 			now_us >= relay->warm_after_us;
 
@@ -279,13 +314,15 @@ void relay_admit_carrier(struct relay *relay)
 {
 	pthread_mutex_lock(&relay->lock);
 	relay->opening++;
+	relay->bringing++;
 	pthread_mutex_unlock(&relay->lock);
 }
 
-void relay_carrier_opened(struct relay *relay)
+void relay_carrier_opened(struct relay *relay, bool brings)
 {
 	pthread_mutex_lock(&relay->lock);
 	relay->opening--;
+	relay->bringing -= brings;
 	relay->established++;
 	pthread_mutex_unlock(&relay->lock);
 }
@@ -298,17 +335,18 @@ void relay_carrier_left(struct relay *relay)
 }
 
 struct delivery *relay_carrier_failed(
-	struct relay *relay, uint64_t began_us, uint64_t now_us, bool busy)
+	struct relay *relay, bool brings, uint64_t began_us, uint64_t now_us, bool busy)
 {
 	struct delivery *failed = NULL, **end = &failed, **at = &relay->first;
 	bool others_up, others_try;
 
 	pthread_mutex_lock(&relay->lock);
 	relay->opening--;
+	relay->bringing -= brings;
 	relay->warm_after_us = now_us + WARM_PAUSE_US;
 	others_up = relay->established > 0;
 	others_try = relay->opening > 0;
-	if (others_up || busy)
+	if (others_up || (busy && others_try))
 		narrow(relay, now_us);
 	while (!others_up && !(busy && others_try) && *at) {
 		if ((*at)->queued_us > began_us) {
@@ -320,6 +358,51 @@ struct delivery *relay_carrier_failed(
 	}
 	pthread_mutex_unlock(&relay->lock);
 	return failed;
+}
+
+void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->opening--;
+	relay->bringing -= brings;
+	relay->pause_until_us = now_us + PAUSE_US;
+	pthread_mutex_unlock(&relay->lock);
+}
+
+bool relay_put_back(struct relay *relay, struct delivery *delivery)
+{
+	bool is_served;
+
+	pthread_mutex_lock(&relay->lock);
+	is_served = relay->established > 0;
+	if (is_served) {
+		delivery->next = relay->first;
+		if (!relay->first)
+			relay->last = &delivery->next;
+		relay->first = delivery;
+		relay->waiting++;
+	}
+	pthread_mutex_unlock(&relay->lock);
+	return is_served;
+}
+
+bool relay_has_idle_elsewhere(
+	struct relay *relay, unsigned worker, uint64_t now_us, unsigned *worker_out)
+{
+	bool found = false, is_due_now;
+
+	pthread_mutex_lock(&relay->lock);
+	is_due_now =
+		*next_in_time(relay, now_us) && (!relay->interval_us || relay->due_us <= now_us);
+	for (unsigned i = 0; is_due_now && i < relay->workers && !found; i++) {
+		found = i != worker && spare(relay, i);
+		if (found) {
+			relay->promised[i]++;
+			*worker_out = i;
+		}
+	}
+	pthread_mutex_unlock(&relay->lock);
+	return found;
 }
 
 static struct delivery *take_out(struct relay *relay, uint64_t deadline_us)
@@ -369,13 +452,19 @@ bool relay_is_retired(const struct relay *relay)
 	return atomic_load_explicit(&relay->is_retired, memory_order_relaxed);
 }
 
+void relay_note_opening(struct relay *relay, enum smtp_phase phase)
+{
+	atomic_store(&relay->opening_phase, (int)phase);
+}
+
 struct relay_counts relay_counts(struct relay *relay)
 {
 	struct relay_counts counts;
 
 	pthread_mutex_lock(&relay->lock);
 	counts = (struct relay_counts){ relay->opening, relay->idle_all,
-		relay->established - relay->idle_all, relay->waiting, relay->window };
+		relay->established - relay->idle_all, relay->waiting, relay->window,
+		(enum smtp_phase)atomic_load(&relay->opening_phase) };
 	pthread_mutex_unlock(&relay->lock);
 	return counts;
 }

@@ -7,9 +7,9 @@
 
 #include "http/delivery.h"
 #include "service/settings.h"
-#include "service/tls.h"
 
 struct relay;
+struct tls;
 
 enum { WORKERS_MAX = 64, NO_WORKER = -1 };
 /* `workers`: how many there are, up to WORKERS_MAX; a worker is its number below that. */
@@ -39,17 +39,26 @@ void relay_idle_left(struct relay *relay, unsigned worker);
 bool relay_wants_carrier(struct relay *relay, uint64_t now_us);
 /* Would one be wanted, if there were room at the worker that asks? */
 bool relay_needs_help(struct relay *relay, uint64_t now_us);
-/* Counts a carrier for a delivery that needs a fresh session: it is always let in. */
+/* Counts a carrier that brings a delivery of its own, which needs a fresh session. It takes the
+ * place of one that is ending, and is let in whatever the window. */
 void relay_admit_carrier(struct relay *relay);
-void relay_carrier_opened(struct relay *relay); /* opening → established */
-void relay_carrier_left(struct relay *relay);   /* established → gone */
+/* opening → established. `brings`: it was let in by relay_admit_carrier. */
+void relay_carrier_opened(struct relay *relay, bool brings);
+void relay_carrier_left(struct relay *relay); /* established → gone */
 /* opening → gone. Gives back, as a list, the deliveries that share its fate: those that were
  * waiting when it began, unless other sessions are up, or it was only one too many (`busy`: the
  * relay answered, for a while, no). */
 struct delivery *relay_carrier_failed(
-	struct relay *relay, uint64_t began_us, uint64_t now_us, bool busy);
+	struct relay *relay, bool brings, uint64_t began_us, uint64_t now_us, bool busy);
+/* opening → gone, through no fault of the relay's: nobody shares its fate. */
+void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
+/* The delivery waits again, before all others, if there are sessions that will take it. */
+bool relay_put_back(struct relay *relay, struct delivery *delivery);
+/* Something may go now, and another worker has a carrier to spare for it: which one to wake. */
+bool relay_has_idle_elsewhere(
+	struct relay *relay, unsigned worker, uint64_t now_us, unsigned *worker_out);
 
-/* A relay that offers PIPELINING and fell out of step is talked to without for ten minutes. */
+/* A relay that offers PIPELINING and fell out of step is talked to without for a minute. */
 void relay_distrust_pipelining(struct relay *relay, uint64_t now_us);
 bool relay_distrusts_pipelining(const struct relay *relay, uint64_t now_us);
 
@@ -61,7 +70,12 @@ struct delivery *relay_empty(struct relay *relay);
 void relay_retire(struct relay *relay);
 bool relay_is_retired(const struct relay *relay);
 
+/* What the carrier that was heard of last is at while it opens: where a delivery that waits for it
+ * is held up. */
+void relay_note_opening(struct relay *relay, enum smtp_phase phase);
+
 struct relay_counts {
 	unsigned opening, idle, busy, waiting, window;
+	enum smtp_phase opening_phase; /* where there are any */
 };
 struct relay_counts relay_counts(struct relay *relay);

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { QUERY_MS = 2500, QUERY_TRIES = 3, SOCKETS = 32 };
 
@@ -20,6 +21,8 @@ struct resolver {
 	uv_loop_t *loop;
 	ares_channel channel;
 	bool has_channel;
+	bool is_stale;    /* its list of name servers may be out of date */
+	unsigned asked;   /* look-ups under way */
 	uv_timer_t timer; /* c-ares' own time-outs */
 	struct watch *watches[SOCKETS];
 };
@@ -28,6 +31,7 @@ struct lookup {
 	struct resolver *resolver;
 	lookup_done *done; /* NULL: nobody waits any more */
 	void *owner;
+	int family;
 	uint16_t port;
 };
 
@@ -151,8 +155,13 @@ static enum err open_channel(struct resolver *resolver)
 		.sock_state_cb = socket_changed,
 		.sock_state_cb_data = resolver };
 
+	if (resolver->has_channel && resolver->is_stale && !resolver->asked) {
+		ares_destroy(resolver->channel);
+		resolver->has_channel = false;
+	}
 	if (resolver->has_channel)
 		return OK;
+	resolver->is_stale = false;
 	if (ares_init_options(&resolver->channel, &options,
 		    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
 		return ERR_MEMORY;
@@ -161,31 +170,6 @@ static enum err open_channel(struct resolver *resolver)
 }
 
 /* ---- look-ups */
-
-/* IPv6 and IPv4 take turns, beginning with the family that came first (RFC 8305 section 4). */
-static size_t interleave(const struct ares_addrinfo *found, struct sockaddr_storage *out)
-{
-	int want = found->nodes ? found->nodes->ai_family : 0;
-	bool used[LOOKUP_ADDRESSES] = { false };
-	const struct ares_addrinfo_node *nodes[LOOKUP_ADDRESSES];
-	size_t count = 0, made = 0;
-
-	for (const struct ares_addrinfo_node *node = found->nodes; node && count < LOOKUP_ADDRESSES;
-		node = node->ai_next)
-		nodes[count++] = node;
-	while (made < count) {
-		size_t pick = count;
-
-		for (size_t i = count; i-- > 0;)
-			if (!used[i] && (pick == count || nodes[i]->ai_family == want ||
-						nodes[pick]->ai_family != want))
-				pick = i;
-		used[pick] = true;
-		memcpy(&out[made++], nodes[pick]->ai_addr, nodes[pick]->ai_addrlen);
-		want = nodes[pick]->ai_family == AF_INET6 ? AF_INET : AF_INET6;
-	}
-	return made;
-}
 
 static void set_port(struct sockaddr_storage *address, uint16_t port)
 {
@@ -210,53 +194,78 @@ static enum smtp_loss loss_of(int status)
 	}
 }
 
+static size_t copy_addresses(
+	const struct ares_addrinfo *found, uint16_t port, struct sockaddr_storage *out)
+{
+	size_t count = 0;
+
+	for (const struct ares_addrinfo_node *node = found->nodes; node && count < LOOKUP_ADDRESSES;
+		node = node->ai_next) {
+		memcpy(&out[count], node->ai_addr, node->ai_addrlen);
+		set_port(&out[count++], port);
+	}
+	return count;
+}
+
 static void answered(void *self, int status, int timeouts, struct ares_addrinfo *found)
 {
 	struct lookup *lookup = self;
 	struct sockaddr_storage addresses[LOOKUP_ADDRESSES];
-	size_t count = status == ARES_SUCCESS ? interleave(found, addresses) : 0;
+	size_t count = status == ARES_SUCCESS ? copy_addresses(found, lookup->port, addresses) : 0;
 	enum smtp_loss loss = loss_of(status);
 
 	(void)timeouts;
 	if (!count && loss == SMTP_LOSS_NONE)
 		loss = SMTP_LOSS_NO_NAME;
-	for (size_t i = 0; i < count; i++)
-		set_port(&addresses[i], lookup->port);
 	if (found)
 		ares_freeaddrinfo(found);
+	lookup->resolver->asked--;
+	lookup->resolver->is_stale |= loss == SMTP_LOSS_NO_LOOKUP;
 	if (lookup->done)
-		lookup->done(lookup->owner, loss, addresses, count);
+		lookup->done(lookup->owner, lookup->family, loss, addresses, count);
 	free(lookup);
 }
 
-/* An address is not asked for at all: c-ares would send it to the name servers as if it were a
- * name. */
-static bool read_address(const char *host, uint16_t port, struct sockaddr_storage *address)
+/* c-ares would send an address to the name servers as if it were a name. */
+bool resolver_read_address(const char *host, uint16_t port, struct sockaddr_storage *address_out)
 {
-	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address_out;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address_out;
 
-	memset(address, 0, sizeof(*address));
+	memset(address_out, 0, sizeof(*address_out));
 	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1)
-		address->ss_family = AF_INET;
+		address_out->ss_family = AF_INET;
 	else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1)
-		address->ss_family = AF_INET6;
+		address_out->ss_family = AF_INET6;
 	else
 		return false;
-	set_port(address, port);
+	set_port(address_out, port);
 	return true;
 }
 
-enum err resolver_ask(struct resolver *resolver, const char *host, uint16_t port, lookup_done *done,
-	void *owner, struct lookup **lookup_out)
+void resolver_forget(struct resolver *resolver)
 {
-	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-	struct sockaddr_storage address;
+	resolver->is_stale = true;
+}
+
+/* RFC 6761 6.3: this name is loopback, and nobody is asked for it. */
+static bool read_localhost(
+	const char *host, int family, uint16_t port, struct sockaddr_storage *address)
+{
+	return strcasecmp(host, "localhost") == 0 &&
+	       resolver_read_address(family == AF_INET6 ? "::1" : "127.0.0.1", port, address);
+}
+
+enum err resolver_ask(struct resolver *resolver, const char *host, int family, uint16_t port,
+	lookup_done *done, void *owner, struct lookup **lookup_out)
+{
+	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
+	struct sockaddr_storage loopback;
 	struct lookup *lookup;
 	enum err err;
 
-	if (read_address(host, port, &address)) {
-		done(owner, SMTP_LOSS_NONE, &address, 1);
+	if (read_localhost(host, family, port, &loopback)) {
+		done(owner, family, SMTP_LOSS_NONE, &loopback, 1);
 		return OK;
 	}
 	err = open_channel(resolver);
@@ -265,8 +274,9 @@ enum err resolver_ask(struct resolver *resolver, const char *host, uint16_t port
 	lookup = calloc(1, sizeof(*lookup));
 	if (!lookup)
 		return ERR_MEMORY;
-	*lookup = (struct lookup){ resolver, done, owner, port };
+	*lookup = (struct lookup){ resolver, done, owner, family, port };
 	*lookup_out = lookup; /* before the question: done() may come at once */
+	resolver->asked++;
 	ares_getaddrinfo(resolver->channel, host, NULL, &hints, answered, lookup);
 	be_punctual(resolver);
 	return OK;

@@ -1,9 +1,9 @@
 #include "service/serve.h"
 
 #include "http/server.h"
+#include "service/clock.h"
 #include "service/lettergate.h"
 #include "service/listen.h"
-#include "service/clock.h"
 #include "service/welcome.h"
 
 #include <openssl/crypto.h>
@@ -16,14 +16,22 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { EXIT_FAILED = 1, EXIT_SETTINGS = 2, TICK_MS = 50, WORDS = 2048, LAST_ANSWERS_MS = 2000 };
+enum {
+	EXIT_FAILED = 1,
+	EXIT_SETTINGS = 2,
+	TICK_MS = 50,
+	WORDS = 2048,
+	LAST_ANSWERS_MS = 2000,
+	STOPPING_MS = 3500
+};
 
 extern char **environ;
 
 /* The running program. */
 struct program {
 	char *const *args;
-	struct settings *settings;
+	struct settings *started;  /* those of the start: what cannot change */
+	struct settings *settings; /* those in force */
 	struct log *log;
 	struct lettergate *lettergate;
 	struct gateway gateway;
@@ -36,7 +44,75 @@ struct program {
 	uint64_t drain_us; /* when it began */
 };
 
+/* ---- what is wrong */
+
+/* What makes no sense for a server, though each setting by itself is right. `started`: those by
+ * which it listens. */
+static bool is_servable(
+	const struct settings *settings, const struct settings *started, struct buf *why)
+{
+	bool has_keys = settings->api_key[0] || settings->api_keys_file[0];
+
+	if (!settings->relay.host[0]) {
+		buf_add_string(why, "SMTP_HOST: no relay is set; give the name of your provider's "
+				    "SMTP server, or use --dev to capture messages");
+		return false;
+	}
+	if (!has_keys && !settings_listens_locally(started)) {
+		buf_add_string(why,
+			"API_KEY: without a key, HTTP_LISTEN must be loopback or a unix "
+			"socket; set API_KEY or API_KEYS_FILE");
+		return false;
+	}
+	return true;
+}
+
+static void explain_certificate(struct buf *why)
+{
+	buf_add_string(why, "HTTP_TLS_CERT: certificate and HTTP_TLS_KEY cannot be used together; "
+			    "give a PEM chain and its unencrypted key");
+}
+
 /* ---- reload */
+
+/* What development made up at the start goes on counting. */
+static void keep_made_key(const struct program *program, struct settings *settings)
+{
+	bool has_keys = settings->api_key[0] || settings->api_keys_file[0];
+
+	if (program->started->dev && !has_keys)
+		settings->api_key =
+			region_copy(settings->region, text_of(program->started->api_key)).at;
+}
+
+/* All or nothing. Takes over `settings`. */
+static enum err take_up(struct program *program, struct settings *settings, struct buf *why)
+{
+	enum err err = is_servable(settings, program->started, why) ? OK : ERR_VALUE;
+	bool has_cert = program->started->http_cert_pem[0] && settings->http_cert_pem[0];
+
+	if (!err && has_cert) {
+		err = server_renew_tls(
+			program->server, settings->http_cert_pem, settings->http_key_pem);
+		if (err)
+			explain_certificate(why);
+	}
+	if (!err)
+		err = lettergate_reload(program->lettergate, settings_hold(settings), why);
+	/* the relay or the keys were wrong: as before, all of it */
+	if (err && has_cert &&
+		server_renew_tls(program->server, program->settings->http_cert_pem,
+			program->settings->http_key_pem))
+		explain_certificate(why);
+	if (err) {
+		settings_free(settings);
+		return err;
+	}
+	settings_free(program->settings);
+	program->settings = settings;
+	log_adjust(program->log, settings);
+	return OK;
+}
 
 static void reload(struct program *program)
 {
@@ -46,17 +122,12 @@ static void reload(struct program *program)
 	struct log_line line;
 
 	if (!err) {
-		settings_free(program->settings);
-		program->settings = settings_hold(settings);
-		err = lettergate_reload(program->lettergate, settings, &why);
+		keep_made_key(program, settings);
+		err = take_up(program, settings, &why);
 	}
-	if (!err && program->settings->http_cert_pem[0])
-		err = server_renew_tls(program->server, program->settings->http_cert_pem,
-			program->settings->http_key_pem);
-	if (!err)
-		log_adjust(program->log, program->settings);
 	line = log_line(program->log, err ? LOG_ERROR : LOG_INFO, err ? "reload_failed" : "reload");
-	log_text(&line, "why", buf_text(&why));
+	if (err)
+		log_text(&line, "why", why.len ? buf_text(&why) : text_of(err_text(err)));
 	log_end(&line);
 	buf_free(&why);
 }
@@ -75,6 +146,13 @@ static void begin_to_drain(struct program *program)
 	log_end(&line);
 }
 
+/* Goodbyes and last answers take time, too, and DRAIN_TIMEOUT is when we are gone. */
+static uint32_t time_to_stop_ms(const struct settings *settings)
+{
+	return settings->drain_timeout_ms / 3 < STOPPING_MS ? settings->drain_timeout_ms / 3
+							    : STOPPING_MS;
+}
+
 static void go_on_draining(struct program *program, uint64_t now)
 {
 	uint64_t waited_ms = (now - program->drain_us) / 1000;
@@ -85,7 +163,7 @@ static void go_on_draining(struct program *program, uint64_t now)
 	}
 	if (program->is_closed_to_new && server_busy(program->server) == 0)
 		uv_stop(&program->loop);
-	if (waited_ms >= program->settings->drain_timeout_ms)
+	if (waited_ms + time_to_stop_ms(program->settings) >= program->settings->drain_timeout_ms)
 		program->is_hurried = true;
 	if (program->is_hurried)
 		uv_stop(&program->loop);
@@ -122,25 +200,6 @@ static void keep_secrets(void)
 
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)setrlimit(RLIMIT_CORE, &none);
-}
-
-/* What makes no sense for a server, though each setting by itself is right. */
-static bool is_servable(const struct settings *settings, struct buf *why)
-{
-	bool has_keys = settings->api_key[0] || settings->api_keys_file[0];
-
-	if (!settings->relay.host[0]) {
-		buf_add_string(why, "SMTP_HOST: no relay is set; give the name of your provider's "
-				    "SMTP server, or use --dev to capture messages");
-		return false;
-	}
-	if (!has_keys && !settings_listens_locally(settings)) {
-		buf_add_string(why,
-			"API_KEY: without a key, HTTP_LISTEN must be loopback or a unix "
-			"socket; set API_KEY or API_KEYS_FILE");
-		return false;
-	}
-	return true;
 }
 
 static void warn_of_limit(struct program *program)
@@ -182,10 +241,11 @@ static enum err open_server(struct program *program, struct buf *why)
 	lettergate_serve(program->lettergate, &program->gateway);
 	err = server_open(&wanted, &program->gateway, &program->server);
 	if (err == ERR_TLS)
-		buf_add_string(why, "HTTP_TLS_CERT: certificate and HTTP_TLS_KEY cannot be used "
-				    "together; give a PEM chain and its unencrypted key");
+		explain_certificate(why);
 	else if (err)
 		buf_addf(why, "the HTTP server did not start: %s", err_text(err));
+	if (err)
+		listen_forget(settings);
 	return err;
 }
 
@@ -193,7 +253,9 @@ static enum err open_program(struct program *program, struct buf *why)
 {
 	enum err err = settings_load(program->args, environ, &program->settings, why);
 
-	if (!err && !is_servable(program->settings, why))
+	if (!err)
+		program->started = settings_hold(program->settings);
+	if (!err && !is_servable(program->settings, program->started, why))
 		err = ERR_VALUE;
 	if (!err && program->settings->dev)
 		err = welcome_make_key(program->settings);
@@ -278,13 +340,14 @@ static void close_program(struct program *program)
 		lettergate_stop(program->lettergate);
 		wait_for_answers(program);
 		server_close(program->server);
-		listen_forget(program->settings);
+		listen_forget(program->started);
 	} else if (program->lettergate) {
 		lettergate_stop(program->lettergate);
 	}
 	lettergate_close(program->lettergate);
 	log_close(program->log);
 	settings_free(program->settings);
+	settings_free(program->started);
 }
 
 int serve_command(char *const *args)
@@ -310,6 +373,7 @@ int serve_command(char *const *args)
 	welcome(program.settings, program.log);
 	start_loop(&program);
 	uv_run(&program.loop, UV_RUN_DEFAULT);
+	hold_signals(SIG_BLOCK); /* we are stopping already */
 	stop_loop(&program);
 	close_program(&program);
 	return program.is_hurried ? EXIT_FAILED : EXIT_SUCCESS;

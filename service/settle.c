@@ -96,11 +96,34 @@ void settle_failed(struct lettergate *lettergate, struct delivery *delivery,
 	result->verdict = *verdict;
 	result->said = *said;
 	result->said.text = region_copy(delivery->region, said->text);
-	if (words && words[0])
-		result->detail = region_copy(delivery->region, text_of(words)).at;
+	result->send_us = 0; /* an earlier attempt's, as is the detail */
+	result->detail = words[0] ? region_copy(delivery->region, text_of(words)).at : NULL;
 	for (size_t i = 0; i < result->count; i++)
 		result->answers[i].verdict = *verdict;
 	if (result->relay_name.len)
 		note_attempt(delivery, result->relay_name, result->connect_us);
 	settle(lettergate, delivery, (struct text){ 0 });
+}
+
+void settle_lost(struct lettergate *lettergate, struct delivery *delivery, enum smtp_loss loss,
+	const char *words)
+{
+	static const struct smtp_said nothing;
+	struct smtp_verdict verdict = smtp_verdict_of_loss(loss, SMTP_IN_QUEUE, false);
+
+	settle_failed(lettergate, delivery, &verdict, &nothing, words);
+}
+
+void settle_list(struct lettergate *lettergate, struct delivery *list,
+	const struct smtp_verdict *verdict, const char *words)
+{
+	static const struct smtp_said nothing;
+	struct delivery *next;
+
+	for (struct delivery *delivery = list; delivery; delivery = next) {
+		next = delivery->next;
+		delivery->next = NULL;
+		delivery->result.queue_us = now_us() - delivery->queued_us;
+		settle_failed(lettergate, delivery, verdict, &nothing, words);
+	}
 }

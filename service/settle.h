@@ -12,5 +12,11 @@ void settle(struct lettergate *lettergate, struct delivery *delivery, struct tex
  * is named in the result. */
 void settle_failed(struct lettergate *lettergate, struct delivery *delivery,
 	const struct smtp_verdict *verdict, const struct smtp_said *said, const char *words);
+/* The same for one that never came to a session: `loss` is why. */
+void settle_lost(struct lettergate *lettergate, struct delivery *delivery, enum smtp_loss loss,
+	const char *words);
+/* The same for a list of those that wait. */
+void settle_list(struct lettergate *lettergate, struct delivery *list,
+	const struct smtp_verdict *verdict, const char *words);
 /* Adds what was tried last, out of the result, to the list of attempts. */
 void note_attempt(struct delivery *delivery, struct text relay, uint64_t took_us);

@@ -4,7 +4,6 @@
 #include "service/clock.h"
 #include "service/settle.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 enum { TICK_MS = 50, STOPPING_MS = 1500 };
@@ -26,6 +25,12 @@ static void say_goodbye(struct carrier *carrier)
 	carrier_leave(carrier, SESSION_END_DRAIN);
 }
 
+/* Its relay is no longer the one in force. */
+static void be_of_the_past(struct carrier *carrier)
+{
+	carrier->is_counted = false;
+}
+
 static bool adopt_relay(struct worker *worker)
 {
 	struct lettergate *lettergate = worker->lettergate;
@@ -37,7 +42,10 @@ static bool adopt_relay(struct worker *worker)
 	pthread_rwlock_unlock(&lettergate->lock);
 	if (worker->relay != old) {
 		worker->carriers = 0;
+		walk(worker->active, be_of_the_past);
+		walk(worker->idle, be_of_the_past);
 		walk(worker->idle, say_goodbye);
+		resolver_forget(worker->resolver);
 		relay_release(old);
 	}
 	return worker->relay != NULL;
@@ -51,14 +59,31 @@ static unsigned fair_share(const struct worker *worker)
 	return (relay_settings(worker->relay)->sessions + workers - 1) / workers;
 }
 
-static void feed(struct worker *worker)
+/* There is work that only others can do: those with idle carriers, or with room for more. */
+static void ask_for_help(struct worker *worker)
 {
 	struct lettergate *lettergate = worker->lettergate;
+	unsigned other = (worker->number + 1) % lettergate->worker_count;
+
+	if (lettergate->worker_count < 2)
+		return;
+	if (relay_has_idle_elsewhere(worker->relay, worker->number, now_us(), &other) ||
+		(worker->carriers >= fair_share(worker) &&
+			relay_needs_help(worker->relay, now_us())))
+		worker_wake(lettergate->workers[other]);
+}
+
+static void feed(struct worker *worker)
+{
 	struct delivery *delivery;
 
 	if (!adopt_relay(worker) || worker->is_stopping)
 		return;
 	while (worker->idle && relay_has_work(worker->relay)) {
+		if (worker->idle->relay != worker->relay) {
+			say_goodbye(worker->idle);
+			continue;
+		}
 		if (!carrier_is_fit(worker->idle))
 			continue; /* it is gone */
 		delivery = relay_pull(worker->relay, worker->number, true, now_us());
@@ -68,26 +93,23 @@ static void feed(struct worker *worker)
 	}
 	while (worker->carriers < fair_share(worker) &&
 		relay_wants_carrier(worker->relay, now_us()))
-		carrier_open(worker, worker->relay, NULL);
-	if (worker->carriers >= fair_share(worker) && lettergate->worker_count > 1 &&
-		relay_needs_help(worker->relay, now_us()))
-		worker_wake(lettergate->workers[(worker->number + 1) % lettergate->worker_count]);
+		if (!carrier_open(worker, worker->relay, NULL))
+			break;
+	ask_for_help(worker);
 }
 
+/* Where no session is up, they were held up by whatever the opening of one is held up by. */
 static void expire(struct worker *worker)
 {
-	struct delivery *next, *delivery = relay_expire(worker->relay, now_us());
-	static const struct smtp_said nothing;
+	struct relay_counts counts = relay_counts(worker->relay);
+	bool nobody_is_up = counts.opening && !counts.idle && !counts.busy;
 	struct smtp_verdict verdict =
-		smtp_verdict_of_loss(SMTP_LOSS_DEADLINE, SMTP_IN_QUEUE, false);
+		nobody_is_up ? smtp_verdict_of_loss(SMTP_LOSS_TIMEOUT, counts.opening_phase, false)
+			     : smtp_verdict_of_loss(SMTP_LOSS_DEADLINE, SMTP_IN_QUEUE, false);
 
-	for (; delivery; delivery = next) {
-		next = delivery->next;
-		delivery->next = NULL;
-		delivery->result.queue_us = now_us() - delivery->queued_us;
-		settle_failed(worker->lettergate, delivery, &verdict, &nothing,
-			"the deadline passed before a session to the relay was free");
-	}
+	settle_list(worker->lettergate, relay_expire(worker->relay, now_us()), &verdict,
+		nobody_is_up ? "the deadline passed while a session to the relay was being opened"
+			     : "the deadline passed before a session to the relay was free");
 }
 
 /* ---- the loop */

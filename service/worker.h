@@ -36,7 +36,7 @@ MUST_USE enum err worker_open(
 MUST_USE enum err worker_start(struct worker *worker);
 /* There is something to do: a delivery, another relay, the end. Any thread. */
 void worker_wake(struct worker *worker);
-/* Its thread ends when its carriers have said goodbye, or a second has passed. */
+/* Its thread ends when its carriers have said goodbye, or a second and a half has passed. */
 void worker_stop(struct worker *worker);
 void worker_join(struct worker *worker);
 /* After worker_join, when nobody can wake it any more. */

@@ -64,7 +64,7 @@ START_TEST(a_worker_with_idle_carriers_is_woken_first)
 	for (int i = 0; i < 2; i++) {
 		ck_assert(relay_wants_carrier(relay, 10) == false);
 		relay_admit_carrier(relay);
-		relay_carrier_opened(relay);
+		relay_carrier_opened(relay, true);
 	}
 	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
 	ck_assert_int_eq(relay_submit(relay, &delivery), 1);
@@ -79,7 +79,7 @@ START_TEST(nobody_is_woken_when_all_are_busy)
 
 	for (int i = 0; i < 2; i++) {
 		relay_admit_carrier(relay);
-		relay_carrier_opened(relay);
+		relay_carrier_opened(relay, true);
 	}
 	ck_assert_int_eq(relay_submit(relay, &delivery), NO_WORKER);
 	ck_assert(!relay_wants_carrier(relay, 10));
@@ -92,7 +92,7 @@ START_TEST(carriers_are_opened_as_work_waits_up_to_the_window)
 	unsigned opened = 0;
 
 	for (int i = 0; i < 3; i++) {
-		deliveries[i] = delivery_of(1, 100);
+		deliveries[i] = delivery_of(1, UINT64_MAX);
 		(void)relay_submit(relay, &deliveries[i]);
 	}
 	while (relay_wants_carrier(relay, 10))
@@ -104,12 +104,12 @@ END_TEST
 
 START_TEST(a_failed_opening_fails_those_that_waited_through_it)
 {
-	struct delivery early = delivery_of(5, 100), late = delivery_of(20, 100);
+	struct delivery early = delivery_of(5, UINT64_MAX), late = delivery_of(20, 100);
 
 	(void)relay_submit(relay, &early);
 	relay_admit_carrier(relay);
 	(void)relay_submit(relay, &late);
-	ck_assert_ptr_eq(relay_carrier_failed(relay, 10, 30, false), &early);
+	ck_assert_ptr_eq(relay_carrier_failed(relay, true, 10, 30, false), &early);
 	ck_assert_ptr_null(early.next);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 40), &late);
 }
@@ -117,13 +117,13 @@ END_TEST
 
 START_TEST(with_other_sessions_up_a_failed_opening_only_narrows_the_window)
 {
-	struct delivery delivery = delivery_of(5, 100);
+	struct delivery delivery = delivery_of(5, UINT64_MAX);
 
 	relay_admit_carrier(relay);
-	relay_carrier_opened(relay);
+	relay_carrier_opened(relay, true);
 	(void)relay_submit(relay, &delivery);
 	ck_assert(relay_wants_carrier(relay, 6));
-	ck_assert_ptr_null(relay_carrier_failed(relay, 6, 30, true));
+	ck_assert_ptr_null(relay_carrier_failed(relay, false, 6, 30, true));
 	ck_assert_uint_eq(relay_counts(relay).window, 1);
 	ck_assert_uint_eq(relay_counts(relay).waiting, 1);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 40), &delivery);
@@ -132,12 +132,12 @@ END_TEST
 
 START_TEST(the_window_grows_back_after_quiet)
 {
-	struct delivery delivery = delivery_of(5, 100);
+	struct delivery delivery = delivery_of(5, UINT64_MAX);
 
 	relay_admit_carrier(relay);
-	relay_carrier_opened(relay);
+	relay_carrier_opened(relay, true);
 	relay_admit_carrier(relay);
-	(void)relay_carrier_failed(relay, 6, 30, true);
+	(void)relay_carrier_failed(relay, true, 6, 30, true);
 	(void)relay_submit(relay, &delivery);
 	ck_assert(!relay_wants_carrier(relay, 1000000));
 	ck_assert(relay_wants_carrier(relay, 6000000));
@@ -162,6 +162,75 @@ START_TEST(what_is_past_its_deadline_is_taken_out)
 }
 END_TEST
 
+START_TEST(what_is_past_its_deadline_is_not_begun)
+{
+	struct delivery late = delivery_of(1, 50), in_time = delivery_of(2, 200);
+
+	(void)relay_submit(relay, &late);
+	(void)relay_submit(relay, &in_time);
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &in_time);
+	ck_assert_ptr_null(relay_pull(relay, 0, false, 60));
+	ck_assert_ptr_eq(relay_expire(relay, 60), &late);
+}
+END_TEST
+
+START_TEST(each_delivery_wakes_another_worker_while_there_are_idle_ones)
+{
+	struct delivery first = delivery_of(1, 100), second = delivery_of(1, 100);
+
+	for (unsigned worker = 0; worker < WORKERS; worker++) {
+		relay_admit_carrier(relay);
+		relay_carrier_opened(relay, true);
+		ck_assert_ptr_null(relay_pull(relay, worker, false, 10));
+	}
+	ck_assert_int_ne(relay_submit(relay, &first), relay_submit(relay, &second));
+}
+END_TEST
+
+START_TEST(work_beside_idle_carriers_of_another_worker_wakes_it)
+{
+	struct delivery delivery = delivery_of(1, 100);
+	unsigned other = 9;
+
+	relay_admit_carrier(relay);
+	relay_carrier_opened(relay, true);
+	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
+	ck_assert(!relay_has_idle_elsewhere(relay, 0, 10, &other));
+	(void)relay_submit(relay, &delivery);
+	ck_assert_ptr_null(relay_pull(relay, 1, true, 1000)); /* looked too late: past its time */
+	ck_assert(relay_has_idle_elsewhere(relay, 0, 10, &other));
+	ck_assert_uint_eq(other, 1);
+	ck_assert(!relay_has_idle_elsewhere(relay, 0, 10, &other)); /* it was woken for it */
+	ck_assert(!relay_has_idle_elsewhere(relay, 1, 10, &other)); /* it is its own */
+	(void)relay_empty(relay);
+}
+END_TEST
+
+START_TEST(what_a_busy_relay_sent_back_waits_first)
+{
+	struct delivery waiting = delivery_of(1, 100), back = delivery_of(2, 100);
+
+	ck_assert(!relay_put_back(relay, &back)); /* nobody is there to take it */
+	relay_admit_carrier(relay);
+	relay_carrier_opened(relay, true);
+	(void)relay_submit(relay, &waiting);
+	ck_assert(relay_put_back(relay, &back));
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10), &back);
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10), &waiting);
+}
+END_TEST
+
+START_TEST(a_carrier_that_brings_its_own_does_not_count_for_those_that_wait)
+{
+	struct delivery delivery = delivery_of(1, 100);
+
+	relay_admit_carrier(relay);
+	ck_assert_int_ne(relay_submit(relay, &delivery), NO_WORKER);
+	ck_assert(relay_wants_carrier(relay, 10));
+	(void)relay_empty(relay);
+}
+END_TEST
+
 START_TEST(a_rate_spaces_messages_out)
 {
 	struct relay *slow = relay_of("2", "10", "0");
@@ -169,10 +238,10 @@ START_TEST(a_rate_spaces_messages_out)
 	unsigned sent = 0;
 
 	for (int i = 0; i < 30; i++) {
-		deliveries[i] = delivery_of(1, 1);
+		deliveries[i] = delivery_of(1, UINT64_MAX);
 		(void)relay_submit(slow, &deliveries[i]);
 	}
-	while (relay_pull(slow, 0, sent > 0, 100000000))
+	while (relay_pull(slow, 0, false, 100000000))
 		sent++;
 	ck_assert_uint_le(sent, 11); /* a second's worth at once */
 	ck_assert_uint_ge(sent, 10);
@@ -189,7 +258,7 @@ START_TEST(sessions_are_kept_ready_and_not_hammered_for)
 
 	ck_assert(relay_wants_carrier(warm, 10));
 	ck_assert(!relay_wants_carrier(warm, 10));
-	ck_assert_ptr_null(relay_carrier_failed(warm, 10, 20, false));
+	ck_assert_ptr_null(relay_carrier_failed(warm, false, 10, 20, false));
 	ck_assert(!relay_wants_carrier(warm, 1000000));
 	ck_assert(relay_wants_carrier(warm, 10000000));
 	relay_release(warm);
@@ -216,6 +285,11 @@ UNIT_MAIN(relay, tcase_add_checked_fixture(cases, open_relay, close_relay);
 	  tcase_add_test(cases, with_other_sessions_up_a_failed_opening_only_narrows_the_window);
 	  tcase_add_test(cases, the_window_grows_back_after_quiet);
 	  tcase_add_test(cases, what_is_past_its_deadline_is_taken_out);
+	  tcase_add_test(cases, what_is_past_its_deadline_is_not_begun);
+	  tcase_add_test(cases, each_delivery_wakes_another_worker_while_there_are_idle_ones);
+	  tcase_add_test(cases, work_beside_idle_carriers_of_another_worker_wakes_it);
+	  tcase_add_test(cases, what_a_busy_relay_sent_back_waits_first);
+	  tcase_add_test(cases, a_carrier_that_brings_its_own_does_not_count_for_those_that_wait);
 	  tcase_add_test(cases, a_rate_spaces_messages_out);
 	  tcase_add_test(cases, sessions_are_kept_ready_and_not_hammered_for);
 	  tcase_add_test(cases, a_retired_relay_wants_no_carriers);)
