@@ -144,7 +144,9 @@ static struct text field_name(const void *context, size_t index)
 static void complain_unknown(
 	struct reading *reading, const struct json_at *at, const struct field *fields, size_t count)
 {
-	size_t meant = near_name(at->name, count, field_name, fields);
+	size_t shown = reading->complaints->count; /* beyond the last the search is for nothing */
+	size_t meant =
+		shown < COMPLAINTS_MAX ? near_name(at->name, count, field_name, fields) : count;
 
 	if (meant < count)
 		complain(reading->complaints, at, "unknown field: did you mean %s?",
