@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACE_BYTES = 16384, TOKEN_BYTES = 16384, GOODBYE_MS = 2000 };
+enum { TRACE_BYTES = 16384, TOKEN_BYTES = 16384 };
 
 /* ---- its place */
 
@@ -218,8 +218,7 @@ static void look_at_results(struct carrier *carrier)
 		note_leaving(carrier, SESSION_END_USED_UP); /* it says goodbye by itself */
 }
 
-/* Does all that can be done without waiting. The carrier may be gone behind it. */
-static void pump(struct carrier *carrier)
+void carrier_pump(struct carrier *carrier)
 {
 	for (bool goes_on = true; goes_on;) {
 		note_phase(carrier);
@@ -263,7 +262,7 @@ static void connected(struct carrier *carrier)
 	explicit_bzero(nonce, sizeof(nonce));
 	carrier->session.trace = &carrier->trace;
 	carrier->is_connected = true;
-	pump(carrier);
+	carrier_pump(carrier);
 }
 
 static void told(void *owner, enum link_event event)
@@ -277,7 +276,7 @@ static void told(void *owner, enum link_event event)
 	case LINK_READY:
 		if (smtp_session_need(&carrier->session) != SMTP_NEED_TLS)
 			(void)carrier_read(carrier);
-		pump(carrier);
+		carrier_pump(carrier);
 		break;
 	case LINK_FAILED:
 		note_phase(carrier);
@@ -338,74 +337,22 @@ bool carrier_is_fit(struct carrier *carrier)
 void carrier_carry(struct carrier *carrier, struct delivery *delivery)
 {
 	begin(carrier, delivery);
-	pump(carrier);
+	carrier_pump(carrier);
 }
 
 void carrier_leave(struct carrier *carrier, enum session_end reason)
 {
 	leave(carrier, reason);
-	pump(carrier);
+	carrier_pump(carrier);
 }
 
 void carrier_drop(struct carrier *carrier, enum smtp_loss loss)
 {
 	if (carrier->is_connected) {
 		smtp_session_lost(&carrier->session, loss, NULL);
-		pump(carrier);
+		carrier_pump(carrier);
 	} else {
 		link_give_up(carrier->link, loss);
 		end(carrier);
-	}
-}
-
-static bool is_past(uint64_t since_ms, uint64_t patience_ms, uint64_t now_ms)
-{
-	return now_ms - since_ms >= patience_ms;
-}
-
-static void tick_busy(struct carrier *carrier)
-{
-	struct smtp_session *session = &carrier->session;
-
-	smtp_session_tick(session, carrier_now_ms(carrier));
-	if (carrier->stage == CARRIER_BUSY && carrier->delivery && !carrier->transaction.is_over &&
-		now_us() >= carrier->delivery->deadline_us)
-		smtp_session_give_up(session, SMTP_LOSS_DEADLINE);
-	if (carrier->transaction.is_over || smtp_session_need(session) == SMTP_NEED_CLOSE)
-		pump(carrier);
-}
-
-/* What it brings wants to know; the session may serve others. */
-static void let_go_of_late(struct carrier *carrier)
-{
-	struct delivery *delivery = carrier->delivery;
-
-	if (carrier->stage != CARRIER_OPENING || !delivery || now_us() < delivery->deadline_us)
-		return;
-	carrier->delivery = NULL;
-	settle_lost(carrier->worker->lettergate, delivery, SMTP_LOSS_DEADLINE,
-		"the deadline passed before a fresh session to the relay was ready");
-}
-
-void carrier_tick(struct carrier *carrier)
-{
-	const struct relay_settings *settings = relay_settings(carrier->relay);
-	uint64_t now = carrier_now_ms(carrier);
-	bool is_unwanted = carrier->worker->is_stopping || relay_is_retired(carrier->relay);
-
-	let_go_of_late(carrier);
-	if (!carrier->is_connected) {
-		if (now_us() - carrier->opened_us >= settings->connect_ms * 1000ull)
-			carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
-	} else if (carrier->stage == CARRIER_IDLE) {
-		if (is_unwanted)
-			carrier_leave(carrier, SESSION_END_DRAIN);
-		else if (is_past(carrier->since_ms, settings->idle_ms, now))
-			carrier_leave(carrier, SESSION_END_IDLE);
-	} else if (carrier->stage == CARRIER_LEAVING &&
-		   is_past(carrier->since_ms, GOODBYE_MS, now)) {
-		carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
-	} else {
-		tick_busy(carrier);
 	}
 }

@@ -48,7 +48,10 @@ uint64_t carrier_now_ms(const struct carrier *carrier);
 bool carrier_is_fit(struct carrier *carrier);
 /* Idle: takes on a delivery that was pulled. */
 void carrier_carry(struct carrier *carrier, struct delivery *delivery);
-/* Looks at all deadlines: may end it. */
+/* Does all that can be done without waiting. The carrier may be gone behind it, as behind all that
+ * follow. */
+void carrier_pump(struct carrier *carrier);
+/* Looks at all deadlines (carrier_tick.c). */
 void carrier_tick(struct carrier *carrier);
 /* Idle: says goodbye. */
 void carrier_leave(struct carrier *carrier, enum session_end end);

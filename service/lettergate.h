@@ -41,7 +41,11 @@ MUST_USE enum err lettergate_open(struct settings *settings, struct log *log,
 void lettergate_stop(struct lettergate *lettergate);
 /* After lettergate_stop, and after the server was closed. NULL is fine. */
 void lettergate_close(struct lettergate *lettergate);
-/* The function table for HTTP. `gateway` must not outlive it. */
+/* Is there a relay of this name? Behind the lock, as the next. */
+bool lettergate_has_relay(const struct lettergate *lettergate, struct text name);
+/* May the delivery's key use the relay that there is? */
+bool lettergate_may_carry(const struct lettergate *lettergate, const struct delivery *delivery);
+/* The function table for HTTP (gateway.c). It must not outlive the gateway. */
 void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out);
 /* Exchanges keys and relay. On an error all stays as it was. Takes over `settings`. */
 MUST_USE enum err lettergate_reload(

@@ -1,0 +1,58 @@
+/* carrier_tick - a carrier's deadlines, looked at many times a second */
+#include "service/carrier.h"
+#include "service/clock.h"
+#include "service/settle.h"
+
+enum { GOODBYE_MS = 2000 };
+
+static bool is_past(uint64_t since_ms, uint64_t patience_ms, uint64_t now_ms)
+{
+	return now_ms - since_ms >= patience_ms;
+}
+
+static void tick_busy(struct carrier *carrier)
+{
+	struct smtp_session *session = &carrier->session;
+
+	smtp_session_tick(session, carrier_now_ms(carrier));
+	if (carrier->stage == CARRIER_BUSY && carrier->delivery && !carrier->transaction.is_over &&
+		now_us() >= carrier->delivery->deadline_us)
+		smtp_session_give_up(session, SMTP_LOSS_DEADLINE);
+	if (carrier->transaction.is_over || smtp_session_need(session) == SMTP_NEED_CLOSE)
+		carrier_pump(carrier);
+}
+
+/* What it brings wants to know; the session may serve others. */
+static void let_go_of_late(struct carrier *carrier)
+{
+	struct delivery *delivery = carrier->delivery;
+
+	if (carrier->stage != CARRIER_OPENING || !delivery || now_us() < delivery->deadline_us)
+		return;
+	carrier->delivery = NULL;
+	settle_lost(carrier->worker->lettergate, delivery, SMTP_LOSS_DEADLINE,
+		"the deadline passed before a fresh session to the relay was ready");
+}
+
+void carrier_tick(struct carrier *carrier)
+{
+	const struct relay_settings *settings = relay_settings(carrier->relay);
+	uint64_t now = carrier_now_ms(carrier);
+	bool is_unwanted = carrier->worker->is_stopping || relay_is_retired(carrier->relay);
+
+	let_go_of_late(carrier);
+	if (!carrier->is_connected) {
+		if (now_us() - carrier->opened_us >= settings->connect_ms * 1000ull)
+			carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
+	} else if (carrier->stage == CARRIER_IDLE) {
+		if (is_unwanted)
+			carrier_leave(carrier, SESSION_END_DRAIN);
+		else if (is_past(carrier->since_ms, settings->idle_ms, now))
+			carrier_leave(carrier, SESSION_END_IDLE);
+	} else if (carrier->stage == CARRIER_LEAVING &&
+		   is_past(carrier->since_ms, GOODBYE_MS, now)) {
+		carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
+	} else {
+		tick_busy(carrier);
+	}
+}
