@@ -208,35 +208,59 @@ static bool find_work(struct carrier *carrier)
 
 /* ---- from step to step */
 
-static void look_at_results(struct carrier *carrier)
+/* What is over goes on the list `settled`. */
+static void look_at_results(struct carrier *carrier, struct delivery **settled)
 {
+	struct delivery *delivery = NULL;
+
 	if (carrier->delivery && carrier->transaction.is_over)
-		carrier_settle(carrier);
+		delivery = carrier_conclude(carrier);
+	if (delivery) {
+		delivery->next = *settled;
+		*settled = delivery;
+	}
 	if (carrier->late_id[0] && carrier->session.late_answer)
 		carrier_settle_late(carrier);
 	if (carrier->stage == CARRIER_BUSY && carrier->session.state == SMTP_AWAIT_QUIT)
 		note_leaving(carrier, SESSION_END_USED_UP); /* it says goodbye by itself */
 }
 
+/* True: goes on at once. The end of the carrier is not yet noticed. */
+static bool step(struct carrier *carrier)
+{
+	switch (smtp_session_need(&carrier->session)) {
+	case SMTP_NEED_TLS:
+		return carrier_shake_hands(carrier);
+	case SMTP_NEED_WORK:
+		return find_work(carrier);
+	case SMTP_NEED_RELAY:
+		return carrier_write(carrier);
+	default:
+		return false;
+	}
+}
+
+/* Deliveries are given back when the carrier has gone on to the next, or idles: who hears of one
+ * and sends another finds it free. */
 void carrier_pump(struct carrier *carrier)
 {
-	for (bool goes_on = true; goes_on;) {
+	struct lettergate *lettergate = carrier->worker->lettergate;
+	struct delivery *settled = NULL, *next;
+	bool goes_on = true;
+
+	while (goes_on) {
 		note_phase(carrier);
-		look_at_results(carrier);
-		switch (smtp_session_need(&carrier->session)) {
-		case SMTP_NEED_CLOSE:
-			end(carrier);
-			return;
-		case SMTP_NEED_TLS:
-			goes_on = carrier_shake_hands(carrier);
-			break;
-		case SMTP_NEED_WORK:
-			goes_on = find_work(carrier);
-			break;
-		case SMTP_NEED_RELAY:
-			goes_on = carrier_write(carrier);
-			break;
-		}
+		look_at_results(carrier, &settled);
+		goes_on = step(carrier);
+	}
+	if (smtp_session_need(&carrier->session) == SMTP_NEED_CLOSE) {
+		look_at_results(carrier, &settled); /* that step may have been the last */
+		end(carrier);
+	}
+	for (; settled; settled = next) {
+		next = settled->next;
+		settled->next = NULL;
+		settle(lettergate, settled, (struct text){ 0 });
 	}
 }
 

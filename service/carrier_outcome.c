@@ -66,7 +66,7 @@ static bool is_worth_another_session(const struct carrier *carrier)
 	       (carrier->session.pipelining_suspect && verdict->outcome == SMTP_NOT_SENT);
 }
 
-void carrier_settle(struct carrier *carrier)
+struct delivery *carrier_conclude(struct carrier *carrier)
 {
 	struct delivery *delivery = carrier->delivery;
 	bool is_unknown = carrier->transaction.verdict.outcome == SMTP_UNKNOWN;
@@ -78,18 +78,17 @@ void carrier_settle(struct carrier *carrier)
 	if (is_worth_another_session(carrier) && !delivery->was_retried &&
 		now_us() < delivery->deadline_us) {
 		try_fresh(carrier, delivery);
-		return;
+		return NULL;
 	}
 	carrier->has_worked |= carrier->transaction.verdict.class == SMTP_TAKEN;
 	if (is_unknown && smtp_session_need(&carrier->session) != SMTP_NEED_CLOSE)
 		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));
-	settle(carrier->worker->lettergate, delivery, (struct text){ 0 });
+	return delivery;
 }
 
 void carrier_settle_late(struct carrier *carrier)
 {
 	struct smtp_session *session = &carrier->session;
-
 	struct lettergate *lettergate = carrier->worker->lettergate;
 	struct log_line line = log_line(lettergate->log, LOG_INFO, "late_answer");
 
