@@ -156,12 +156,15 @@ static int connecting(const struct sockaddr_storage *address)
 static struct racer *racer_new(struct race *race, const struct sockaddr_storage *address)
 {
 	struct racer *racer = calloc(1, sizeof(*racer));
-	int fd = racer ? connecting(address) : -1;
-	int status = fd < 0 ? -errno : uv_poll_init(race->loop, &racer->poll, fd);
+	int fd, status;
 
+	if (!racer)
+		return NULL;
+	fd = connecting(address);
+	status = fd < 0 ? -errno : uv_poll_init(race->loop, &racer->poll, fd);
 	if (fd >= 0 && status)
 		close(fd);
-	if (status) {
+	if (fd < 0 || status) {
 		free(racer);
 		errno = -status;
 		return NULL;

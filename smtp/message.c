@@ -94,7 +94,7 @@ static void add_date(struct buf *out, int64_t date_s)
 	buf_add_u64(out, (uint64_t)tm.tm_mday);
 	buf_add_byte(out, ' ');
 	buf_add(out, (struct text){ months + 4 * tm.tm_mon, 4 });
-	buf_add_u64(out, (uint64_t)(tm.tm_year + 1900));
+	buf_add_u64(out, (uint64_t)tm.tm_year + 1900);
 	buf_add_byte(out, ' ');
 	add_two_digits(out, tm.tm_hour, ':');
 	add_two_digits(out, tm.tm_min, ':');
