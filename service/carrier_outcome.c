@@ -98,7 +98,7 @@ void carrier_settle_late(struct carrier *carrier)
 	log_string(&line, "relay", relay_settings(carrier->relay)->name);
 	log_string(&line, "outcome", smtp_outcome_name(session->verdict.outcome));
 	log_u64(&line, "smtp_code", session->said.code);
-	log_text(&line, "smtp_text", session->said.text);
+	log_words(&line, "smtp_text", session->said.text);
 	log_end(&line);
 	carrier->late_id[0] = '\0';
 	session->late_answer = false;
@@ -168,7 +168,7 @@ void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *v
 		log_string(&line, "phase", smtp_phase_name(verdict->phase));
 		if (carrier->is_connected && carrier->session.said.code) {
 			log_u64(&line, "smtp_code", carrier->session.said.code);
-			log_text(&line, "smtp_text", carrier->session.said.text);
+			log_words(&line, "smtp_text", carrier->session.said.text);
 		}
 		log_string(&line, "detail", words_of(carrier));
 	}

@@ -33,4 +33,6 @@ void log_string(struct log_line *line, const char *name, const char *value);
 void log_u64(struct log_line *line, const char *name, uint64_t value);
 void log_ms(struct log_line *line, const char *name, uint64_t us); /* microseconds, as ms */
 void log_address(struct log_line *line, const char *name, struct text address);
+/* A sentence that is not ours: addresses in it are shown as those of log_address. */
+void log_words(struct log_line *line, const char *name, struct text words);
 void log_end(struct log_line *line);

@@ -269,14 +269,18 @@ static struct text mask(struct text address, char room[SMTP_ADDRESS_MAX + 16])
 	return (struct text){ room, first + 4 + domain.len };
 }
 
+enum log_addresses log_shown_addresses(const struct log *log)
+{
+	return (enum log_addresses)atomic_load_explicit(&log->addresses, memory_order_relaxed);
+}
+
 void log_address(struct log_line *line, const char *name, struct text address)
 {
 	char room[SMTP_ADDRESS_MAX + 16];
 
 	if (!line->log || line->cut || !address.len)
 		return;
-	switch ((enum log_addresses)atomic_load_explicit(
-		&line->log->addresses, memory_order_relaxed)) {
+	switch (log_shown_addresses(line->log)) {
 	case LOG_MASKED:
 		put_value(line, name, mask(address, room));
 		break;

@@ -26,3 +26,4 @@ struct log {
 
 /* Takes a complete line, or counts it as dropped. Never waits for the writer. */
 void log_hand_over(struct log *log, struct text line);
+enum log_addresses log_shown_addresses(const struct log *log);

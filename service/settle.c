@@ -42,7 +42,7 @@ static void log_reply(struct log_line *line, const struct smtp_said *said)
 			said->enhanced.subject, said->enhanced.detail);
 		log_string(line, "smtp_enhanced", enhanced);
 	}
-	log_text(line, "smtp_text", said->text);
+	log_words(line, "smtp_text", said->text);
 }
 
 static void tell(struct lettergate *lettergate, const struct delivery *delivery)

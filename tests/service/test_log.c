@@ -155,6 +155,41 @@ START_TEST(addresses_are_shown_as_wanted)
 }
 END_TEST
 
+static const struct {
+	enum log_addresses how;
+	const char *words, *shown;
+} sentences[] = {
+	{ LOG_MASKED, "<no@example.org>: user unknown", "<n***@example.org>: user unknown" },
+	{ LOG_MASKED, "no@example.org", "n***@example.org" },
+	{ LOG_MASKED, "a@b and c.d@e, (f@g)", "a***@b and c***@e, (f***@g)" },
+	{ LOG_MASKED,
+		"\xc3\xbc"
+		"ber@example.org?",
+		"***@example.org?" },
+	{ LOG_MASKED, "@ alone, a@ and @b", "@ alone, a@ and @b" },
+	{ LOG_MASKED, "a@b@c", "a***@b@c" },
+	{ LOG_MASKED, "Ok: queued as 4XyZ", "Ok: queued as 4XyZ" },
+	{ LOG_FULL, "<no@example.org>: user unknown", "<no@example.org>: user unknown" },
+	{ LOG_NONE, "<no@example.org>: user unknown", "<***>: user unknown" },
+};
+
+START_TEST(addresses_in_foreign_words_are_shown_as_wanted)
+{
+	struct log *log = open_log(false);
+	struct log_line line;
+	char expected[200], *out;
+
+	settings.log_addresses = sentences[_i].how;
+	log_adjust(log, &settings);
+	line = log_line(log, LOG_INFO, "x");
+	log_words(&line, "said", text_of(sentences[_i].words));
+	log_end(&line);
+	out = take(log);
+	snprintf(expected, sizeof(expected), "\"said\":\"%s\"", sentences[_i].shown);
+	ck_assert_msg(strstr(out, expected) != NULL, "%s in %s", expected, out);
+}
+END_TEST
+
 START_TEST(below_the_level_nothing_is_built)
 {
 	struct log *log = open_log(false);
@@ -297,6 +332,8 @@ UNIT_MAIN(log, tcase_add_test(cases, a_line_is_one_json_object);
 		  nothing_breaks_out_of_its_line, 0, 2 * sizeof(escapes) / sizeof(escapes[0]));
 	  tcase_add_loop_test(cases, addresses_are_shown_as_wanted, 0,
 		  sizeof(addresses) / sizeof(addresses[0]));
+	  tcase_add_loop_test(cases, addresses_in_foreign_words_are_shown_as_wanted, 0,
+		  sizeof(sentences) / sizeof(sentences[0]));
 	  tcase_add_test(cases, below_the_level_nothing_is_built);
 	  tcase_add_loop_test(cases, a_long_line_is_cut_between_values, 0, 100);
 	  tcase_add_test(cases, what_nobody_reads_is_dropped_and_told);
