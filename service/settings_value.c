@@ -291,8 +291,8 @@ static enum err read_pin(struct draft *draft, size_t index)
 		return wrong(draft, index,
 			"is not a pin; give sha256/ and 44 characters of "
 			"base64, as lettergate check shows it");
-	if (*pin == '/')
-		pin++; /* as curl writes it */
+	if (*pin == '/' && strlen(pin) == PIN_LEN + 1)
+		pin++; /* as curl writes it; by itself a slash is a letter of base64 */
 	if (strlen(pin) != PIN_LEN || pin[PIN_LEN - 1] != '=' ||
 		strspn(pin, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") !=
 			PIN_LEN - 1)

@@ -1,7 +1,8 @@
 #include "load.h"
 #include "unit.h"
 
-#define PIN "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define PIN         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define SLASHED_PIN "/Mt8viNnPpTAGBUAjPDz+IeeD7+TrFnxszvnH1o+qi4="
 
 /* ---- what is taken: one setting each, and what it becomes, as settings_print shows it */
 
@@ -28,6 +29,8 @@ static const struct {
 	{ "SMTP_TLS_MIN=1.3", AT(relay.tls_min), NUMBER_32, 13, NULL },
 	{ "SMTP_TLS_PIN=sha256/" PIN, AT(relay.tls_pin), STRING, 0, PIN },
 	{ "SMTP_TLS_PIN=sha256//" PIN, AT(relay.tls_pin), STRING, 0, PIN },
+	{ "SMTP_TLS_PIN=sha256/" SLASHED_PIN, AT(relay.tls_pin), STRING, 0, SLASHED_PIN },
+	{ "SMTP_TLS_PIN=sha256//" SLASHED_PIN, AT(relay.tls_pin), STRING, 0, SLASHED_PIN },
 	{ "SMTP_TLS_NAME=mx.example.com", AT(relay.tls_name), STRING, 0, "mx.example.com" },
 	{ "SMTP_SESSIONS=1000", AT(relay.sessions), NUMBER_32, 1000, NULL },
 	{ "SMTP_ONE_WRITE=0", AT(relay.one_write_bytes), NUMBER_64, 0, NULL },
