@@ -7,6 +7,32 @@
 
 enum { BATCH_MAX = 1000, MESSAGE_REGION = 64 << 20 };
 
+/* The whole of it passed the limit of an answer: what became of each is told in any case. */
+static void answer_in_brief(struct exchange *exchange)
+{
+	struct posting *posting = exchange->waiting;
+	struct buf *out = &exchange->answer;
+
+	buf_clear(out);
+	buf_add(out, TEXT("{\"results\":["));
+	for (size_t i = 0; i < posting->count; i++) {
+		const struct delivery *delivery = posting->deliveries[i];
+
+		json_add_comma(out);
+		if (!delivery) {
+			buf_add(out, posting->refusals[i]);
+			continue;
+		}
+		buf_add_byte(out, '{');
+		json_add_member(out, "id", text_of(delivery->id));
+		json_add_member(out, "outcome",
+			text_of(smtp_outcome_name(delivery->result.verdict.outcome)));
+		json_add_member_u64(out, "status", result_status(&delivery->result));
+		buf_add_byte(out, '}');
+	}
+	buf_add(out, TEXT("]}\n"));
+}
+
 static void answer_batch(struct exchange *exchange)
 {
 	struct posting *posting = exchange->waiting;
@@ -24,10 +50,16 @@ static void answer_batch(struct exchange *exchange)
 		}
 		posting_set_pause(&delivery->result);
 		result_add(out, delivery, true);
-		posting_forget(delivery);
-		region_close(delivery->region);
 	}
 	buf_add(out, TEXT("]}\n"));
+	if (out->err)
+		answer_in_brief(exchange);
+	for (size_t i = 0; i < posting->count; i++) {
+		if (!posting->deliveries[i])
+			continue;
+		posting_forget(posting->deliveries[i]);
+		region_close(posting->deliveries[i]->region);
+	}
 }
 
 static void keep_refusal(struct posting *posting, size_t place, const struct refusal *refusal)

@@ -225,7 +225,7 @@ static bool scan_name(struct scan *scan)
 	skip_blanks(scan);
 	if (scan->at == scan->end || *scan->at != '"')
 		return bad(scan, "a name in quotes is wanted");
-	name->at = scan->at + 1;
+	*name = (struct text){ scan->at + 1, 0 }; /* no length before its end is known */
 	if (!scan_string(scan))
 		return false;
 	name->len = (size_t)(scan->at - name->at) - 1;

@@ -172,21 +172,23 @@ static void drop_twins(struct smtp_envelope *envelope, struct region *region)
 {
 	struct text *sorted = region_alloc(region, envelope->count * sizeof(*sorted));
 	bool *seen = region_zalloc(region, envelope->count, sizeof(*seen));
-	size_t kept = 0;
+	size_t kept = 0, distinct = 0;
 
 	if (!sorted || !seen)
 		return;
 	memcpy(sorted, envelope->to, envelope->count * sizeof(*sorted));
 	qsort(sorted, envelope->count, sizeof(*sorted), compare_addresses);
+	for (size_t i = 0; i < envelope->count; i++)
+		if (!distinct || compare_addresses(&sorted[distinct - 1], &sorted[i]) != 0)
+			sorted[distinct++] = sorted[i];
 	for (size_t i = 0; i < envelope->count; i++) {
-		struct text *found = bsearch(&envelope->to[i], sorted, envelope->count,
-			sizeof(*sorted), compare_addresses);
+		size_t place = (size_t)((struct text *)bsearch(&envelope->to[i], sorted, distinct,
+						sizeof(*sorted), compare_addresses) -
+					sorted);
 
-		while (found > sorted && compare_addresses(found - 1, found) == 0)
-			found--;
-		if (!seen[found - sorted])
+		if (!seen[place])
 			envelope->to[kept++] = envelope->to[i];
-		seen[found - sorted] = true;
+		seen[place] = true;
 	}
 	envelope->count = kept;
 }
@@ -200,7 +202,8 @@ static void add_recipients(struct smtp_envelope *envelope, struct smtp_mailboxes
 static void check_count(struct reading *reading, const struct json_at *at)
 {
 	size_t count = reading->posted->envelope.count;
-	struct json_at to = { at, TEXT("to"), 0 };
+	struct json_at envelope = { at, TEXT("envelope"), 0 };
+	struct json_at to = { reading->has_envelope_to ? &envelope : at, TEXT("to"), 0 };
 
 	if (count == 0)
 		complain(reading->complaints, &to, "there is no recipient");
@@ -228,8 +231,10 @@ void fill_envelope(struct reading *reading, const struct json_at *at)
 		envelope->from = mail->from.address;
 	if (!reading->has_envelope_to) {
 		envelope->to = region_zalloc(reading->region, count + 1, sizeof(*envelope->to));
-		if (!envelope->to)
+		if (!envelope->to) {
+			complain(reading->complaints, at, "out of memory");
 			return;
+		}
 		add_recipients(envelope, mail->to);
 		add_recipients(envelope, mail->cc);
 		add_recipients(envelope, reading->bcc);

@@ -91,6 +91,28 @@ void read_tags(struct reading *reading, const cJSON *value, const struct json_at
 	reading->posted->wishes.tag_count = count;
 }
 
+static void complain_of_controls(
+	struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	const cJSON *member;
+	size_t index = 0;
+
+	if (cJSON_IsString(value) && text_has_control(json_string(reading->json, value)))
+		complain(reading->complaints, at,
+			"no line breaks or control characters are allowed here");
+	cJSON_ArrayForEach(member, value)
+	{
+		struct text name = cJSON_IsObject(value) ? json_name(reading->json, member)
+							 : (struct text){ 0 };
+		struct json_at inner = { at, name, index++ };
+
+		if (text_has_control(name))
+			complain(reading->complaints, at,
+				"no line breaks or control characters are allowed in a name");
+		complain_of_controls(reading, member, &inner); /* JSON is 32 levels deep at most */
+	}
+}
+
 void read_metadata(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
 	struct buf written = buf_born(METADATA_BYTES);
@@ -101,6 +123,7 @@ void read_metadata(struct reading *reading, const cJSON *value, const struct jso
 		complain(reading->complaints, at, "an object is wanted");
 		return;
 	}
+	complain_of_controls(reading, value, at);
 	json_add_tree(&written, reading->json, value);
 	if (written.err)
 		complain(reading->complaints, at, "metadata: at most %d bytes of JSON are taken",

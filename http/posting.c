@@ -193,7 +193,10 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 		!check_wishes(&exchange->caller, &posted.wishes, at, refusal))
 		return false;
 	err = fill_delivery(exchange, delivery, &posted);
-	if (err == ERR_MEMORY || err == ERR_LIMIT)
+	if (err == ERR_LIMIT)
+		return refusal_set(refusal, "body_too_large",
+			TEXT("the message, as it would be sent, is larger than is taken"));
+	if (err == ERR_MEMORY)
 		return refusal_set(refusal, "overloaded", TEXT("out of memory"));
 	if (err)
 		return refusal_set(

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SWALLOW_BYTES = 1 << 20, REGION_SPARE = 24 << 20, CHUNKED_START = 16384 };
-enum { ANSWER_MAX = 64 << 20, TRACEPARENT = 55 };
+enum { REGION_SPARE = 24 << 20, CHUNKED_START = 16384 };
+enum { ANSWER_MAX = 64 << 20, TRACEPARENT = 55, FORWARDED_MAX = 4096 };
 
 uint64_t request_now_us(const struct request *request)
 {
@@ -117,21 +117,45 @@ static void name_request(struct request *request)
 	request->exchange.request_id = (struct text){ request->id, given.len };
 }
 
+static enum MHD_Result join_forwarded(void *joined, enum MHD_ValueKind kind, const char *name,
+	size_t name_len, const char *value, size_t value_len)
+{
+	(void)kind;
+	if (!text_equal_nocase((struct text){ name, name_len }, TEXT("X-Forwarded-For")))
+		return MHD_YES;
+	buf_add(joined, TEXT(","));
+	buf_add(joined, (struct text){ value, value ? value_len : 0 });
+	return MHD_YES;
+}
+
+/* A proxy may add a field of its own behind the client's: all of them are one list, in order (RFC
+ * 9110 5.3). */
+static struct text forwarded_for(struct request *request)
+{
+	struct buf joined = buf_born(FORWARDED_MAX);
+	struct text list;
+
+	MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, join_forwarded, &joined);
+	list = region_copy(request->exchange.region, text_from(buf_text(&joined), 1));
+	if (joined.err)
+		list.len = 0;
+	buf_free(&joined);
+	return list;
+}
+
 static void name_client(struct request *request)
 {
 	const struct server *server = request->door->server;
 	struct exchange *exchange = &request->exchange;
 	struct network_address client;
-	struct text forwarded_for;
 
 	if (!request->line)
 		return;
 	exchange->client = text_of(request->line->client);
 	if (!network_holds(server->trusted, server->trusted_count, &request->line->address))
 		return;
-	forwarded_for = exchange_header(exchange, "X-Forwarded-For");
-	client = network_client(
-		server->trusted, server->trusted_count, &request->line->address, forwarded_for);
+	client = network_client(server->trusted, server->trusted_count, &request->line->address,
+		forwarded_for(request));
 	network_address_name(&client, request->client);
 	exchange->client = text_of(request->client);
 }
@@ -185,7 +209,8 @@ static bool pass_door(struct request *request, const char *method)
 	if (!route->scope)
 		return true;
 	if (!gateway->admit(gateway->self, key_of(exchange), exchange->region, &exchange->caller)) {
-		exchange_refuse_as(exchange, "unauthorized", "");
+		exchange_refuse_as(exchange, "unauthorized",
+			"send the key as Authorization: Bearer KEY, or as X-API-Key: KEY");
 		return false;
 	}
 	if (exchange->caller.scopes & (route->scope | SCOPE_ADMIN))
@@ -209,7 +234,11 @@ static enum MHD_Result refuse_overload(struct request *request)
 
 static enum MHD_Result refuse_too_large(struct request *request)
 {
-	return request_refuse(request, "body_too_large", "HTTP_MAX_BODY says how much is taken");
+	char detail[100];
+
+	snprintf(detail, sizeof(detail), "at most %llu bytes are taken (HTTP_MAX_BODY)",
+		(unsigned long long)request->door->server->settings.body_max_bytes);
+	return request_refuse(request, "body_too_large", detail);
 }
 
 static bool body_has_room(struct request *request, uint64_t room)
@@ -272,7 +301,8 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
 	if (request->stage == STAGE_SWALLOW) {
 		request->swallowed += *len;
 		*len = 0;
-		return request->swallowed > SWALLOW_BYTES ? MHD_NO : MHD_YES;
+		/* who still sends hears no answer: as much again is read and forgotten */
+		return request->swallowed > settings->body_max_bytes ? MHD_NO : MHD_YES;
 	}
 	while (room < all)
 		room = room ? room * 2 : CHUNKED_START;

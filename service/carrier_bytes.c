@@ -7,6 +7,8 @@ bool carrier_read(struct carrier *carrier)
 	size_t len;
 	bool any = false;
 
+	if (carrier->stage == CARRIER_OPENING)
+		link_acknowledge(carrier->link);
 	do {
 		io = link_read(carrier->link, worker->input, sizeof(worker->input), &len);
 		if (io == LINK_DONE)

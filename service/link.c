@@ -1,6 +1,8 @@
 #include "service/link.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,6 +190,13 @@ enum link_io link_read(struct link *link, char *at, size_t room, size_t *len_out
 		return LINK_AGAIN;
 	lose_by_errno(link, len < 0 ? errno : 0);
 	return LINK_LOST;
+}
+
+void link_acknowledge(struct link *link)
+{
+	int yes = 1;
+
+	(void)setsockopt(link->fd, IPPROTO_TCP, TCP_QUICKACK, &yes, sizeof(yes));
 }
 
 bool link_has_more(const struct link *link)

@@ -36,6 +36,9 @@ bool link_is_looking_up(const struct link *link);
 /* One read; len 0 only with AGAIN and LOST. Call again while link_has_more. */
 enum link_io link_read(struct link *link, char *at, size_t room, size_t *len_out);
 bool link_has_more(const struct link *link);
+/* What arrived next is acknowledged at once: a relay with Nagle's algorithm on holds back its next
+ * words until then, 40 ms at each step of an opening. Holds for a while only. */
+void link_acknowledge(struct link *link);
 /* Writes what it can; *len_out is what the kernel took, also with AGAIN. */
 enum link_io link_write(struct link *link, struct text bytes, size_t *len_out);
 /* Has the relay sent something that was not read yet? Before TLS. */

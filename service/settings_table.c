@@ -103,7 +103,7 @@ const struct setting settings_table[] = {
 	{ "HTTP_TRUSTED_PROXIES", SETTING_NETWORKS, PLAIN(trusted_proxies),
 		"X-Forwarded-For counts only from these networks: 10.0.0.0/8,::1" },
 	{ "HTTP_ADMIN_LISTEN", SETTING_ADMIN_LISTEN, PLAIN(admin_listen),
-		"when set, /metrics and /relays answer there only" },
+		"when set, /metrics answers there only" },
 	{ "API_KEY", SETTING_API_KEY, SECRET(api_key),
 		"one key that may do everything: 16 characters or more" },
 	{ "API_KEYS_FILE", SETTING_TEXT, PLAIN(api_keys_file),

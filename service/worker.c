@@ -98,18 +98,39 @@ static void feed(struct worker *worker)
 	ask_for_help(worker);
 }
 
-/* Where no session is up, they were held up by whatever the opening of one is held up by. */
+/* No session is up: those that wait were held up by whatever holds up the opening of one. */
+static void fail_unopened(struct worker *worker, struct delivery *list, enum smtp_phase phase)
+{
+	static const struct smtp_said nothing;
+	const struct relay_settings *settings = relay_settings(worker->relay);
+	struct smtp_verdict verdict = smtp_verdict_of_loss(SMTP_LOSS_TIMEOUT, phase, false);
+	struct delivery *next;
+
+	for (struct delivery *delivery = list; delivery; delivery = next) {
+		struct result *result = &delivery->result;
+
+		next = delivery->next;
+		delivery->next = NULL;
+		result->relay_name = region_copy(delivery->region, text_of(settings->name));
+		result->relay_host = region_copy(delivery->region, text_of(settings->host));
+		result->connect_us = now_us() - delivery->queued_us;
+		settle_failed(worker->lettergate, delivery, &verdict, &nothing,
+			"the deadline passed while a session to the relay was being opened");
+	}
+}
+
 static void expire(struct worker *worker)
 {
 	struct relay_counts counts = relay_counts(worker->relay);
-	bool nobody_is_up = counts.opening && !counts.idle && !counts.busy;
+	struct delivery *list = relay_expire(worker->relay, now_us());
 	struct smtp_verdict verdict =
-		nobody_is_up ? smtp_verdict_of_loss(SMTP_LOSS_TIMEOUT, counts.opening_phase, false)
-			     : smtp_verdict_of_loss(SMTP_LOSS_DEADLINE, SMTP_IN_QUEUE, false);
+		smtp_verdict_of_loss(SMTP_LOSS_DEADLINE, SMTP_IN_QUEUE, false);
 
-	settle_list(worker->lettergate, relay_expire(worker->relay, now_us()), &verdict,
-		nobody_is_up ? "the deadline passed while a session to the relay was being opened"
-			     : "the deadline passed before a session to the relay was free");
+	if (counts.opening && !counts.idle && !counts.busy)
+		fail_unopened(worker, list, counts.opening_phase);
+	else
+		settle_list(worker->lettergate, list, &verdict,
+			"the deadline passed before a session to the relay was free");
 }
 
 /* ---- the loop */

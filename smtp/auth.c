@@ -246,6 +246,8 @@ bool smtp_auth_is_proven(struct smtp_auth *auth, struct text success_text)
 {
 	struct buf decoded = buf_born(SMTP_AUTH_BYTES + 4);
 
+	if (auth->cancelled)
+		return false;
 	if (auth->mechanism != SMTP_SCRAM_SHA_256)
 		return true;
 	if (!auth->verified && decode(text_cut(&success_text, ' '), &decoded))

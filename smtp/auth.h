@@ -30,6 +30,7 @@ struct smtp_auth {
 	unsigned rounds;  /* 334s answered so far */
 	bool refused;     /* XOAUTH2, OAUTHBEARER: the relay sent its error challenge */
 	bool cancelled;   /* we answered with "*": no further challenge is taken */
+	bool is_answered; /* SCRAM: our proof was sent, server_signature is set */
 	bool verified;    /* SCRAM: the relay's signature was right */
 	char nonce[32];   /* SCRAM: ours, printable, 31 characters and NUL */
 	struct buf first; /* SCRAM: client-first-message-bare, kept for the proof */

@@ -1,6 +1,6 @@
 #include "smtp/command.h"
 
-enum { LINE_MAX_BYTES = 1024, CONTENT_STEP = 65536, BYTES_PER_PIECE = 4096 };
+enum { LINE_MAX_BYTES = 1024, ORCPT_MAX_BYTES = 100, CONTENT_STEP = 65536, BYTES_PER_PIECE = 4096 };
 
 /* ---- the trace */
 
@@ -227,6 +227,9 @@ static void add_rcpt_parameters(struct buf *line, unsigned notify, struct text a
 			buf_add(line, words[i].word);
 			separator = TEXT(",");
 		}
+	if (address.len > ORCPT_MAX_BYTES && !ascii)
+		return; /* each byte may become six: the line has its limit, and ORCPT is optional
+			 */
 	buf_add(line, ascii ? TEXT(" ORCPT=rfc822;") : TEXT(" ORCPT=utf-8;"));
 	add_coded(line, address, ascii ? "+" : "\\");
 }

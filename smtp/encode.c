@@ -266,6 +266,16 @@ size_t smtp_words_add(struct buf *out, struct text text, size_t column)
 	return column;
 }
 
+/* A run of blanks that would not fit a line. */
+static bool has_wide_gap(struct text value)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < value.len && run <= LINE / 2; i++)
+		run = value.at[i] == ' ' || value.at[i] == '\t' ? run + 1 : 0;
+	return run > LINE / 2;
+}
+
 /* `most`: the longest run without a blank that its line can hold. */
 static bool needs_words(struct text value, size_t most)
 {
@@ -274,6 +284,8 @@ static bool needs_words(struct text value, size_t most)
 	while (rest.len > most)
 		if (text_cut(&rest, ' ').len > most)
 			return true;
+	if (has_wide_gap(value)) /* it cannot be folded within blanks */
+		return true;
 	/* "=?" would be read as an encoded word, and blanks at the ends do not survive */
 	return !text_is_ascii(value) || has_word_start(value) || text_trim(value).len != value.len;
 }

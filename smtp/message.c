@@ -258,6 +258,8 @@ static enum err finish(
 	close_literal(composer);
 	if (composer->out.err)
 		return composer->out.err;
+	if (region_left(region) < composer->out.len + sizeof(uintptr_t) * 4)
+		return ERR_LIMIT; /* what one message may take, not what there is */
 	all = region_copy(region, buf_text(&composer->out));
 	if (!all.at)
 		return ERR_MEMORY;

@@ -128,3 +128,8 @@ size_t region_used(const struct region *region)
 {
 	return region->used;
 }
+
+size_t region_left(const struct region *region)
+{
+	return region->limit - region->used;
+}

@@ -22,3 +22,5 @@ void *region_zalloc(struct region *region, size_t count, size_t len);
 struct text region_copy(struct region *region, struct text text);
 /* Bytes handed out so far. */
 size_t region_used(const struct region *region);
+/* Bytes that its limit still allows. */
+size_t region_left(const struct region *region);

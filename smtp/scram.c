@@ -142,6 +142,7 @@ enum err scram_answer(struct smtp_auth *auth, const struct smtp_credentials *cre
 		buf_add_string(out, ",p=");
 		buf_add_string(out, (const char *)encoded);
 		err = out->err;
+		auth->is_answered = !err; /* server_signature is what we expect */
 	}
 	buf_wipe(&final);
 	buf_wipe(&message);
@@ -153,7 +154,7 @@ bool scram_is_verified(const struct smtp_auth *auth, struct text server_final)
 	unsigned char signature[DIGEST + 3];
 	struct text value;
 
-	return take_attribute(&server_final, 'v', &value) &&
+	return auth->is_answered && take_attribute(&server_final, 'v', &value) &&
 	       decode(value, signature, sizeof(signature)) == DIGEST &&
 	       CRYPTO_memcmp(signature, auth->server_signature, DIGEST) == 0;
 }

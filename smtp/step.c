@@ -250,14 +250,17 @@ static enum smtp_state after_quit(struct smtp_session *session, const struct smt
 
 enum smtp_state smtp_step_goodbye(struct smtp_session *session, const struct smtp_said *said)
 {
-	bool may_be_taken = session->last_byte_sent && session->taken;
+	const struct smtp_transaction *tx = session->transaction;
+	bool others_open = tx && session->rcpt_answered + 1 < tx->envelope->count;
+	bool may_be_taken = session->last_byte_sent && (session->taken || others_open);
 	struct smtp_verdict verdict;
 
 	if (session->state == SMTP_AWAIT_RSET)
 		return after_rset(session, said);
-	if (session->state != SMTP_AWAIT_RCPT || !session->transaction || !may_be_taken)
+	if (session->state != SMTP_AWAIT_RCPT || !tx || !may_be_taken)
 		return end_by_reply(session, said);
-	/* the content went out behind a recipient that was taken, and nobody will tell more */
+	/* the content went out behind a recipient that was taken, or whose answer was not heard,
+	 * and nobody will tell more */
 	verdict = smtp_settle_judge(session, said);
 	smtp_settle_recipient(session, said, &verdict);
 	session->pipelined = false; /* which is not why it leaves */

@@ -228,6 +228,14 @@ struct smtp_verdict smtp_verdict_of_loss(
 	verdict.retryable = row->retryable;
 	if (row->status == 503)
 		verdict.retry_after_s = smtp_categories[row->category].pause_s;
+	if (phase == SMTP_IN_GREETING && row->category == SMTP_RELAY_TIMEOUT)
+		verdict.hint = "A port that wants TLS from the first byte is silent like this: "
+			       "set SMTP_SECURE=TLS there. Else is it an SMTP server at all? "
+			       "Check SMTP_HOST and SMTP_PORT; lettergate check says more.";
+	if (phase == SMTP_IN_GREETING && row->category == SMTP_RELAY_DISCONNECTED)
+		verdict.hint = "Try again. If it lasts, what listens there may not be an SMTP "
+			       "server, or not want us: check SMTP_HOST, SMTP_PORT and "
+			       "SMTP_SECURE; lettergate check says more.";
 	return verdict;
 }
 
@@ -239,8 +247,8 @@ static int weight(const struct smtp_verdict *verdict)
 		return 4;
 	case SMTP_DEFERRED:
 		return 3;
-	case SMTP_REJECTED:
-		return 2;
+	case SMTP_NOT_SENT:
+		return verdict->retryable ? 2 : 0;
 	default:
 		return 1;
 	}

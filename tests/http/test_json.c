@@ -42,6 +42,7 @@ static const struct {
 	{ "{\"from\":{\"name\":\"a\nb\"}}", ERR_SYNTAX, "/from/name" },
 	{ "{\"a/b~\":\"\\ud800\"}", ERR_SYNTAX, "/a~1b~0" },
 	{ "{\"a\":01}", ERR_SYNTAX, "/a" },
+	{ "{\"aaaaaaaa\":1,\"", ERR_SYNTAX, "/" }, /* not what stands behind the body */
 	{ "[1] x", ERR_SYNTAX, "" },
 	{ "\xef\xbb\xbf{}", ERR_SYNTAX, "" },
 };

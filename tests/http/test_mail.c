@@ -324,10 +324,10 @@ END_TEST
 
 START_TEST(metadata_stays_json)
 {
-	ck_assert(read_mail("{" REST ",\"metadata\":{\"a\":-1e999,\"b\":1e999,\"c\":\"\\n\","
+	ck_assert(read_mail("{" REST ",\"metadata\":{\"a\":-1e999,\"b\":1e999,\"c\":\"x\","
 			    "\"d\":0.1}}"));
 	ck_assert_msg(
-		text_equal(posted.wishes.metadata, TEXT("{\"a\":-1e999,\"b\":1e999,\"c\":\"\\n\","
+		text_equal(posted.wishes.metadata, TEXT("{\"a\":-1e999,\"b\":1e999,\"c\":\"x\","
 							"\"d\":0.1}")),
 		"%.*s", (int)posted.wishes.metadata.len, posted.wishes.metadata.at);
 	forget();

@@ -151,7 +151,9 @@ START_TEST(the_verdict_over_all_is_the_contracts)
 		{ { "450 no", NULL, "550 no" }, "partial", 200 },
 		{ { "550 no", "450 no", "550 no" }, "deferred", 503 },
 		{ { "550 no", "550 no", "553 no" }, "rejected", 422 },
-		{ { "421 bye", "550 no", "550 no" }, "rejected", 422 },
+		/* one was refused by nobody: it may be tried again */
+		{ { "421 bye", "550 no", "550 no" }, "not_sent", 503 },
+		{ { "421 bye", "450 no", "550 no" }, "deferred", 503 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
