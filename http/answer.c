@@ -83,6 +83,10 @@ enum MHD_Result request_answer(struct request *request)
 	request->answered_us = request_now_us(request);
 	if (request->line)
 		atomic_store(&request->line->is_reading, false);
+	if (exchange->answer.err) { /* too large, or no memory: never no answer at all */
+		exchange->close = true;
+		exchange_refuse_as(exchange, "internal", "the answer cannot be told");
+	}
 	if (exchange->answer.err)
 		return MHD_NO;
 	linger(request);

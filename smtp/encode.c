@@ -213,10 +213,21 @@ void smtp_lines_add(struct buf *out, struct text text)
 	}
 }
 
-/* Would a reader take some of it for an encoded word? */
+/* Would a reader take some of it for an encoded word, "=?charset?B?…" (RFC 2047 2)? A URL may hold
+ * "=?" by itself, and must stay as it is. */
 static bool has_word_start(struct text text)
 {
-	return text.len && memmem(text.at, text.len, "=?", 2);
+	const char *found;
+
+	while (text.len && (found = memmem(text.at, text.len, "=?", 2))) {
+		text = text_from(text, (size_t)(found - text.at) + 2);
+		struct text rest = text, charset = text_cut(&rest, '?');
+
+		if (charset.len && rest.len > 1 && memchr("BbQq", rest.at[0], 4) &&
+			rest.at[1] == '?' && text_find(charset, ' ') == charset.len)
+			return true;
+	}
+	return false;
 }
 
 /* Length of the character at the start of UTF-8 that was checked before. */
