@@ -49,9 +49,6 @@ static const struct problem_words own[] = {
 		"Retry-After, which comes from the measured rate.",
 		503, true },
 	{ "queue_full", "The queue is full", "QUEUE_MAX and its kin. Try again later.", 503, true },
-	{ "draining", "The gateway is stopping",
-		"It takes no new work. Another replica will take the request; nothing was sent.",
-		503, true },
 	{ "storage_unavailable", "The store cannot be written", "Nothing was accepted.", 503,
 		true },
 	{ "store_required", "This needs a store",
@@ -83,7 +80,7 @@ __attribute__((constructor)) static void fill_relays(void)
 			smtp_category_words((enum smtp_category)i);
 
 		relays[i] = (struct problem_words){ words->code, words->title, words->meaning,
-			words->status, words->status >= 500 };
+			words->status, words->status >= 503 }; /* 502: an operator */
 	}
 }
 
