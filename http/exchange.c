@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { SMALL_BYTES = 65536 };
+
 /* ---- parking */
 
 /* The connection is asleep before anything may wake it. What is woken runs in this same thread, so
@@ -22,6 +24,20 @@ void exchange_park(struct exchange *exchange, void (*when_woken)(struct exchange
 void exchange_wake(struct exchange *exchange)
 {
 	MHD_resume_connection(((struct request *)exchange)->connection);
+}
+
+/* ---- the budget */
+
+bool exchange_reserve(struct exchange *exchange, uint64_t bytes)
+{
+	struct request *request = (struct request *)exchange;
+
+	if (bytes <= SMALL_BYTES)
+		return true;
+	if (!exchange->gateway->reserve(exchange->gateway->self, bytes))
+		return false;
+	request->reserved += bytes;
+	return true;
 }
 
 /* ---- refusals */

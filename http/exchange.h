@@ -45,6 +45,10 @@ struct exchange {
 void exchange_park(struct exchange *exchange, void (*when_woken)(struct exchange *exchange));
 void exchange_wake(struct exchange *exchange);
 
+/* Counts memory that the request took beside its body against the gateway's budget, until it is
+ * over. What is small is not worth counting. False: there is no room for it. */
+bool exchange_reserve(struct exchange *exchange, uint64_t bytes);
+
 /* Answers with a problem. */
 enum handled exchange_refuse(struct exchange *exchange, const struct problem *problem);
 /* The same in short: code and detail. */

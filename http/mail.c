@@ -87,7 +87,10 @@ bool mail_read(const struct json *json, const struct cJSON *object, const struct
 	fill_envelope(&reading, at);
 	if (complaints->count)
 		return false;
-	if (mail->has_html && !mail->has_text && !reading.text_off)
-		mail->has_text = smtp_html_to_text(mail->html, region, &mail->text) == OK;
-	return true;
+	if (!mail->has_html || mail->has_text || reading.text_off)
+		return true;
+	mail->has_text = smtp_html_to_text(mail->html, region, &mail->text) == OK;
+	if (!mail->has_text)
+		complain(complaints, at, "out of memory: no text can be made from html");
+	return mail->has_text;
 }

@@ -24,6 +24,7 @@ struct wishes {
 struct posted {
 	struct smtp_mail mail;
 	struct smtp_envelope envelope;
+	bool has_envelope_to; /* its recipients were named apart from the header's */
 	struct wishes wishes;
 };
 

@@ -227,6 +227,7 @@ void fill_envelope(struct reading *reading, const struct json_at *at)
 	struct smtp_envelope *envelope = &reading->posted->envelope;
 	size_t count = mail->to.count + mail->cc.count + reading->bcc.count;
 
+	reading->posted->has_envelope_to = reading->has_envelope_to;
 	if (!reading->has_envelope_from)
 		envelope->from = mail->from.address;
 	if (!reading->has_envelope_to) {

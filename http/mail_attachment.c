@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { TYPE_BYTES = 900 }; /* leaves room for a line of 998 */
+
 static void read_filename(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
 	if (!cJSON_IsNull(value))
@@ -60,7 +62,7 @@ static void read_content_type(struct reading *reading, const cJSON *value, const
 {
 	struct text type, rest, name, kind;
 
-	if (cJSON_IsNull(value) || !read_line(reading, value, at, &type))
+	if (cJSON_IsNull(value) || !read_line_of(reading, value, at, TYPE_BYTES, &type))
 		return;
 	rest = type;
 	name = text_trim(text_cut(&rest, ';'));

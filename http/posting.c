@@ -57,21 +57,43 @@ static bool forbid(struct refusal *refusal, const char *code, struct text addres
 	return refusal_set(refusal, code, address);
 }
 
+static bool holds(struct smtp_mailboxes list, struct text address)
+{
+	for (size_t i = 0; i < list.count; i++)
+		if (text_equal(list.at[i].address, address))
+			return true;
+	return false;
+}
+
+static bool forbid_recipient(struct refusal *refusal, const struct posted *posted,
+	struct text address, const struct json_at *at)
+{
+	struct json_at envelope = { at, TEXT("envelope"), 0 };
+
+	if (posted->has_envelope_to)
+		return forbid(refusal, "recipient_not_allowed", address, &envelope, TEXT("to"));
+	return forbid(refusal, "recipient_not_allowed", address, at,
+		holds(posted->mail.to, address)   ? TEXT("to")
+		: holds(posted->mail.cc, address) ? TEXT("cc")
+						  : TEXT("bcc"));
+}
+
 /* The null sender names nobody: it is allowed to every key that may send. */
 static bool check_addresses(const struct caller *caller, const struct posted *posted,
 	const struct json_at *at, struct refusal *refusal)
 {
 	const struct smtp_envelope *envelope = &posted->envelope;
+	struct json_at in_envelope = { at, TEXT("envelope"), 0 };
 
 	if (!allows(caller->from, caller->from_count, posted->mail.from.address))
 		return forbid(
 			refusal, "sender_not_allowed", posted->mail.from.address, at, TEXT("from"));
 	if (envelope->from.len && !allows(caller->from, caller->from_count, envelope->from))
-		return forbid(refusal, "sender_not_allowed", envelope->from, at, TEXT("envelope"));
+		return forbid(
+			refusal, "sender_not_allowed", envelope->from, &in_envelope, TEXT("from"));
 	for (size_t i = 0; caller->to_count && i < envelope->count; i++)
 		if (!allows(caller->to, caller->to_count, envelope->to[i]))
-			return forbid(
-				refusal, "recipient_not_allowed", envelope->to[i], at, TEXT("to"));
+			return forbid_recipient(refusal, posted, envelope->to[i], at);
 	return true;
 }
 
@@ -201,6 +223,12 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 	if (err)
 		return refusal_set(
 			refusal, "invalid_request", TEXT("the message cannot be composed"));
+	if (!exchange_reserve(exchange, region_used(region))) {
+		refusal_set(refusal, "overloaded", TEXT("MAX_IN_FLIGHT_BYTES is reached"));
+		refusal->problem.retry_after_s =
+			exchange->gateway->overload_pause_s(exchange->gateway->self);
+		return false;
+	}
 	*delivery_out = delivery;
 	return true;
 }

@@ -45,7 +45,7 @@ void log_words(struct log_line *line, const char *name, struct text words)
 	size_t from, to, done = 0;
 	enum log_addresses how;
 
-	if (!line->log || !memchr(words.at ? words.at : "", '@', words.len)) {
+	if (!line->log || !words.at || text_find(words, '@') == words.len) {
 		log_text(line, name, words);
 		return;
 	}
