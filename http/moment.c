@@ -36,7 +36,8 @@ static bool has_form(struct text text)
 bool moment_parse(struct text text, int64_t *seconds_out)
 {
 	struct tm when = { 0 };
-	int64_t east;
+	int64_t east, seconds;
+	int day;
 	char copy[40];
 	const char *rest;
 
@@ -51,7 +52,11 @@ bool moment_parse(struct text text, int64_t *seconds_out)
 		rest += 1 + strspn(rest + 1, "0123456789");
 	if (!parse_zone(rest, &east))
 		return false;
-	*seconds_out = timegm(&when) - east;
+	day = when.tm_mday;
+	seconds = timegm(&when);
+	if (when.tm_mday != day) /* 31 February became a day of March */
+		return false;
+	*seconds_out = seconds - east;
 	return true;
 }
 

@@ -228,6 +228,9 @@ struct smtp_verdict smtp_verdict_of_loss(
 	verdict.retryable = row->retryable;
 	if (row->status == 503)
 		verdict.retry_after_s = smtp_categories[row->category].pause_s;
+	if (loss == SMTP_LOSS_WITHHELD)
+		verdict.hint = "The relay took this recipient and refused another; with partial: "
+			       "refuse the message then goes to nobody.";
 	if (phase == SMTP_IN_GREETING && row->category == SMTP_RELAY_TIMEOUT)
 		verdict.hint = "A port that wants TLS from the first byte is silent like this: "
 			       "set SMTP_SECURE=TLS there. Else is it an SMTP server at all? "
