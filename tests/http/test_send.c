@@ -263,6 +263,11 @@ START_TEST(keys_limit_senders_recipients_relays)
 			200, "" },
 		{ "{\"from\":\"a@example.com\",\"bcc\":\"b@example.net\"}", 403,
 			"recipient_not_allowed" },
+		{ "{\"from\":\"a@example.com\",\"bcc\":\"b@example.net\"}", 403,
+			"\"pointer\":\"/bcc\"" },
+		{ "{\"from\":\"a@example.com\",\"to\":\"b@example.org\","
+		  "\"envelope\":{\"to\":[\"b@example.net\"]}}",
+			403, "\"pointer\":\"/envelope/to\"" },
 		{ "{\"from\":\"a@example.com\",\"to\":\"b@example.org\",\"relay\":\"other\"}", 403,
 			"relay_not_allowed" },
 		{ "{\"from\":\"a@example.com\",\"to\":\"b@example.org\",\"trace\":true}", 403,

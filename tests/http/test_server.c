@@ -230,6 +230,7 @@ START_TEST(forwarded_for_counts_from_trusted_proxies_only)
 	} rows[] = {
 		{ "X-Forwarded-For: 192.0.2.7\r\n", "192.0.2.7" },
 		{ "X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.1.2.3\r\n", "192.0.2.7" },
+		{ "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.7\r\n", "192.0.2.7" },
 		{ "X-Forwarded-For: rubbish\r\n", "127.0.0.1" },
 		{ "X-Forwarded-For: 2001:db8::1\r\n", "2001:db8::1" },
 		{ "", "127.0.0.1" },
