@@ -332,7 +332,40 @@ START_TEST(a_long_parameter_goes_in_sections)
 }
 END_TEST
 
-UNIT_MAIN(encode, tcase_add_loop_test(cases, quoted_printable_is_as_wanted, 0, COUNT(printable));
+START_TEST(a_header_line_is_never_too_long_whatever_blanks_it_holds)
+{
+	char value[1200];
+	struct text rest;
+	struct buf out = buf_born(65536);
+
+	memset(value, ' ', sizeof(value));
+	value[0] = 'a';
+	value[sizeof(value) - 1] = 'b';
+	smtp_header_add(&out, TEXT("X-A"), (struct text){ value, sizeof(value) });
+	ck_assert_int_eq(out.err, OK);
+	for (rest = buf_text(&out); rest.len;)
+		ck_assert_uint_le(text_cut(&rest, '\n').len, 998);
+	buf_free(&out);
+}
+END_TEST
+
+START_TEST(a_url_that_holds_the_start_of_a_word_stays_as_it_is)
+{
+	struct buf out = buf_born(65536);
+
+	smtp_header_add(&out, TEXT("List-Unsubscribe"), TEXT("<https://x.example/u/QQ=?v=1>"));
+	ck_assert(text_equal(
+		buf_text(&out), TEXT("List-Unsubscribe: <https://x.example/u/QQ=?v=1>\r\n")));
+	buf_clear(&out);
+	smtp_header_add(&out, TEXT("Subject"), TEXT("=?UTF-8?B?YQ==?= as it is"));
+	ck_assert(text_contains_nocase(buf_text(&out), TEXT("Subject: =?UTF-8?B?PT9VV")));
+	buf_free(&out);
+}
+END_TEST
+
+UNIT_MAIN(encode, tcase_add_test(cases, a_header_line_is_never_too_long_whatever_blanks_it_holds);
+	  tcase_add_test(cases, a_url_that_holds_the_start_of_a_word_stays_as_it_is);
+	  tcase_add_loop_test(cases, quoted_printable_is_as_wanted, 0, COUNT(printable));
 	  tcase_add_loop_test(cases, quoted_printable_comes_out_again, 0, 20);
 	  tcase_add_loop_test(cases, base64_is_checked, 0, COUNT(checks));
 	  tcase_add_loop_test(cases, a_header_reads_as_it_was_given, 0, COUNT(values));
