@@ -248,6 +248,13 @@ static enum smtp_state after_quit(struct smtp_session *session, const struct smt
 	return SMTP_CLOSED;
 }
 
+/* The content is out, and nobody will tell more. */
+static enum smtp_state leave_in_doubt(struct smtp_session *session)
+{
+	session->pipelined = false; /* which is not why the relay leaves */
+	return lose(session, SMTP_LOSS_DISCONNECTED, NULL);
+}
+
 enum smtp_state smtp_step_goodbye(struct smtp_session *session, const struct smtp_said *said)
 {
 	const struct smtp_transaction *tx = session->transaction;
@@ -257,14 +264,14 @@ enum smtp_state smtp_step_goodbye(struct smtp_session *session, const struct smt
 
 	if (session->state == SMTP_AWAIT_RSET)
 		return after_rset(session, said);
+	if (said->code == 221 && tx && session->last_byte_sent) /* it refuses nothing */
+		return leave_in_doubt(session);
 	if (session->state != SMTP_AWAIT_RCPT || !tx || !may_be_taken)
 		return end_by_reply(session, said);
-	/* the content went out behind a recipient that was taken, or whose answer was not heard,
-	 * and nobody will tell more */
+	/* the content went out behind a recipient that was taken, or whose answer was not heard */
 	verdict = smtp_settle_judge(session, said);
 	smtp_settle_recipient(session, said, &verdict);
-	session->pipelined = false; /* which is not why it leaves */
-	return lose(session, SMTP_LOSS_DISCONNECTED, NULL);
+	return leave_in_doubt(session);
 }
 
 const struct smtp_step smtp_steps[SMTP_STATES] = {
