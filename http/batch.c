@@ -7,8 +7,25 @@
 
 enum { BATCH_MAX = 1000, MESSAGE_REGION = 64 << 20 };
 
-/* The whole of it passed the limit of an answer: what became of each is told in any case. */
-static void answer_in_brief(struct exchange *exchange)
+static void add_whole(struct buf *out, struct delivery *delivery)
+{
+	posting_set_pause(&delivery->result);
+	result_add(out, delivery, true);
+}
+
+static void add_brief(struct buf *out, struct delivery *delivery)
+{
+	enum smtp_outcome outcome = delivery->result.verdict.outcome;
+
+	buf_add_byte(out, '{');
+	json_add_member(out, "id", text_of(delivery->id));
+	json_add_member(out, "outcome", text_of(smtp_outcome_name(outcome)));
+	json_add_member_u64(out, "status", result_status(&delivery->result));
+	buf_add_byte(out, '}');
+}
+
+static void add_results(
+	struct exchange *exchange, void (*add)(struct buf *out, struct delivery *delivery))
 {
 	struct posting *posting = exchange->waiting;
 	struct buf *out = &exchange->answer;
@@ -16,19 +33,11 @@ static void answer_in_brief(struct exchange *exchange)
 	buf_clear(out);
 	buf_add(out, TEXT("{\"results\":["));
 	for (size_t i = 0; i < posting->count; i++) {
-		const struct delivery *delivery = posting->deliveries[i];
-
 		json_add_comma(out);
-		if (!delivery) {
+		if (posting->deliveries[i])
+			add(out, posting->deliveries[i]);
+		else
 			buf_add(out, posting->refusals[i]);
-			continue;
-		}
-		buf_add_byte(out, '{');
-		json_add_member(out, "id", text_of(delivery->id));
-		json_add_member(out, "outcome",
-			text_of(smtp_outcome_name(delivery->result.verdict.outcome)));
-		json_add_member_u64(out, "status", result_status(&delivery->result));
-		buf_add_byte(out, '}');
 	}
 	buf_add(out, TEXT("]}\n"));
 }
@@ -36,24 +45,11 @@ static void answer_in_brief(struct exchange *exchange)
 static void answer_batch(struct exchange *exchange)
 {
 	struct posting *posting = exchange->waiting;
-	struct buf *out = &exchange->answer;
 
 	exchange->status = 200;
-	buf_add(out, TEXT("{\"results\":["));
-	for (size_t i = 0; i < posting->count; i++) {
-		struct delivery *delivery = posting->deliveries[i];
-
-		json_add_comma(out);
-		if (!delivery) {
-			buf_add(out, posting->refusals[i]);
-			continue;
-		}
-		posting_set_pause(&delivery->result);
-		result_add(out, delivery, true);
-	}
-	buf_add(out, TEXT("]}\n"));
-	if (out->err)
-		answer_in_brief(exchange);
+	add_results(exchange, add_whole);
+	if (exchange->answer.err) /* over the limit: what became of each is told in any case */
+		add_results(exchange, add_brief);
 	for (size_t i = 0; i < posting->count; i++) {
 		if (!posting->deliveries[i])
 			continue;

@@ -26,7 +26,6 @@ struct exchange {
 	char *body; /* changed in place by the parser */
 	size_t body_len;
 	uint64_t deadline_most_us; /* SEND_DEADLINE */
-	bool dev;
 
 	/* the answer */
 	unsigned status;

@@ -217,7 +217,6 @@ static enum err answer(struct smtp_auth *auth, const struct smtp_credentials *cr
 		buf_add_byte(response, 1);
 		__attribute__((fallthrough));
 	case SMTP_XOAUTH2:
-		auth->refused = true;
 		return auth->rounds > 1 ? ERR_LIMIT : response->err;
 	default:
 		return ERR_VALUE;

@@ -28,7 +28,6 @@ enum { SMTP_AUTH_ROUNDS = 3, SMTP_AUTH_BYTES = 12288, SMTP_SCRAM_ITERATIONS_MAX 
 struct smtp_auth {
 	enum smtp_mechanism mechanism;
 	unsigned rounds;  /* 334s answered so far */
-	bool refused;     /* XOAUTH2, OAUTHBEARER: the relay sent its error challenge */
 	bool cancelled;   /* we answered with "*": no further challenge is taken */
 	bool is_answered; /* SCRAM: our proof was sent, server_signature is set */
 	bool verified;    /* SCRAM: the relay's signature was right */

@@ -10,7 +10,6 @@ struct smtp_verdict smtp_settle_judge(
 	const struct smtp_session *session, const struct smtp_said *said)
 {
 	struct smtp_verdict_rules rules = {
-		.no_enhanced = !smtp_command_offers(session, SMTP_ENHANCEDSTATUSCODES),
 		.no_overrides = session->policy->no_overrides,
 		.reused = session->reused,
 	};

@@ -137,8 +137,6 @@ struct smtp_verdict {
 };
 
 struct smtp_verdict_rules {
-	bool no_enhanced; /* the relay did not advertise ENHANCEDSTATUSCODES; a code that starts the
-			     text counts all the same */
 	bool no_overrides; /* leave the provider overrides out */
 	bool reused;       /* the session had carried a transaction before */
 };
