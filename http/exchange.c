@@ -34,7 +34,7 @@ bool exchange_reserve(struct exchange *exchange, uint64_t bytes)
 
 	if (bytes <= SMALL_BYTES)
 		return true;
-	if (!exchange->gateway->reserve(exchange->gateway->self, bytes))
+	if (!exchange->gateway->reserve(exchange->gateway->self, request->reserved, bytes))
 		return false;
 	request->reserved += bytes;
 	return true;

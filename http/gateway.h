@@ -68,8 +68,9 @@ struct gateway {
 	/* Counts messages against the key's rate; false: over it, and nothing was counted. */
 	bool (*charge)(void *self, const struct caller *caller, size_t messages,
 		struct rate_state *rate_out);
-	/* Sets bytes aside for a request's body; false: too many are in flight. */
-	bool (*reserve)(void *self, uint64_t bytes);
+	/* Sets bytes aside for a request that holds `held` already; false: too many are in flight.
+	 * One that is alone is never refused: it would be for ever. */
+	bool (*reserve)(void *self, uint64_t held, uint64_t bytes);
 	void (*release)(void *self, uint64_t bytes);
 	/* Seconds until it is worth trying again, out of the measured rate. */
 	uint32_t (*overload_pause_s)(void *self);

@@ -248,7 +248,7 @@ static bool body_has_room(struct request *request, uint64_t room)
 
 	if (room + 1 <= request->body_room)
 		return true;
-	if (!gateway->reserve(gateway->self, room + 1 - request->body_room))
+	if (!gateway->reserve(gateway->self, request->reserved, room + 1 - request->body_room))
 		return false;
 	request->reserved += room + 1 - request->body_room;
 	more = realloc(request->exchange.body, room + 1);

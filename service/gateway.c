@@ -45,12 +45,12 @@ static void release(void *self, uint64_t bytes)
 	atomic_fetch_sub(&lettergate->in_flight_bytes, bytes);
 }
 
-static bool reserve(void *self, uint64_t bytes)
+static bool reserve(void *self, uint64_t held, uint64_t bytes)
 {
 	struct lettergate *lettergate = self;
 	uint64_t before = atomic_fetch_add(&lettergate->in_flight_bytes, bytes);
 
-	if (before + bytes <= lettergate->max_in_flight_bytes)
+	if (before == held || before + bytes <= lettergate->max_in_flight_bytes)
 		return true;
 	release(self, bytes);
 	return false;

@@ -57,10 +57,11 @@ static bool charge(
 	return !fake->over_rate;
 }
 
-static bool reserve(void *self, uint64_t bytes)
+static bool reserve(void *self, uint64_t held, uint64_t bytes)
 {
 	struct fake *fake = self;
 
+	(void)held;
 	if (atomic_fetch_add(&fake->reserved, bytes) + bytes <= fake->budget)
 		return true;
 	atomic_fetch_sub(&fake->reserved, bytes);

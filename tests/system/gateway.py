@@ -7,6 +7,7 @@ LETTERGATE_BIN names the binary; LETTERGATE_SLOW is the factor by which the test
 import base64
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -32,10 +33,20 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "relay"))
 REPORT = re.compile(r"(Address|Thread|Leak|Memory|UndefinedBehavior)Sanitizer|runtime error:")
 
 
+# Below the range that the system gives out by itself, and each one once: a port that was only just
+# free may be another gateway's, or another relay's, by the time that it is listened on.
+PORTS = itertools.count(20000 + os.getpid() * 61 % 8000)
+
+
 def free_port(host="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
-        sock.bind((host, 0))
-        return sock.getsockname()[1]
+    while True:
+        port = next(PORTS)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+            try:
+                sock.bind((host, port))
+                return port
+            except OSError:
+                continue
 
 
 def ms(value):

@@ -321,7 +321,8 @@ def test_past_max_in_flight_is_503_at_once_with_retry_after():
 
 
 def test_bytes_in_flight_are_bounded_too():
-    """Section 2: MAX_IN_FLIGHT_BYTES counts bodies before they are read."""
+    """Section 2: MAX_IN_FLIGHT_BYTES counts bodies before they are read. A request that is alone is
+    never refused, though what it takes in all is more than that: it would be for ever."""
     with Relay({"dot": {"delay": 2 * PACE}}) as relay, \
             Gateway(relay, MAX_IN_FLIGHT_BYTES="2M", HTTP_MAX_BODY="2M") as gateway:
         def send(n):
