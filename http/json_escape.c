@@ -2,14 +2,6 @@
 
 #include <string.h>
 
-static int hex_digit(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	byte = byte_lower(byte);
-	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 /* The four digits behind \u. */
 static bool read_unit(const char *at, const char *end, unsigned *unit_out)
 {
@@ -18,7 +10,7 @@ static bool read_unit(const char *at, const char *end, unsigned *unit_out)
 	if (end - at < 4)
 		return false;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_digit(at[i]);
+		int digit = byte_hex(at[i]);
 
 		if (digit < 0)
 			return false;

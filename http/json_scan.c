@@ -50,8 +50,7 @@ static bool bad(struct scan *scan, const char *why)
 
 static void skip_blanks(struct scan *scan)
 {
-	while (scan->at < scan->end &&
-		(*scan->at == ' ' || *scan->at == '\t' || *scan->at == '\n' || *scan->at == '\r'))
+	while (scan->at < scan->end && byte_is_space(*scan->at))
 		scan->at++;
 }
 

@@ -158,15 +158,6 @@ void read_envelope(struct reading *reading, const cJSON *value, const struct jso
 		read_object(reading, value, at, fields, sizeof(fields) / sizeof(fields[0]));
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-	const struct text *left = a, *right = b;
-	size_t shorter = left->len < right->len ? left->len : right->len;
-	int order = shorter ? memcmp(left->at, right->at, shorter) : 0;
-
-	return order ? order : (left->len > right->len) - (left->len < right->len);
-}
-
 /* Nobody gets a message twice because the same address stands in To and in Cc. Keeps the order. */
 static void drop_twins(struct smtp_envelope *envelope, struct region *region)
 {
@@ -177,13 +168,13 @@ static void drop_twins(struct smtp_envelope *envelope, struct region *region)
 	if (!sorted || !seen)
 		return;
 	memcpy(sorted, envelope->to, envelope->count * sizeof(*sorted));
-	qsort(sorted, envelope->count, sizeof(*sorted), compare_addresses);
+	qsort(sorted, envelope->count, sizeof(*sorted), text_compare);
 	for (size_t i = 0; i < envelope->count; i++)
-		if (!distinct || compare_addresses(&sorted[distinct - 1], &sorted[i]) != 0)
+		if (!distinct || text_compare(&sorted[distinct - 1], &sorted[i]) != 0)
 			sorted[distinct++] = sorted[i];
 	for (size_t i = 0; i < envelope->count; i++) {
 		size_t place = (size_t)((struct text *)bsearch(&envelope->to[i], sorted, distinct,
-						sizeof(*sorted), compare_addresses) -
+						sizeof(*sorted), text_compare) -
 					sorted);
 
 		if (!seen[place])

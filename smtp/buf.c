@@ -122,15 +122,6 @@ void buf_addf(struct buf *buf, const char *format, ...)
 	buf->len += len > 0 && !buf->err ? (size_t)len : 0;
 }
 
-void buf_drop(struct buf *buf, size_t len)
-{
-	if (len > buf->len)
-		len = buf->len;
-	buf->len -= len;
-	if (buf->len)
-		memmove(buf->at, buf->at + len, buf->len);
-}
-
 struct text buf_text(const struct buf *buf)
 {
 	return (struct text){ buf->at, buf->len };

@@ -31,7 +31,5 @@ void buf_addf(struct buf *buf, const char *format, ...) __attribute__((format(pr
  * (and a sticky error) if there cannot be so many. */
 char *buf_reserve(struct buf *buf, size_t len);
 void buf_took(struct buf *buf, size_t len);
-/* Drops the first `len` bytes. */
-void buf_drop(struct buf *buf, size_t len);
 /* What it holds; valid until the next change. */
 struct text buf_text(const struct buf *buf);

@@ -3,6 +3,9 @@
 
 #include "smtp/buf.h"
 
+/* How long a line may be where it is for us to choose (RFC 2045 6.7, RFC 2047 2). */
+enum { SMTP_MIME_LINE = 76 };
+
 /* Is it base64, whatever its line ends and blanks, padded as it should be? The number of bytes that
  * it stands for goes to *len_out. */
 bool smtp_base64_check(struct text base64, uint64_t *len_out);

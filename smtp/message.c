@@ -6,7 +6,7 @@
 #include "smtp/encode.h"
 #include "smtp/part.h"
 
-enum { COMPOSED_MAX = 128 << 20, LINE = 76, SEGMENTS_A_PART = 2, BOUNDARY = 36 };
+enum { COMPOSED_MAX = 128 << 20, SEGMENTS_A_PART = 2, BOUNDARY = 36 };
 
 struct composer {
 	struct buf out; /* all literal bytes, one behind the other */
@@ -32,7 +32,7 @@ static uint64_t rewrapped_size(struct text base64)
 {
 	uint64_t letters = smtp_base64_letters(base64);
 
-	return letters + (letters + LINE - 1) / LINE * 2;
+	return letters + (letters + SMTP_MIME_LINE - 1) / SMTP_MIME_LINE * 2;
 }
 
 static void add_base64_content(struct composer *composer, struct text base64)
@@ -63,7 +63,8 @@ static void add_mailboxes(struct buf *out, const char *name, struct smtp_mailbox
 		}
 		if (box->name.len) {
 			column = smtp_phrase_add(out, box->name, column);
-			buf_add_string(out, column + box->address.len + 3 > LINE ? "\r\n <" : " <");
+			buf_add_string(out,
+				column + box->address.len + 3 > SMTP_MIME_LINE ? "\r\n <" : " <");
 			buf_add(out, box->address);
 			buf_add_byte(out, '>');
 		} else {

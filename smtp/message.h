@@ -46,8 +46,6 @@ size_t smtp_message_read(const struct smtp_message *message, struct smtp_message
  * as wire bytes, else up to `room` made in `scratch`. */
 struct text smtp_message_next(const struct smtp_message *message,
 	struct smtp_message_reader *reader, char *scratch, size_t room, size_t most);
-bool smtp_message_is_read(
-	const struct smtp_message *message, const struct smtp_message_reader *reader);
 /* A readable text out of html: tags away, links kept in angle brackets behind their words, lists,
  * paragraphs and line breaks as lines, entities decoded, script and style left out. Linear in the
  * input, bounded nesting. */

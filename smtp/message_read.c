@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-enum { LINE = 76 };
-
-static bool is_white(char byte)
-{
-	return byte == '\r' || byte == '\n' || byte == ' ' || byte == '\t';
-}
-
 /* One run of base64 letters, or one byte of a line end. 0: the segment is at its end. */
 static size_t rewrap(const struct smtp_segment *segment, struct smtp_message_reader *reader,
 	char *out, size_t room)
@@ -19,19 +12,20 @@ static size_t rewrap(const struct smtp_segment *segment, struct smtp_message_rea
 	struct text left;
 	size_t len = 0;
 
-	while (reader->at < segment->content.len && is_white(segment->content.at[reader->at]))
+	while (reader->at < segment->content.len && byte_is_space(segment->content.at[reader->at]))
 		reader->at++;
 	left = text_from(segment->content, reader->at);
-	if (reader->column >= LINE || (left.len == 0 && reader->column)) {
-		bool is_cr = reader->column <= LINE;
+	if (reader->column >= SMTP_MIME_LINE || (left.len == 0 && reader->column)) {
+		bool is_cr = reader->column <= SMTP_MIME_LINE;
 
 		*out = is_cr ? '\r' : '\n';
-		reader->column = is_cr ? LINE + 1 : 0;
+		reader->column = is_cr ? SMTP_MIME_LINE + 1 : 0;
 		return 1;
 	}
-	left = text_head(left, LINE - reader->column < room ? LINE - reader->column : room);
+	left = text_head(left,
+		SMTP_MIME_LINE - reader->column < room ? SMTP_MIME_LINE - reader->column : room);
 	len = smtp_base64_run(left);
-	while (len < left.len && !is_white(left.at[len]))
+	while (len < left.len && !byte_is_space(left.at[len]))
 		len++;
 	if (len)
 		memcpy(out, left.at, len);
@@ -83,10 +77,4 @@ struct text smtp_message_next(const struct smtp_message *message,
 	run = text_head(text_from(segment->content, reader->at), most);
 	reader->at += run.len;
 	return run;
-}
-
-bool smtp_message_is_read(
-	const struct smtp_message *message, const struct smtp_message_reader *reader)
-{
-	return reader->segment >= message->count;
 }

@@ -4,7 +4,7 @@
 
 #include "smtp/encode.h"
 
-enum { LINE = 76, TYPE_MAX = 900 };
+enum { TYPE_MAX = 900 };
 
 /* May it go as it is, but for its line ends: lines of usual length, no control but the tab? */
 static bool is_seven_bit(struct text text)
@@ -17,7 +17,7 @@ static bool is_seven_bit(struct text text)
 		size_t run = text_find_control(text);
 
 		column += run;
-		if (column > LINE + 2)
+		if (column > SMTP_MIME_LINE + 2) /* 78: RFC 5322 2.1.1 */
 			return false;
 		if (run == text.len)
 			break;

@@ -33,6 +33,15 @@ bool text_equal_nocase(struct text a, struct text b)
 	return true;
 }
 
+int text_compare(const void *a, const void *b)
+{
+	const struct text *left = a, *right = b;
+	size_t shorter = left->len < right->len ? left->len : right->len;
+	int order = shorter ? memcmp(left->at, right->at, shorter) : 0;
+
+	return order ? order : (left->len > right->len) - (left->len < right->len);
+}
+
 bool text_starts(struct text text, struct text prefix)
 {
 	return text.len >= prefix.len && text_equal(text_head(text, prefix.len), prefix);
@@ -60,16 +69,11 @@ size_t text_find(struct text text, char byte)
 	return found ? (size_t)(found - text.at) : text.len;
 }
 
-static bool is_blank(char byte)
-{
-	return byte == ' ' || byte == '\t';
-}
-
 struct text text_trim(struct text text)
 {
-	while (text.len && is_blank(text.at[0]))
+	while (text.len && byte_is_blank(text.at[0]))
 		text = text_from(text, 1);
-	while (text.len && is_blank(text.at[text.len - 1]))
+	while (text.len && byte_is_blank(text.at[text.len - 1]))
 		text.len--;
 	return text;
 }
@@ -187,4 +191,12 @@ bool text_has_control(struct text text)
 			return true;
 	}
 	return false;
+}
+
+int byte_hex(char byte)
+{
+	if (byte_is_digit(byte))
+		return byte - '0';
+	byte = byte_lower(byte);
+	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }

@@ -20,6 +20,8 @@ struct text text_of(const char *string);
 bool text_equal(struct text a, struct text b);
 /* ASCII letters compare without case, every other byte as it is. */
 bool text_equal_nocase(struct text a, struct text b);
+/* The order of two struct text by their bytes, as qsort and bsearch want it. */
+int text_compare(const void *a, const void *b);
 bool text_starts(struct text text, struct text prefix);
 bool text_starts_nocase(struct text text, struct text prefix);
 /* Does `needle` occur in `text`, without case? Linear in both: for short texts. */
@@ -60,6 +62,18 @@ static inline bool byte_is_digit(char byte)
 	return byte >= '0' && byte <= '9';
 }
 
+/* A space or a tab. */
+static inline bool byte_is_blank(char byte)
+{
+	return byte == ' ' || byte == '\t';
+}
+
+/* A blank, or part of a line end. */
+static inline bool byte_is_space(char byte)
+{
+	return byte_is_blank(byte) || byte == '\r' || byte == '\n';
+}
+
 static inline char byte_lower(char byte)
 {
 	return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
@@ -69,3 +83,6 @@ static inline bool byte_is_letter(char byte)
 {
 	return byte_lower(byte) >= 'a' && byte_lower(byte) <= 'z';
 }
+
+/* What a hexadecimal digit stands for, in either case; -1: it is none. */
+int byte_hex(char byte);

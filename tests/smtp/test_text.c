@@ -80,8 +80,35 @@ START_TEST(a_byte_is_found_wherever_it_stands)
 }
 END_TEST
 
+START_TEST(a_hexadecimal_digit_has_a_value)
+{
+	const char *digits = "0123456789abcdef", *found;
+	char byte = (char)_i;
+
+	found = byte ? strchr(digits, byte_lower(byte)) : NULL;
+	ck_assert_int_eq(byte_hex(byte), found ? (int)(found - digits) : -1);
+}
+END_TEST
+
+START_TEST(texts_have_an_order)
+{
+	static const struct text sorted[] = { TEXT(""), TEXT("\0"), TEXT("a"), TEXT("a\0"),
+		TEXT("ab"), TEXT("b"), TEXT("\xc3\xa4") };
+	const size_t count = sizeof(sorted) / sizeof(sorted[0]);
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < count; k++) {
+			int order = text_compare(&sorted[i], &sorted[k]);
+
+			ck_assert_int_eq((order > 0) - (order < 0), (i > k) - (i < k));
+		}
+}
+END_TEST
+
 UNIT_MAIN(text, tcase_add_loop_test(
 			cases, utf8_and_controls_are_told_apart, 0, sizeof(rows) / sizeof(rows[0]));
 	  tcase_add_loop_test(cases, a_byte_is_found_wherever_it_stands, 0, 256);
 	  tcase_add_test(cases, numbers_are_digits_without_overflow);
+	  tcase_add_loop_test(cases, a_hexadecimal_digit_has_a_value, 0, 256);
+	  tcase_add_test(cases, texts_have_an_order);
 	  tcase_add_test(cases, pieces_come_off_the_front);)
