@@ -103,8 +103,14 @@ static void add_header(
 	struct reading *reading, struct text name, const cJSON *value, const struct json_at *at)
 {
 	struct text line;
+	const char *why;
 
-	if (read_line_of(reading, value, at, HEADER_BYTES, &line))
+	if (!read_line_of(reading, value, at, HEADER_BYTES, &line))
+		return;
+	why = smtp_header_why_not(name, line);
+	if (why)
+		complain(reading->complaints, at, "%s", why);
+	else
 		keep_header(reading, at, name, line);
 }
 

@@ -21,9 +21,13 @@ void smtp_quoted_printable_add(struct buf *out, struct text text);
 void smtp_lines_add(struct buf *out, struct text text);
 
 /* Appends "Name: value" CRLF, value unstructured: folded at blanks, as encoded words where it is
- * not ASCII or cannot be folded. ERR_VALUE (sticky) if there is a control in it, ERR_LIMIT if the
- * name is over 200 bytes. */
+ * not ASCII or cannot be folded. A structured field (References, List-…) goes as it is, but for
+ * folding. ERR_VALUE (sticky) if there is a control in it, or smtp_header_why_not has something
+ * against it, ERR_LIMIT if the name is over 200 bytes. */
 void smtp_header_add(struct buf *out, struct text name, struct text value);
+/* Why the value cannot stand in a field of this name, as a phrase; NULL: it can. Encoded words mean
+ * nothing in the ids, URLs and addresses of a structured field (RFC 2047 5), so none are made. */
+const char *smtp_header_why_not(struct text name, struct text value);
 /* Appends a phrase (a display name): an atom, a quoted string, or encoded words. `column` is where
  * the line stands; gives where it ends. */
 size_t smtp_phrase_add(struct buf *out, struct text phrase, size_t column);

@@ -101,6 +101,32 @@ static bool needs_words(struct text name, struct text value)
 	       text_trim(value).len != value.len || !can_be_folded(name, value);
 }
 
+/* Fields that are read by a grammar (addresses, ids, URLs, words of a list), not by people. */
+static bool is_structured(struct text name)
+{
+	static const char *const names[] = { "in-reply-to", "references", "archived-at",
+		"auto-submitted", "disposition-notification-to", "disposition-notification-options",
+		"errors-to", "return-receipt-to", "expires", "importance", "precedence", "priority",
+		"sensitivity", "supersedes", "x-priority" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (text_equal_nocase(name, text_of(names[i])))
+			return true;
+	return text_starts_nocase(name, TEXT("list-"));
+}
+
+const char *smtp_header_why_not(struct text name, struct text value)
+{
+	if (!is_structured(name))
+		return NULL;
+	if (!text_is_ascii(value))
+		return "this header takes ASCII alone; a name in it goes as an encoded word, "
+		       "\"=?UTF-8?B?…?= <a@b>\" (RFC 2047)";
+	if (!can_be_folded(name, text_trim(value)))
+		return "line: it cannot be folded at its blanks into lines of 998 bytes";
+	return NULL;
+}
+
 /* Folds in front of a blank where the next word would pass the line. */
 static void add_folded(struct buf *out, struct text value, size_t column)
 {
@@ -126,11 +152,15 @@ void smtp_header_add(struct buf *out, struct text name, struct text value)
 		out->err = ERR_VALUE;
 	if (!out->err && name.len > NAME_MAX_BYTES)
 		out->err = ERR_LIMIT;
+	if (!out->err && smtp_header_why_not(name, value))
+		out->err = ERR_VALUE;
 	if (out->err)
 		return;
 	buf_add(out, name);
 	buf_add(out, TEXT(": "));
-	if (needs_words(name, value))
+	if (is_structured(name))
+		add_folded(out, text_trim(value), name.len + 2);
+	else if (needs_words(name, value))
 		(void)smtp_words_add(out, value, name.len + 2);
 	else
 		add_folded(out, value, name.len + 2);

@@ -363,12 +363,61 @@ START_TEST(a_url_that_holds_the_start_of_a_word_stays_as_it_is)
 }
 END_TEST
 
+START_TEST(a_structured_header_is_folded_and_never_encoded)
+{
+	struct buf out = buf_born(65536), value = buf_born(65536), line = buf_born(65536);
+
+	buf_add(&value, TEXT("<=?UTF-8?B?YQ==?=@x.example>")); /* an id like any other */
+	for (int i = 0; i < 99; i++)
+		buf_addf(&value, " <%0*d@x.example>", 1 + i * 2, i);
+	smtp_header_add(&out, TEXT("references"), buf_text(&value));
+	ck_assert_int_eq(out.err, OK);
+	unfold(buf_text(&out), 220, &line);
+	ck_assert(text_starts(buf_text(&line), TEXT("references: ")));
+	ck_assert(text_equal(text_from(buf_text(&line), 12), buf_text(&value)));
+	buf_clear(&out);
+	smtp_header_add(&out, TEXT("List-Id"), TEXT(" =?UTF-8?B?YQ==?= <a.example> "));
+	ck_assert(text_equal(buf_text(&out), TEXT("List-Id: =?UTF-8?B?YQ==?= <a.example>\r\n")));
+	buf_free(&out);
+	buf_free(&value);
+	buf_free(&line);
+}
+END_TEST
+
+START_TEST(what_a_structured_header_cannot_hold_is_said)
+{
+	static const char *const names[] = { "References", "In-Reply-To", "LIST-UNSUBSCRIBE",
+		"list-id", "Auto-Submitted" };
+	struct buf out = buf_born(65536);
+	char words[1200];
+	struct text name = text_of(names[_i]);
+	size_t most = 998 - name.len - 2;
+
+	memset(words, 'x', sizeof(words));
+	ck_assert_ptr_null(smtp_header_why_not(name, (struct text){ words, most }));
+	ck_assert_ptr_nonnull(smtp_header_why_not(name, (struct text){ words, most + 1 }));
+	ck_assert_ptr_nonnull(smtp_header_why_not(name, TEXT("caf\xc3\xa9")));
+	ck_assert_ptr_null(smtp_header_why_not(TEXT("Subject"), TEXT("caf\xc3\xa9")));
+	ck_assert_ptr_null(smtp_header_why_not(TEXT("X-List-Id"), TEXT("caf\xc3\xa9")));
+	words[most / 2] = ' ';
+	ck_assert_ptr_null(smtp_header_why_not(name, (struct text){ words, most + 1 }));
+	memset(words + 10, ' ', 100);
+	ck_assert_ptr_nonnull(smtp_header_why_not(name, (struct text){ words, 200 }));
+	smtp_header_add(&out, name, TEXT("caf\xc3\xa9"));
+	ck_assert_int_eq(out.err, ERR_VALUE);
+	ck_assert_uint_eq(out.len, 0);
+	buf_free(&out);
+}
+END_TEST
+
 UNIT_MAIN(encode, tcase_add_test(cases, a_header_line_is_never_too_long_whatever_blanks_it_holds);
 	  tcase_add_test(cases, a_url_that_holds_the_start_of_a_word_stays_as_it_is);
 	  tcase_add_loop_test(cases, quoted_printable_is_as_wanted, 0, COUNT(printable));
 	  tcase_add_loop_test(cases, quoted_printable_comes_out_again, 0, 20);
 	  tcase_add_loop_test(cases, base64_is_checked, 0, COUNT(checks));
 	  tcase_add_loop_test(cases, a_header_reads_as_it_was_given, 0, COUNT(values));
+	  tcase_add_test(cases, a_structured_header_is_folded_and_never_encoded);
+	  tcase_add_loop_test(cases, what_a_structured_header_cannot_hold_is_said, 0, 5);
 	  tcase_add_loop_test(cases, a_header_without_blanks_is_within_998, 0, 5);
 	  tcase_add_test(cases, a_header_takes_no_second_line);
 	  tcase_add_loop_test(cases, a_name_is_an_atom_a_string_or_words, 0, COUNT(phrases));
