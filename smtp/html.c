@@ -12,8 +12,10 @@ struct reader {
 	struct text link;  /* href of the <a> we are in */
 	size_t link_start; /* where its words begin in the output */
 	bool blank;        /* a blank is owed before the next word */
-	bool no_tag_ends;  /* no '>' is left: not looked for again, which would cost a square */
-	unsigned breaks;   /* line ends owed before the next word, at most 2 */
+	/* No '>' is left, or none outside of quotes: not looked for again, which would cost a
+	 * square. */
+	bool no_tag_ends, no_quoted_ends;
+	unsigned breaks; /* line ends owed before the next word, at most 2 */
 };
 
 static const struct {
@@ -75,12 +77,11 @@ static bool read_number(struct text digits, uint32_t *code_out)
 	if (digits.len == 0 || digits.len > 7)
 		return false;
 	for (size_t i = 0; i < digits.len; i++) {
-		char byte = byte_lower(digits.at[i]);
-		bool letter = hex && byte >= 'a' && byte <= 'f';
+		int digit = byte_hex(digits.at[i]);
 
-		if (!letter && !byte_is_digit(byte))
+		if (digit < 0 || (!hex && digit > 9))
 			return false;
-		code = code * (hex ? 16 : 10) + (uint32_t)(letter ? byte - 'a' + 10 : byte - '0');
+		code = code * (hex ? 16 : 10) + (uint32_t)digit;
 	}
 	*code_out = code;
 	return true;
@@ -108,27 +109,64 @@ static size_t read_entity(struct reader *reader, struct text text)
 	return 1;
 }
 
-static bool is_space(char byte)
+/* Where a walk through a tag stands: within the value of an attribute, or between them? */
+struct quotes {
+	char open;   /* the quote that the value at hand began with; 0: none */
+	char before; /* the last byte that was no space */
+};
+
+/* A quote means something only behind "=", as browsers have it: <p don't>. */
+static void step_over(struct quotes *quotes, char byte)
 {
-	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+	bool is_quote = byte == '"' || byte == '\'';
+
+	if (quotes->open)
+		quotes->open = byte == quotes->open ? 0 : quotes->open;
+	else if (is_quote && quotes->before == '=')
+		quotes->open = byte;
+	if (!byte_is_space(byte))
+		quotes->before = byte;
+}
+
+/* Where the ">" of the tag that starts here stands, which is not within quotes; text.len: nowhere.
+ */
+static size_t find_tag_end(struct text text)
+{
+	struct quotes quotes = { 0 };
+
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] == '>' && !quotes.open)
+			return i;
+		step_over(&quotes, text.at[i]);
+	}
+	return text.len;
+}
+
+/* Of what stands behind an attribute's "=". */
+static struct text attribute_value(struct text rest)
+{
+	char quote = rest.len ? rest.at[0] : 0;
+	size_t len = 0;
+
+	if (quote == '"' || quote == '\'') {
+		rest = text_from(rest, 1);
+		return text_cut(&rest, quote);
+	}
+	while (len < rest.len && !byte_is_space(rest.at[len]))
+		len++;
+	return text_head(rest, len);
 }
 
 /* The value of href in a tag's inside; empty: none. */
 static struct text href(struct text tag)
 {
-	for (; tag.len > 5; tag = text_from(tag, 1)) {
-		struct text value;
-		char quote;
+	struct quotes quotes = { 0 };
 
-		if (!is_space(tag.at[0]) || !text_starts_nocase(text_from(tag, 1), TEXT("href=")))
-			continue;
-		value = text_from(tag, 6);
-		quote = value.len ? value.at[0] : 0;
-		if (quote == '"' || quote == '\'') {
-			value = text_from(value, 1);
-			return text_cut(&value, quote);
-		}
-		return text_cut(&value, ' ');
+	for (; tag.len > 5; tag = text_from(tag, 1)) {
+		if (!quotes.open && byte_is_space(tag.at[0]) &&
+			text_starts_nocase(text_from(tag, 1), TEXT("href=")))
+			return attribute_value(text_from(tag, 6));
+		step_over(&quotes, tag.at[0]);
 	}
 	return (struct text){ 0 };
 }
@@ -234,7 +272,7 @@ static size_t hidden(struct text text)
 		struct text rest = text_from(text, 1 + names[i].len);
 
 		if (text_starts_nocase(text_from(text, 1), names[i]) && rest.len &&
-			(rest.at[0] == '>' || is_space(rest.at[0])))
+			(rest.at[0] == '>' || byte_is_space(rest.at[0])))
 			return text.len - rest.len + find_end_tag(rest, names[i]);
 	}
 	if (!text_starts(text, TEXT("<!--")))
@@ -249,6 +287,20 @@ static bool starts_tag(struct text text)
 	       (byte_is_letter(text.at[1]) || text.at[1] == '/' || text.at[1] == '!');
 }
 
+/* text.len: the tag does not end. One with a quote that is never closed ends at the first ">". */
+static size_t tag_end(struct reader *reader, struct text text)
+{
+	size_t end = text.len;
+
+	if (!reader->no_quoted_ends)
+		end = find_tag_end(text);
+	reader->no_quoted_ends |= end == text.len;
+	if (end == text.len && !reader->no_tag_ends)
+		end = text_find(text, '>');
+	reader->no_tag_ends |= end == text.len;
+	return end;
+}
+
 /* At a "<": how many bytes it takes. */
 static size_t read_markup(struct reader *reader, struct text text)
 {
@@ -256,9 +308,8 @@ static size_t read_markup(struct reader *reader, struct text text)
 
 	if (taken)
 		return taken;
-	if (starts_tag(text) && !reader->no_tag_ends)
-		end = text_find(text, '>');
-	reader->no_tag_ends |= starts_tag(text) && end == text.len;
+	if (starts_tag(text))
+		end = tag_end(reader, text);
 	if (end == text.len) {
 		write(reader, text_head(text, 1));
 		return 1;
@@ -279,12 +330,12 @@ enum err smtp_html_to_text(struct text html, struct region *region, struct text 
 			taken = read_markup(&reader, html);
 		} else if (html.at[0] == '&') {
 			taken = read_entity(&reader, html);
-		} else if (is_space(html.at[0])) {
+		} else if (byte_is_space(html.at[0])) {
 			reader.blank = true;
 			taken = 1;
 		} else {
 			while (taken < html.len && html.at[taken] != '<' && html.at[taken] != '&' &&
-				!is_space(html.at[taken]))
+				!byte_is_space(html.at[taken]))
 				taken++;
 			write(&reader, text_head(html, taken));
 		}
