@@ -167,7 +167,36 @@ static const char *read_local(struct text in, char *out, size_t *len_out)
 	return *len_out > SMTP_LOCAL_MAX ? "the part before the @ is over 64 bytes" : NULL;
 }
 
-enum err smtp_address_parse(
+/* "a@x, b@y": more than one, in whatever form? */
+static bool are_several(struct text in)
+{
+	bool quoted = false, has_at = false, parted = false;
+
+	for (size_t i = 0; i < in.len; i++) {
+		char byte = in.at[i];
+
+		if (byte == '"')
+			quoted = !quoted;
+		else if (quoted)
+			i += byte == '\\';
+		else if (byte == '@' && parted)
+			return true;
+		else if (byte == '@')
+			has_at = true;
+		else if (byte == ',' || byte == ';')
+			parted = has_at;
+	}
+	return false;
+}
+
+static enum err explain(enum err err, struct text in, const char **why_out)
+{
+	if (err == ERR_VALUE && are_several(in))
+		*why_out = "one address is wanted here; several go as a list of strings";
+	return err;
+}
+
+static enum err read_address(
 	struct text in, struct region *region, struct text *address_out, const char **why_out)
 {
 	char local[SMTP_LOCAL_MAX * 2 + 2], domain[DOMAIN_MAX + 1];
@@ -221,8 +250,8 @@ static enum err read_name(
 	return name_out->at ? OK : ERR_MEMORY;
 }
 
-enum err smtp_mailbox_parse(struct text in, struct region *region, struct smtp_mailbox *mailbox_out,
-	const char **why_out)
+static enum err read_mailbox(struct text in, struct region *region,
+	struct smtp_mailbox *mailbox_out, const char **why_out)
 {
 	struct smtp_mailbox mailbox = { 0 };
 	size_t open;
@@ -244,10 +273,22 @@ enum err smtp_mailbox_parse(struct text in, struct region *region, struct smtp_m
 			return err;
 		in = text_head(text_from(in, open), in.len - open - 1);
 	}
-	err = smtp_address_parse(in, region, &mailbox.address, why_out);
+	err = read_address(in, region, &mailbox.address, why_out);
 	if (!err)
 		*mailbox_out = mailbox;
 	return err;
+}
+
+enum err smtp_mailbox_parse(struct text in, struct region *region, struct smtp_mailbox *mailbox_out,
+	const char **why_out)
+{
+	return explain(read_mailbox(in, region, mailbox_out, why_out), in, why_out);
+}
+
+enum err smtp_address_parse(
+	struct text in, struct region *region, struct text *address_out, const char **why_out)
+{
+	return explain(read_address(in, region, address_out, why_out), in, why_out);
 }
 
 struct text smtp_address_domain(struct text address)

@@ -165,6 +165,41 @@ START_TEST(an_address_reads_the_same_again)
 }
 END_TEST
 
+static const struct {
+	const char *in;
+	bool several;
+} lists[] = {
+	{ "a@b.org, c@d.org", true },
+	{ "a@b.org,c@d.org", true },
+	{ "a@b.org; c@d.org", true },
+	{ "Ann <a@b.org>, Bo <c@d.org>", true },
+	{ "Ann <a@b.org>, c@d.org", true },
+	{ "\"B, Ann\" <a@b.org>, c@d.org", true },
+	{ "\"a@b.org\\\", x\" <a@b.org>, c@d.org", true },
+	{ "a,b@c.org", false },
+	{ "B, Ann <a@b.org>", false },
+	{ "\"a@b.org, c@d.org\"", false },
+	{ "\"a@b.org, c@d.org\" <x@y..org>", false },
+	{ "a@b.org,", false },
+	{ "a@b@c.org", false },
+};
+
+START_TEST(several_in_one_string_are_told_to_be_a_list)
+{
+	struct text in = text_of(lists[_i].in), address;
+	struct smtp_mailbox box;
+	const char *why = "";
+	struct region *region;
+
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+	ck_assert_int_eq(smtp_mailbox_parse(in, region, &box, &why), ERR_VALUE);
+	ck_assert_msg(!strstr(why, "as a list") == !lists[_i].several, "%s: %s", lists[_i].in, why);
+	ck_assert_int_eq(smtp_address_parse(in, region, &address, &why), ERR_VALUE);
+	ck_assert_msg(!strstr(why, "as a list") == !lists[_i].several, "%s: %s", lists[_i].in, why);
+	region_close(region);
+}
+END_TEST
+
 START_TEST(an_embedded_nul_is_refused)
 {
 	struct smtp_mailbox box = { 0 };
@@ -210,5 +245,6 @@ END_TEST
 
 UNIT_MAIN(address, tcase_add_loop_test(cases, an_address_is_taken_or_refused, 0, COUNT(rows));
 	  tcase_add_loop_test(cases, an_address_reads_the_same_again, 0, COUNT(rows));
+	  tcase_add_loop_test(cases, several_in_one_string_are_told_to_be_a_list, 0, COUNT(lists));
 	  tcase_add_test(cases, an_embedded_nul_is_refused);
 	  tcase_add_loop_test(cases, an_address_fits_a_pattern_or_not, 0, COUNT(patterns));)
