@@ -2,7 +2,7 @@
  */
 #include "smtp/verdict.h"
 
-enum { DAY_S = 86400 };
+enum { DAY_S = 86400, WEEK_S = 7 * DAY_S };
 
 static const struct {
 	struct text word;
@@ -10,7 +10,8 @@ static const struct {
 } units[] = { { TEXT("s"), 1 }, { TEXT("sec"), 1 }, { TEXT("secs"), 1 }, { TEXT("second"), 1 },
 	{ TEXT("seconds"), 1 }, { TEXT("m"), 60 }, { TEXT("min"), 60 }, { TEXT("mins"), 60 },
 	{ TEXT("minute"), 60 }, { TEXT("minutes"), 60 }, { TEXT("h"), 3600 },
-	{ TEXT("hour"), 3600 }, { TEXT("hours"), 3600 } };
+	{ TEXT("hour"), 3600 }, { TEXT("hours"), 3600 }, { TEXT("day"), DAY_S },
+	{ TEXT("days"), DAY_S } };
 
 static struct text word_at(struct text text)
 {
@@ -25,7 +26,7 @@ static struct text word_at(struct text text)
 static uint32_t read_time(struct text text)
 {
 	size_t digits = 0;
-	uint64_t number, seconds;
+	uint64_t number;
 	struct text word;
 
 	while (digits < text.len && byte_is_digit(text.at[digits]))
@@ -34,10 +35,10 @@ static uint32_t read_time(struct text text)
 	if (!text_to_u64(text_head(text, digits), &number))
 		return 0;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (text_equal_nocase(word, units[i].word)) {
-			seconds = number > DAY_S ? DAY_S : number * units[i].seconds;
-			return (uint32_t)(seconds > DAY_S ? DAY_S : seconds);
-		}
+		if (text_equal_nocase(word, units[i].word))
+			return number < WEEK_S / units[i].seconds
+				       ? (uint32_t)number * units[i].seconds
+				       : WEEK_S;
 	return 0;
 }
 

@@ -155,7 +155,7 @@ struct smtp_verdict smtp_verdict_of_loss(
 struct smtp_verdict smtp_verdict_of_all(const struct smtp_verdict *verdicts, size_t count);
 
 /* Seconds until the relay wants to be asked again, from its words ("try again in 5 minutes", "retry
- * after 300 seconds", "greylisted for 60s"); 0: it does not say. At most a day. */
+ * after 300 seconds", "greylisted for 60s"); 0: it does not say. At most a week. */
 uint32_t smtp_retry_after_s(struct text said);
 /* The relay's queue id in its final 2xx reply, borrowed from `said`; empty: not recognised. Forms
  * of Postfix, Exim, Sendmail, OpenSMTPD, Exchange, Gmail, Amazon SES. */
