@@ -51,65 +51,61 @@ struct text json_name(const struct json *json, const struct cJSON *member)
 	return of_string(json, member->string);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 enum { FEW = 16 };
 
-/* The members' names in `names`: does one occur twice? That one, or NULL. */
-static const char *find_twin(const char **names, size_t count)
+/* Does one of the names occur twice? That one, or NULL. */
+static const struct text *find_twin(struct text *names, size_t count)
 {
 	if (count > FEW)
-		qsort(names, count, sizeof(*names), compare_names);
+		qsort(names, count, sizeof(*names), text_compare);
 	for (size_t i = 1; i < count; i++)
 		for (size_t k = count > FEW ? i - 1 : 0; k < i; k++)
-			if (strcmp(names[k], names[i]) == 0)
-				return names[i];
+			if (text_equal(names[k], names[i]))
+				return &names[i];
 	return NULL;
 }
 
-/* Long names differ by their references, though they may be equal: such names are unknown anyway.
- */
-static bool has_twins(const struct cJSON *object, struct region *region, const char **twin_out)
+/* ERR_VALUE: two members have the name that is in *twin_out. */
+static enum err find_twins(const struct json *json, const struct cJSON *object,
+	struct region *region, struct text *twin_out)
 {
+	struct text few[FEW], *names = few;
 	const struct cJSON *member;
-	const char *few[FEW], **names = few;
+	const struct text *twin;
 	size_t count = 0, i = 0;
 
 	cJSON_ArrayForEach(member, object) count++;
 	if (count > FEW)
 		names = region_alloc(region, count * sizeof(*names));
 	if (!names)
-		return true;
-	cJSON_ArrayForEach(member, object) names[i++] = member->string;
-	*twin_out = find_twin(names, count);
-	return *twin_out;
+		return ERR_MEMORY;
+	cJSON_ArrayForEach(member, object) names[i++] = json_name(json, member);
+	twin = find_twin(names, count);
+	if (twin)
+		*twin_out = *twin;
+	return twin ? ERR_VALUE : OK;
 }
 
 /* Recursion as deep as the scan allows: 32. */
-static bool tree_has_twins(const struct cJSON *value, const struct json_at *at,
+static enum err check_names(const struct cJSON *value, const struct json_at *at,
 	struct region *region, struct json *json)
 {
+	struct json_at twin = { at, { 0 }, 0 };
 	const struct cJSON *member;
-	const char *twin = "";
+	enum err err = OK;
 	size_t i = 0;
 
-	if (cJSON_IsObject(value) && has_twins(value, region, &twin)) {
-		struct json_at here = { at, of_string(json, twin), 0 };
-
-		json->pointer = json_pointer(&here, region);
-		return true;
-	}
-	cJSON_ArrayForEach(member, value)
-	{
+	if (cJSON_IsObject(value))
+		err = find_twins(json, value, region, &twin.name);
+	if (err == ERR_VALUE)
+		json->pointer = json_pointer(&twin, region);
+	for (member = value->child; member && !err; member = member->next) {
 		struct json_at here = { at, json_name(json, member), i++ };
 
-		if (member->child && tree_has_twins(member, &here, region, json))
-			return true;
+		if (member->child)
+			err = check_names(member, &here, region, json);
 	}
-	return false;
+	return err;
 }
 
 enum err json_parse(char *body, size_t len, struct region *region, struct json *json_out)
@@ -121,14 +117,11 @@ enum err json_parse(char *body, size_t len, struct region *region, struct json *
 		return err;
 	tree_region = region;
 	json_out->root = cJSON_ParseWithLength(skeleton.at, skeleton.len);
-	if (!json_out->root) {
-		json_out->why = "out of memory";
-		return ERR_MEMORY;
-	}
-	if (!tree_has_twins(json_out->root, NULL, region, json_out))
-		return OK;
-	json_out->why = "an object has two members of the same name";
-	return ERR_VALUE;
+	err = json_out->root ? check_names(json_out->root, NULL, region, json_out) : ERR_MEMORY;
+	if (err)
+		json_out->why = err == ERR_VALUE ? "an object has two members of the same name"
+						 : "out of memory";
+	return err;
 }
 
 /* ---- complaints */

@@ -120,6 +120,46 @@ START_TEST(long_strings_stay_in_the_body)
 }
 END_TEST
 
+/* Long names and those with a NUL stay in the body: they are compared all the same. */
+START_TEST(no_name_stands_twice_however_long)
+{
+	static const struct {
+		size_t len, others; /* members between the two */
+		bool twice;
+	} cases[] = { { 3, 0, true }, { 128, 0, true }, { 129, 0, true }, { 129, 0, false },
+		{ 5000, 1, true }, { 129, 30, true }, { 129, 30, false }, { 5000, 30, true } };
+	struct buf text = buf_born(1 << 18);
+	char name[5001];
+	struct json json;
+
+	memset(name, 'n', sizeof(name));
+	name[cases[_i].len] = '\0';
+	buf_addf(&text, "{\"up\":[{\"%s\":1", name);
+	for (size_t i = 0; i < cases[_i].others; i++)
+		buf_addf(&text, ",\"%zu%s\":2", i, name);
+	name[cases[_i].len - 1] = cases[_i].twice ? 'n' : 'x';
+	buf_addf(&text, ",\"%s\":3}]}", name);
+	ck_assert_int_eq(parse(text.at, text.len, &json), cases[_i].twice ? ERR_VALUE : OK);
+	if (cases[_i].twice)
+		ck_assert(text_starts(json.pointer, TEXT("/up/0/nnn")));
+	forget();
+	buf_free(&text);
+}
+END_TEST
+
+START_TEST(a_name_with_a_nul_stands_once)
+{
+	static const char same[] = "{\"a\\u0000b\":1,\"a\\u0000b\":2}";
+	static const char other[] = "{\"a\\u0000b\":1,\"a\\u0000c\":2,\"a\":3}";
+	struct json json;
+
+	ck_assert_int_eq(parse(same, strlen(same), &json), ERR_VALUE);
+	forget();
+	ck_assert_int_eq(parse(other, strlen(other), &json), OK);
+	forget();
+}
+END_TEST
+
 START_TEST(depth_and_values_have_limits)
 {
 	char text[600000];
@@ -226,6 +266,8 @@ UNIT_MAIN(json, tcase_add_loop_test(cases, what_is_json_and_where_it_is_not, 0,
 	  tcase_add_test(cases, it_ends_too_early_wherever_it_is_cut);
 	  tcase_add_test(cases, strings_are_what_they_stand_for);
 	  tcase_add_test(cases, long_strings_stay_in_the_body);
+	  tcase_add_loop_test(cases, no_name_stands_twice_however_long, 0, 8);
+	  tcase_add_test(cases, a_name_with_a_nul_stands_once);
 	  tcase_add_test(cases, depth_and_values_have_limits);
 	  tcase_add_test(cases, the_json_test_suite);
 	  tcase_add_test(cases, what_is_written_is_json);)
