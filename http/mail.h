@@ -25,6 +25,7 @@ struct posted {
 	struct smtp_mail mail;
 	struct smtp_envelope envelope;
 	bool has_envelope_to; /* its recipients were named apart from the header's */
+	bool has_date;
 	struct wishes wishes;
 };
 

@@ -52,6 +52,14 @@ static bool are_parameters(struct text rest)
 	return true;
 }
 
+/* "text/plain;": in a header, where more parameters may follow, it would make ";;". */
+static struct text without_last_semicolon(struct text type)
+{
+	while (type.len && (byte_is_blank(type.at[type.len - 1]) || type.at[type.len - 1] == ';'))
+		type.len--;
+	return text_trim(type);
+}
+
 /* A multipart without parts of its own, or a message with other encodings, is none. */
 static bool is_composite(struct text type)
 {
@@ -64,7 +72,7 @@ static void read_content_type(struct reading *reading, const cJSON *value, const
 
 	if (cJSON_IsNull(value) || !read_line_of(reading, value, at, TYPE_BYTES, &type))
 		return;
-	rest = type;
+	type = rest = without_last_semicolon(type);
 	name = text_trim(text_cut(&rest, ';'));
 	kind = text_cut(&name, '/');
 	if (!is_type_name(kind) || !is_type_name(name) || !text_is_ascii(type))

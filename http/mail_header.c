@@ -221,8 +221,9 @@ static void read_ids(
 	} else if (!cJSON_IsNull(value) && read_id(reading, value, at, &id)) {
 		buf_add(&line, id);
 	}
-	if (line.err)
-		complain(reading->complaints, at, "more than %d message ids", REFERENCES_MAX);
+	if (line.err || i > REFERENCES_MAX)
+		complain(reading->complaints, at, "message ids: at most %d are taken",
+			REFERENCES_MAX);
 	else if (line.len)
 		keep_header(reading, at, name, region_copy(reading->region, buf_text(&line)));
 	buf_free(&line);
@@ -241,7 +242,8 @@ void read_references(struct reading *reading, const cJSON *value, const struct j
 void read_date(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
 	if (!cJSON_IsNull(value))
-		(void)read_time(reading, value, at, &reading->posted->mail.date_s);
+		reading->posted->has_date =
+			read_time(reading, value, at, &reading->posted->mail.date_s);
 }
 
 /* ---- priority */

@@ -183,7 +183,7 @@ static enum err fill_delivery(
 		posted->mail.message_id = delivery->message_id;
 	}
 	delivery->message_id = posted->mail.message_id;
-	if (!posted->mail.date_s)
+	if (!posted->has_date)
 		posted->mail.date_s = stamp.unix_ms / 1000;
 	take_wishes(exchange, delivery, posted);
 	delivery->result.count = delivery->envelope.count;

@@ -188,6 +188,10 @@ static const struct {
 		"/attachments/0/content_type", "media type" },
 	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"a/b; c=\\\"d\"}]}",
 		"/attachments/0/content_type", "name=value" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"a/b;;c=d\"}]}",
+		"/attachments/0/content_type", "name=value" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\";\"}]}",
+		"/attachments/0/content_type", "media type" },
 	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"multipart/mixed\"}]}",
 		"/attachments/0/content_type", "multipart" },
 	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"fileName\":\"x\"}]}",
@@ -256,6 +260,10 @@ static const struct {
 	{ "{" REST ",\"attachments\":[", "{\"content\":\"\"}", "]}", "/attachments", "attachments",
 		100 },
 	{ "{" REST ",\"subject\":\"", "x", "\"}", "/subject", "line", 998 },
+	{ "{" REST ",\"headers\":{\"List-Help\":\"<https://x.example/", "x", ">\"}}",
+		"/headers/List-Help", "line", 998 - 11 - 20 },
+	{ "{" REST ",\"references\":[", "\"<aaaaaaa%d@bbbbbbb>\"", "]}", "/references",
+		"message ids", 100 },
 	{ "{" REST ",\"tags\":[", "\"%d\"", "]}", "/tags", "tags", 100 },
 	{ "{" REST ",\"cc\":\"c@", "xxxxxxx.x", ".example\"}", "/cc", "253", 27 },
 };
@@ -332,6 +340,42 @@ START_TEST(fields_arrive)
 }
 END_TEST
 
+static const struct {
+	const char *given, *kept;
+} types[] = {
+	{ "text/plain", "text/plain" },
+	{ "text/plain;", "text/plain" },
+	{ "text/plain ;; ", "text/plain" },
+	{ "text/plain; charset=utf-8", "text/plain; charset=utf-8" },
+	{ "text/plain; charset=utf-8 ;", "text/plain; charset=utf-8" },
+	{ "text/plain; x=\\\"a;\\\"", "text/plain; x=\"a;\"" },
+};
+
+START_TEST(a_media_type_ends_without_a_semicolon)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text),
+		"{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"%s\"}]}",
+		types[_i].given);
+	ck_assert_msg(read_mail(text), "%s", text);
+	ck_assert(text_equal(posted.mail.attachments[0].content_type, text_of(types[_i].kept)));
+	forget();
+}
+END_TEST
+
+START_TEST(the_first_second_of_1970_is_a_date)
+{
+	ck_assert(read_mail("{" REST ",\"date\":\"1970-01-01T00:00:00Z\"}"));
+	ck_assert(posted.has_date);
+	ck_assert_int_eq(posted.mail.date_s, 0);
+	forget();
+	ck_assert(read_mail("{" REST ",\"date\":null}"));
+	ck_assert(!posted.has_date);
+	forget();
+}
+END_TEST
+
 START_TEST(metadata_stays_json)
 {
 	ck_assert(read_mail("{" REST ",\"metadata\":{\"a\":-1e999,\"b\":1e999,\"c\":\"x\","
@@ -369,5 +413,7 @@ UNIT_MAIN(mail, tcase_add_loop_test(cases, no_line_takes_a_break, 0, COUNT(lines
 	  tcase_add_loop_test(cases, limits_have_names, 0, COUNT(limits));
 	  tcase_add_test(cases, recipients_count_together);
 	  tcase_add_test(cases, an_envelope_of_all_recipients_once);
+	  tcase_add_loop_test(cases, a_media_type_ends_without_a_semicolon, 0, COUNT(types));
+	  tcase_add_test(cases, the_first_second_of_1970_is_a_date);
 	  tcase_add_test(cases, fields_arrive); tcase_add_test(cases, metadata_stays_json);
 	  tcase_add_test(cases, null_is_as_if_it_were_not_there);)

@@ -40,6 +40,20 @@ START_TEST(a_message_is_sent_and_answered)
 }
 END_TEST
 
+START_TEST(a_date_is_kept_even_the_first_there_is)
+{
+	start();
+	ck_assert_uint_eq(post(served.port, "/send",
+				  "{\"from\":\"a@example.com\",\"to\":\"b@example.org\","
+				  "\"date\":\"1970-01-01T00:00:00Z\"}",
+				  &answer),
+		200);
+	ck_assert(memmem(served.fake.message.at, served.fake.message.len,
+		"Date: Thu, 1 Jan 1970 00:00:00 +0000\r\n", 38));
+	stop();
+}
+END_TEST
+
 START_TEST(verdicts_become_problems)
 {
 	static const struct {
@@ -297,6 +311,7 @@ START_TEST(keys_limit_senders_recipients_relays)
 END_TEST
 
 UNIT_MAIN(send, tcase_add_test(cases, a_message_is_sent_and_answered);
+	  tcase_add_test(cases, a_date_is_kept_even_the_first_there_is);
 	  tcase_add_test(cases, verdicts_become_problems);
 	  tcase_add_test(cases, a_batch_is_answered_in_order);
 	  tcase_add_test(cases, keys_are_asked_for);
