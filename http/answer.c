@@ -4,7 +4,11 @@
 #include "http/guard.h"
 #include "http/route.h"
 
+#include <gnutls/gnutls.h>
 #include <stdio.h>
+#include <sys/socket.h>
+
+enum { ENDLESS_BYTES = 16384 };
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
@@ -74,6 +78,50 @@ static void linger(struct request *request)
 		acceptor_linger(request->door->server->acceptor, request->line->fd);
 }
 
+/* ---- while the client still sends */
+
+static enum MHD_Result write_header(
+	void *head, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void)kind;
+	buf_addf(head, "%s: %s\r\n", name, value);
+	return MHD_YES;
+}
+
+/* As much as the connection takes at once, which has carried no answer yet: all of it. */
+static void write_out(const struct request *request, struct text bytes)
+{
+	const union MHD_ConnectionInfo *tls =
+		MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+	if (tls && tls->tls_session)
+		(void)gnutls_record_send(tls->tls_session, bytes.at, bytes.len);
+	else
+		(void)!send(request->line->fd, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* libmicrohttpd takes no answer before the body has ended. Where it does not end, we write the
+ * answer past it, and have the connection closed. */
+static enum MHD_Result answer_endless(struct request *request, struct MHD_Response *response)
+{
+	const struct exchange *exchange = &request->exchange;
+	struct buf wire = buf_born(ENDLESS_BYTES);
+
+	buf_addf(&wire, "HTTP/1.1 %u %s\r\n", exchange->status,
+		MHD_get_reason_phrase_for(exchange->status));
+	(void)MHD_get_response_headers(response, write_header, &wire);
+	buf_addf(&wire, "Content-Length: %zu\r\n\r\n", exchange->answer.len);
+	buf_add(&wire, buf_text(&exchange->answer));
+	if (request->line && !wire.err) {
+		write_out(request, buf_text(&wire));
+		acceptor_linger(request->door->server->acceptor, request->line->fd);
+	}
+	buf_free(&wire);
+	return MHD_NO;
+}
+
+/* ---- any answer */
+
 enum MHD_Result request_answer(struct request *request)
 {
 	struct exchange *exchange = &request->exchange;
@@ -98,7 +146,9 @@ enum MHD_Result request_answer(struct request *request)
 	if (!response)
 		return MHD_NO;
 	add_headers(request, response);
-	result = MHD_queue_response(request->connection, exchange->status, response);
+	result = request->is_endless
+			 ? answer_endless(request, response)
+			 : MHD_queue_response(request->connection, exchange->status, response);
 	MHD_destroy_response(response);
 	tell_of_it(request);
 	return result;

@@ -292,6 +292,14 @@ static enum MHD_Result expect_body(struct request *request)
 	return MHD_YES;
 }
 
+/* What could not be taken, as take_body() noted. */
+static enum MHD_Result refuse_body(struct request *request)
+{
+	request->exchange.close = true;
+	return request->exchange.status == 413 ? refuse_too_large(request)
+					       : refuse_overload(request);
+}
+
 static enum MHD_Result take_body(struct request *request, const char *bytes, size_t *len)
 {
 	const struct server_settings *settings = &request->door->server->settings;
@@ -301,8 +309,9 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
 	if (request->stage == STAGE_SWALLOW) {
 		request->swallowed += *len;
 		*len = 0;
-		/* who still sends hears no answer: as much again is read and forgotten */
-		return request->swallowed > settings->body_max_bytes ? MHD_NO : MHD_YES;
+		/* who still sends may hear no answer: as much again is read and forgotten */
+		request->is_endless = request->swallowed > settings->body_max_bytes;
+		return request->is_endless ? refuse_body(request) : MHD_YES;
 	}
 	while (room < all)
 		room = room ? room * 2 : CHUNKED_START;
@@ -366,11 +375,7 @@ static enum MHD_Result take_headers(
 
 static enum MHD_Result body_is_whole(struct request *request)
 {
-	if (request->stage == STAGE_BODY)
-		return run(request);
-	request->exchange.close = true;
-	return request->exchange.status == 413 ? refuse_too_large(request)
-					       : refuse_overload(request);
+	return request->stage == STAGE_BODY ? run(request) : refuse_body(request);
 }
 
 enum MHD_Result request_handle(void *self, struct MHD_Connection *connection, const char *url,

@@ -51,6 +51,7 @@ struct request {
 	size_t body_room;
 	uint64_t reserved; /* bytes of the gateway's budget */
 	size_t swallowed;
+	bool is_endless; /* the body would not end: it is answered all the same */
 	uint64_t answered_us;
 	char id[REQUEST_ID];
 	char client[NETWORK_NAME];

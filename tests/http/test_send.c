@@ -191,9 +191,15 @@ START_TEST(a_chunked_body_too_large_is_refused)
 	ck_assert(client_read(fd, false, &answer));
 	ck_assert_uint_eq(answer.status, 413);
 	close(fd);
-	fd = client_connect(served.port); /* without end: cut off */
+	fd = client_connect(served.port); /* without end: told in the midst of it */
 	send_chunks(fd, 4000);
-	ck_assert(!client_read(fd, false, &answer));
+	ck_assert(client_read(fd, false, &answer));
+	ck_assert_uint_eq(answer.status, 413);
+	ck_assert_str_eq(answer_header(&answer, "Connection"), "close");
+	ck_assert_str_eq(answer_header(&answer, "Content-Type"), "application/problem+json");
+	ck_assert_uint_eq(strlen(answer_header(&answer, "X-Request-Id")), 32);
+	ck_assert(answer_has(&answer, "\"code\":\"body_too_large\""));
+	ck_assert(client_sees_end(fd));
 	close(fd);
 	stop();
 }
