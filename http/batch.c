@@ -24,6 +24,17 @@ static void add_brief(struct buf *out, struct delivery *delivery)
 	buf_add_byte(out, '}');
 }
 
+/* There may not be room for a thousand refusals with all their complaints: then without them. */
+static void add_refusal(struct buf *out, const struct posting *posting, size_t place)
+{
+	struct problem brief = { .code = posting->codes[place], .outcome = "not_sent" };
+
+	if (posting->refusals[place].len)
+		buf_add(out, posting->refusals[place]);
+	else
+		problem_add(out, &brief, posting->exchange->request_id);
+}
+
 static void add_results(
 	struct exchange *exchange, void (*add)(struct buf *out, struct delivery *delivery))
 {
@@ -37,7 +48,7 @@ static void add_results(
 		if (posting->deliveries[i])
 			add(out, posting->deliveries[i]);
 		else
-			buf_add(out, posting->refusals[i]);
+			add_refusal(out, posting, i);
 	}
 	buf_add(out, TEXT("]}\n"));
 }
@@ -63,7 +74,9 @@ static void keep_refusal(struct posting *posting, size_t place, const struct ref
 	struct buf json = buf_born(65536);
 
 	problem_add(&json, &refusal->problem, posting->exchange->request_id);
-	posting->refusals[place] = region_copy(posting->exchange->region, buf_text(&json));
+	posting->codes[place] = refusal->problem.code;
+	if (!json.err)
+		posting->refusals[place] = region_copy(posting->exchange->region, buf_text(&json));
 	buf_free(&json);
 }
 

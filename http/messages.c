@@ -3,7 +3,9 @@
 #include "http/moment.h"
 #include "http/result.h"
 
-enum { LIST_USUAL = 50, LIST_MOST = 500 };
+/* A page ends early rather than be more than an answer may hold: a thousand recipients and what the
+ * relay said to each are more than a megabyte. */
+enum { LIST_USUAL = 50, LIST_MOST = 500, PAGE_BYTES = 8 << 20 };
 
 static void show(const struct record *record, void *context)
 {
@@ -27,12 +29,16 @@ enum handled messages_show(struct exchange *exchange)
 struct listing {
 	struct exchange *exchange;
 	struct text last;
+	bool is_full; /* what comes now is for the next page */
 };
 
 static void list_one(const struct record *record, void *context)
 {
 	struct listing *listing = context;
 
+	listing->is_full |= listing->exchange->answer.len >= PAGE_BYTES;
+	if (listing->is_full)
+		return;
 	json_add_comma(&listing->exchange->answer);
 	result_add_record(&listing->exchange->answer, record, true);
 	listing->last = region_copy(listing->exchange->region, text_of(record->id));
@@ -93,7 +99,7 @@ static const char *read_query(struct exchange *exchange, struct query *query)
 enum handled messages_list(struct exchange *exchange)
 {
 	const struct gateway *gateway = exchange->gateway;
-	struct listing listing = { exchange, { 0 } };
+	struct listing listing = { .exchange = exchange };
 	struct query query;
 	const char *why = read_query(exchange, &query);
 	bool more;
@@ -104,7 +110,7 @@ enum handled messages_list(struct exchange *exchange)
 	buf_add(&exchange->answer, TEXT("{\"messages\":["));
 	more = gateway->list(gateway->self, &exchange->caller, &query, list_one, &listing);
 	buf_add(&exchange->answer, TEXT("],\"cursor\":"));
-	if (more && listing.last.len)
+	if ((more || listing.is_full) && listing.last.len)
 		json_add_string(&exchange->answer, listing.last);
 	else
 		buf_add_string(&exchange->answer, "null");

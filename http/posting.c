@@ -297,8 +297,9 @@ struct posting *posting_new(struct exchange *exchange, size_t count)
 	posting->count = count;
 	posting->deliveries = region_zalloc(exchange->region, count, sizeof(*posting->deliveries));
 	posting->refusals = region_zalloc(exchange->region, count, sizeof(*posting->refusals));
+	posting->codes = region_zalloc(exchange->region, count, sizeof(*posting->codes));
 	atomic_init(&posting->open, 1);
-	return posting->deliveries && posting->refusals ? posting : NULL;
+	return posting->deliveries && posting->refusals && posting->codes ? posting : NULL;
 }
 
 void posting_forget(struct delivery *delivery)

@@ -17,7 +17,8 @@ struct posting {
 	struct exchange *exchange;
 	size_t count;
 	struct delivery **deliveries; /* NULL: refused before it was sent */
-	struct text *refusals;        /* as JSON */
+	struct text *refusals;        /* as JSON; empty: there was no room */
+	const char **codes;           /* the refusals' */
 	atomic_size_t open;           /* not yet settled, and one for whoever submits */
 };
 

@@ -79,7 +79,7 @@ static uint32_t overload_pause_s(void *self)
 	return 7;
 }
 
-static void settle(struct delivery *delivery, enum fake_mode mode)
+static void settle(struct delivery *delivery, enum fake_mode mode, struct text words)
 {
 	struct smtp_said yes = { 250, { 2, 0, 0 }, TEXT("Ok: queued as 4XyZ") };
 	struct smtp_said no = { 550, { 5, 1, 1 }, TEXT("<x>: user unknown") };
@@ -87,6 +87,8 @@ static void settle(struct delivery *delivery, enum fake_mode mode)
 	struct smtp_said said = mode == FAKE_REJECTS ? no : mode == FAKE_DEFERS ? later : yes;
 	struct result *result = &delivery->result;
 
+	if (mode == FAKE_REJECTS && words.len)
+		said.text = words;
 	for (size_t i = 0; i < result->count; i++) {
 		result->answers[i].said = mode == FAKE_KNOWS_NOT ? (struct smtp_said){ 0 } : said;
 		result->answers[i].verdict =
@@ -149,7 +151,7 @@ static enum submission submit(void *self, struct delivery *delivery)
 	}
 	pthread_mutex_unlock(&fake->lock);
 	if (delivery)
-		settle(delivery, mode);
+		settle(delivery, mode, fake->words);
 	return SUBMITTED;
 }
 
@@ -164,7 +166,7 @@ void fake_settle_all(struct fake *fake)
 	pthread_mutex_unlock(&fake->lock);
 	for (; delivery; delivery = next) {
 		next = delivery->next;
-		settle(delivery, FAKE_ACCEPTS);
+		settle(delivery, FAKE_ACCEPTS, fake->words);
 	}
 }
 
@@ -206,6 +208,36 @@ static bool look_up(void *self, const struct caller *caller, struct text id,
 	return true;
 }
 
+/* Records of many recipients, with ids that count up, behind the cursor's. */
+static bool list_crowds(const struct fake *fake, const struct query *query,
+	void (*see)(const struct record *record, void *context), void *context)
+{
+	struct smtp_answer *answers = calloc(fake->crowd, sizeof(*answers));
+	struct text *to = calloc(fake->crowd, sizeof(*to));
+	struct record record = a_record(answers, to);
+	struct smtp_said no = { 550, { 5, 1, 1 }, fake->words };
+	char id[DELIVERY_ID_LEN + 1];
+	uint64_t at = 0;
+
+	for (size_t i = 0; i < fake->crowd; i++) {
+		to[i] = TEXT("b@example.com");
+		answers[i].said = no;
+		answers[i].verdict =
+			smtp_verdict_of_said(&no, SMTP_IN_RCPT, (struct smtp_verdict_rules){ 0 });
+	}
+	record.result.count = fake->crowd;
+	record.id = id;
+	if (query->cursor.len && text_to_u64(text_from(query->cursor, 33), &at))
+		at++;
+	for (size_t i = 0; i < query->limit && at < fake->records; i++, at++) {
+		snprintf(id, sizeof(id), "%.33s%03u", record_id, (unsigned)at);
+		see(&record, context);
+	}
+	free(answers);
+	free(to);
+	return at < fake->records;
+}
+
 static bool list(void *self, const struct caller *caller, const struct query *query,
 	void (*see)(const struct record *record, void *context), void *context)
 {
@@ -213,7 +245,9 @@ static bool list(void *self, const struct caller *caller, const struct query *qu
 	struct text to = TEXT("b@example.com");
 	struct record record = a_record(&answer, &to);
 
-	(void)self, (void)caller;
+	(void)caller;
+	if (((struct fake *)self)->records)
+		return list_crowds(self, query, see, context);
 	for (size_t i = 0; i < query->limit && i < 3; i++)
 		see(&record, context);
 	return query->limit < 3;

@@ -28,7 +28,9 @@ struct fake {
 	struct caller caller;
 	struct rate_state rate;
 	bool over_rate;
-	uint64_t budget; /* bytes that may be in flight */
+	uint64_t budget;       /* bytes that may be in flight */
+	struct text words;     /* what is said to who is refused; empty: the usual */
+	size_t records, crowd; /* what is listed, and with how many recipients each; 0: the usual */
 	atomic_uint_fast64_t reserved;
 	atomic_uint submitted, observed, parked_count;
 	atomic_uint_fast64_t skew_us; /* added to the clock */

@@ -1,0 +1,167 @@
+/* Answers that grow past what an answer may hold: what became of each message is told all the same.
+ */
+#include "fake.h"
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MESSAGES = 60, RECIPIENTS = 1000, ANSWER_MOST = 64 << 20, WORDS = 480 };
+
+static struct served served;
+static struct answer answer;
+static char words[WORDS + 1]; /* each of them takes two bytes in JSON */
+
+static void start(size_t body_max_bytes)
+{
+	served_prepare(&served);
+	served.settings.body_max_bytes = body_max_bytes;
+	memset(words, '"', WORDS);
+	served.fake.words = text_of(words);
+	served_start(&served);
+}
+
+static void stop(void)
+{
+	served_stop(&served);
+	answer_free(&answer);
+}
+
+static size_t count_of(const struct answer *in, const char *what)
+{
+	const char *at = in->body.at, *end = in->body.at + in->body.len;
+	size_t count = 0, len = strlen(what);
+
+	while ((at = memmem(at, (size_t)(end - at), what, len))) {
+		count++;
+		at += len;
+	}
+	return count;
+}
+
+static void add_crowded_mail(struct buf *json)
+{
+	buf_add_string(json, "{\"from\":\"a@example.com\",\"to\":[");
+	for (unsigned i = 0; i < RECIPIENTS; i++)
+		buf_addf(json, "%s\"u%u@example.org\"", i ? "," : "", i);
+	buf_add_string(json, "]}");
+}
+
+START_TEST(a_batch_is_told_in_brief_where_it_cannot_be_told_whole)
+{
+	struct buf json = buf_born(8 << 20);
+
+	start(8 << 20);
+	atomic_store(&served.fake.mode, FAKE_REJECTS);
+	add_crowded_mail(&json);
+	buf_add_byte(&json, '\0');
+	ck_assert_uint_eq(post(served.port, "/send", json.at, &answer), 422);
+	ck_assert_uint_eq(count_of(&answer, "\"address\":"), RECIPIENTS);
+	ck_assert_uint_gt(answer.body.len * MESSAGES, ANSWER_MOST); /* the test's own mistake */
+	buf_clear(&json);
+	buf_add_string(&json, "[{\"too\":1}");
+	for (int i = 0; i < MESSAGES; i++) {
+		buf_add_byte(&json, ',');
+		add_crowded_mail(&json);
+	}
+	buf_add_string(&json, "]");
+	buf_add_byte(&json, '\0');
+	ck_assert_uint_eq(post(served.port, "/send/batch", json.at, &answer), 200);
+	ck_assert_uint_lt(answer.body.len, 65536);
+	ck_assert_uint_eq(count_of(&answer, "\"id\":"), MESSAGES);
+	ck_assert_uint_eq(count_of(&answer, "\"outcome\":\"rejected\",\"status\":422}"), MESSAGES);
+	ck_assert_uint_eq(count_of(&answer, "\"pointer\":\"/0/too\""), 1);
+	ck_assert_uint_eq(count_of(&answer, "\"address\":"), 0);
+	buf_free(&json);
+	stop();
+}
+END_TEST
+
+/* Each of twenty names of four hundred DELs takes six times its bytes in the answer. */
+START_TEST(refusals_without_room_for_their_complaints_are_told)
+{
+	struct buf json = buf_born(8 << 20);
+	size_t whole;
+
+	start(8 << 20);
+	buf_add_byte(&json, '[');
+	for (int i = 0; i < RECIPIENTS - 1; i++) {
+		buf_add_byte(&json, '{');
+		for (int k = 0; k < 20; k++) {
+			buf_addf(&json, "%s\"%02d", k ? "," : "", k);
+			memset(buf_reserve(&json, 390), 0x7f, 390);
+			buf_took(&json, 390);
+			buf_add_string(&json, "\":1");
+		}
+		buf_add_string(&json, "},");
+	}
+	buf_add_string(&json, A_MAIL "]");
+	buf_add_byte(&json, '\0');
+	ck_assert_int_eq(json.err, OK);
+	ck_assert_uint_eq(post(served.port, "/send/batch", json.at, &answer), 200);
+	ck_assert_uint_eq(
+		count_of(&answer, "{\"type\":\"/problems/invalid_request\""), RECIPIENTS - 1);
+	ck_assert_uint_eq(
+		count_of(&answer, "\"outcome\":\"not_sent\",\"retryable\":false"), RECIPIENTS - 1);
+	whole = count_of(&answer, "\"errors\":[");
+	ck_assert_uint_gt(whole, 0);
+	ck_assert_uint_lt(whole, RECIPIENTS - 1); /* else there was room for all */
+	ck_assert_uint_eq(count_of(&answer, ",,") + count_of(&answer, "[,"), 0);
+	ck_assert_uint_eq(count_of(&answer, "\"outcome\":\"accepted\",\"status\":200"), 1);
+	ck_assert_uint_eq(atomic_load(&served.fake.submitted), 1);
+	buf_free(&json);
+	stop();
+}
+END_TEST
+
+/* The cursor of the page that was read last; false: it was the last page. */
+static bool read_cursor(char cursor[64])
+{
+	static const char name[] = "],\"cursor\":\"";
+	size_t tail = answer.body.len < 100 ? answer.body.len : 100;
+	const char *at = strstr(answer.body.at + answer.body.len - tail, name);
+
+	return at && sscanf(at + sizeof(name) - 1, "%63[^\"]", cursor) == 1;
+}
+
+START_TEST(a_page_of_messages_ends_before_it_is_too_large)
+{
+	char path[128] = "/messages?limit=500", cursor[64];
+	size_t seen = 0, pages = 0;
+
+	start(1 << 20);
+	served.fake.records = 16;
+	served.fake.crowd = RECIPIENTS;
+	for (bool more = true; more; pages++) {
+		ck_assert_uint_eq(get(served.port, path, &answer), 200);
+		ck_assert_uint_lt(answer.body.len, ANSWER_MOST / 4);
+		ck_assert_uint_eq(count_of(&answer, "\"address\":"),
+			count_of(&answer, "\"id\":") * RECIPIENTS);
+		seen += count_of(&answer, "\"id\":");
+		more = read_cursor(cursor);
+		snprintf(path, sizeof(path), "/messages?limit=500&cursor=%s", cursor);
+		ck_assert_uint_lt(pages, 16);
+	}
+	ck_assert_uint_eq(seen, 16);
+	ck_assert_uint_gt(pages, 2);
+	stop();
+}
+END_TEST
+
+START_TEST(one_message_is_on_a_page_however_large)
+{
+	start(1 << 20);
+	served.fake.records = 2;
+	served.fake.crowd = 8 * RECIPIENTS; /* more than there can be */
+	ck_assert_uint_eq(get(served.port, "/messages", &answer), 200);
+	ck_assert_uint_eq(count_of(&answer, "\"id\":"), 1);
+	ck_assert_uint_eq(count_of(&answer, "\"address\":"), 8 * RECIPIENTS);
+	stop();
+}
+END_TEST
+
+UNIT_MAIN(large, tcase_add_test(cases, a_batch_is_told_in_brief_where_it_cannot_be_told_whole);
+	  tcase_add_test(cases, refusals_without_room_for_their_complaints_are_told);
+	  tcase_add_test(cases, a_page_of_messages_ends_before_it_is_too_large);
+	  tcase_add_test(cases, one_message_is_on_a_page_however_large);)
