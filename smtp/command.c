@@ -234,6 +234,12 @@ static void add_rcpt_parameters(struct buf *line, unsigned notify, struct text a
 	add_coded(line, address, ascii ? "+" : "\\");
 }
 
+bool smtp_command_has_rcpt_parameters(const struct smtp_session *session)
+{
+	return session->transaction->envelope->notify && smtp_command_offers(session, SMTP_DSN) &&
+	       !session->bare;
+}
+
 static void say_rcpt(struct smtp_session *session)
 {
 	const struct smtp_envelope *envelope = session->transaction->envelope;
@@ -244,7 +250,7 @@ static void say_rcpt(struct smtp_session *session)
 	buf_add(line, TEXT("RCPT TO:<"));
 	buf_add(line, address);
 	buf_add_byte(line, '>');
-	if (envelope->notify && smtp_command_offers(session, SMTP_DSN) && !session->bare) {
+	if (smtp_command_has_rcpt_parameters(session)) {
 		add_rcpt_parameters(line, envelope->notify, address);
 		session->optional_sent = true;
 	}

@@ -7,6 +7,8 @@
 #include "smtp/session.h"
 
 bool smtp_command_offers(const struct smtp_session *session, enum smtp_feature feature);
+/* Does RCPT go out with parameters (NOTIFY, ORCPT)? */
+bool smtp_command_has_rcpt_parameters(const struct smtp_session *session);
 
 void smtp_command_ehlo(struct smtp_session *session);
 void smtp_command_helo(struct smtp_session *session);

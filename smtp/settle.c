@@ -80,6 +80,10 @@ void smtp_settle_recipient(struct smtp_session *session, const struct smtp_said 
 
 	answer->said = keep(tx, said);
 	answer->verdict = *verdict;
+	/* There is a second try without them, unless others were taken: theirs is the content. */
+	if (smtp_command_has_rcpt_parameters(session) && is_about_parameters(said))
+		answer->verdict.hint = "The relay refuses the parameters that ask for delivery "
+				       "notices: send it to this recipient again without dsn.";
 	if (tx->probe && verdict->class == SMTP_TAKEN)
 		answer->verdict.outcome = SMTP_PROBED;
 	note_parameters(session, said);

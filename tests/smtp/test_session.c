@@ -286,6 +286,9 @@ static bool is_as_expected(struct player *player, struct text what, struct text 
 		return text_equal(value, text_of(smtp_outcome_name(verdict->outcome)));
 	if (text_equal(what, TEXT("category")))
 		return text_equal(value, text_of(smtp_category_words(verdict->category)->code));
+	if (text_equal(what, TEXT("hint"))) /* the last recipient's */
+		return text_contains_nocase(
+			text_of(player->answers[player->envelope.count - 1].verdict.hint), value);
 	if (text_equal(what, TEXT("need")) && is_named(value, needs, 4, &at))
 		return at == (int)smtp_session_need(session);
 	if (text_equal(what, TEXT("trips")))
