@@ -59,6 +59,8 @@ void json_add_string(struct buf *out, struct text text);
 void json_add_name(struct buf *out, const char *name);
 void json_add_member(struct buf *out, const char *name, struct text value);
 void json_add_member_u64(struct buf *out, const char *name, uint64_t value);
+/* The same, but null for 0. */
+void json_add_member_some(struct buf *out, const char *name, uint64_t value);
 void json_add_member_bool(struct buf *out, const char *name, bool value);
 /* Microseconds as milliseconds with three digits. */
 void json_add_member_ms(struct buf *out, const char *name, uint64_t us);

@@ -71,6 +71,15 @@ void json_add_member_u64(struct buf *out, const char *name, uint64_t value)
 	buf_add_u64(out, value);
 }
 
+void json_add_member_some(struct buf *out, const char *name, uint64_t value)
+{
+	json_add_name(out, name);
+	if (value)
+		buf_add_u64(out, value);
+	else
+		buf_add_string(out, "null");
+}
+
 void json_add_member_bool(struct buf *out, const char *name, bool value)
 {
 	json_add_name(out, name);

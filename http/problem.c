@@ -133,15 +133,6 @@ void problem_add_complaints(struct buf *out, const struct complaints *complaints
 	buf_add_byte(out, ']');
 }
 
-static void add_retry_after(struct buf *out, uint32_t seconds)
-{
-	json_add_name(out, "retry_after");
-	if (seconds)
-		buf_add_u64(out, seconds);
-	else
-		buf_add_string(out, "null");
-}
-
 void problem_add(struct buf *out, const struct problem *problem, struct text request_id)
 {
 	const struct problem_words *words = problem_words(text_of(problem->code));
@@ -156,7 +147,7 @@ void problem_add(struct buf *out, const struct problem *problem, struct text req
 	if (problem->outcome)
 		json_add_member(out, "outcome", text_of(problem->outcome));
 	json_add_member_bool(out, "retryable", words->retryable);
-	add_retry_after(out, pause_s);
+	json_add_member_some(out, "retry_after", pause_s);
 	if (problem->outcome) /* our own refusals: nothing was sent */
 		json_add_member_bool(out, "duplicate_risk", false);
 	if (problem->hint.len)

@@ -27,22 +27,13 @@ static void add_said(struct buf *out, const struct smtp_said *said)
 	buf_add_byte(out, '}');
 }
 
-static void add_retry_after(struct buf *out, const struct smtp_verdict *verdict)
-{
-	json_add_name(out, "retry_after");
-	if (verdict->retry_after_s)
-		buf_add_u64(out, verdict->retry_after_s);
-	else
-		buf_add_string(out, "null");
-}
-
 /* What a caller wants to know of what did not work: cause, phase, and what to do. */
 static void add_trouble(struct buf *out, const struct smtp_verdict *verdict)
 {
 	if (verdict->phase != SMTP_IN_QUEUE)
 		json_add_member(out, "phase", text_of(smtp_phase_name(verdict->phase)));
 	json_add_member_bool(out, "retryable", verdict->retryable);
-	add_retry_after(out, verdict);
+	json_add_member_some(out, "retry_after", verdict->retry_after_s);
 	json_add_member_bool(out, "duplicate_risk", verdict->outcome == SMTP_UNKNOWN);
 }
 

@@ -255,6 +255,11 @@ START_TEST(what_is_written_is_json)
 	json_add_string(&out, TEXT("a\xff\xc3\xa4")); /* not UTF-8 as a whole */
 	ck_assert(text_equal(buf_text(&out), TEXT("\"a???\"")));
 	buf_clear(&out);
+	buf_add_byte(&out, '{');
+	json_add_member_some(&out, "a", 0);
+	json_add_member_some(&out, "b", 7);
+	ck_assert(text_equal(buf_text(&out), TEXT("{\"a\":null,\"b\":7")));
+	buf_clear(&out);
 	json_add_time(&out, 1795500000123);
 	ck_assert(text_equal(buf_text(&out), TEXT("\"2026-11-24T06:00:00.123Z\"")));
 	buf_free(&out);
