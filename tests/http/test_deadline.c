@@ -1,25 +1,10 @@
 /* Deadlines, parked requests, draining. */
-#include "fake.h"
+#include "one_server.h"
 #include "unit.h"
 
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static struct served served;
-static struct answer answer;
-
-static void start(void)
-{
-	served_prepare(&served);
-	served_start(&served);
-}
-
-static void stop(void)
-{
-	served_stop(&served);
-	answer_free(&answer);
-}
 
 static void pass(uint64_t us)
 {

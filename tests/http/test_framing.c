@@ -1,6 +1,6 @@
 /* Requests that two readers could read differently, over a real socket, each with a second request
  * hidden behind it: one answer of 4xx or 5xx, nothing is taken from the rest, and the end. */
-#include "fake.h"
+#include "one_server.h"
 #include "unit.h"
 
 #include <string.h>
@@ -43,13 +43,10 @@ static const char *const doubtful[] = {
 
 START_TEST(what_is_doubtful_ends_the_connection)
 {
-	struct served served;
-	struct answer answer = { 0 };
 	unsigned answers = 0;
 	int fd;
 
-	served_prepare(&served);
-	served_start(&served);
+	start();
 	fd = client_connect(served.port);
 	client_send(fd, doubtful[_i]);
 	while (client_read(fd, false, &answer)) {
@@ -59,8 +56,7 @@ START_TEST(what_is_doubtful_ends_the_connection)
 	ck_assert_msg(answers <= 1, "%u answers to %s", answers, doubtful[_i]);
 	ck_assert_uint_eq(atomic_load(&served.fake.submitted), 0);
 	close(fd);
-	answer_free(&answer);
-	served_stop(&served);
+	stop();
 }
 END_TEST
 
@@ -68,12 +64,9 @@ END_TEST
  */
 START_TEST(headers_have_limits)
 {
-	struct served served;
-	struct answer answer = { 0 };
 	int fd;
 
-	served_prepare(&served);
-	served_start(&served);
+	start();
 	fd = client_connect(served.port);
 	client_send(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\n");
 	for (int i = 0; i < 400; i++)
@@ -84,8 +77,7 @@ START_TEST(headers_have_limits)
 	if (client_read(fd, false, &answer))
 		ck_assert_uint_ge(answer.status, 400);
 	close(fd);
-	answer_free(&answer);
-	served_stop(&served);
+	stop();
 }
 END_TEST
 

@@ -1,5 +1,5 @@
 /* POST /send and /send/batch over real sockets: bodies, keys, answers. */
-#include "fake.h"
+#include "one_server.h"
 #include "unit.h"
 
 #include <stdio.h>
@@ -7,21 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static struct served served;
-static struct answer answer;
-
-static void start(void)
-{
-	served_prepare(&served);
-	served_start(&served);
-}
-
-static void stop(void)
-{
-	served_stop(&served);
-	answer_free(&answer);
-}
 
 START_TEST(a_message_is_sent_and_answered)
 {
