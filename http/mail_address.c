@@ -8,7 +8,7 @@ static void read_address(struct reading *reading, const cJSON *value, const stru
 	struct smtp_mailbox *mailbox)
 {
 	struct text line;
-	const char *why = "not an address";
+	const char *why = "out of memory"; /* else the parser says what */
 
 	if (read_line(reading, value, at, &line) &&
 		smtp_address_parse(line, reading->region, &mailbox->address, &why))
@@ -19,7 +19,7 @@ static void read_mailbox_string(struct reading *reading, const cJSON *value,
 	const struct json_at *at, struct smtp_mailbox *mailbox)
 {
 	struct text line;
-	const char *why = "not an address";
+	const char *why = "out of memory"; /* else the parser says what */
 
 	if (read_line(reading, value, at, &line) &&
 		smtp_mailbox_parse(line, reading->region, mailbox, &why))
@@ -79,11 +79,9 @@ static void read_mailboxes(struct reading *reading, const cJSON *value, const st
 			RECIPIENTS_MAX, count);
 		return;
 	}
-	list = region_zalloc(reading->region, count, sizeof(*list));
-	if (!list) {
-		complain(reading->complaints, at, "out of memory");
+	list = reading_room(reading, at, count, sizeof(*list));
+	if (!list)
 		return;
-	}
 	if (cJSON_IsArray(value)) {
 		cJSON_ArrayForEach(member, value)
 		{
@@ -144,7 +142,7 @@ static void read_envelope_to(struct reading *reading, const cJSON *value, const 
 
 	reading->has_envelope_to = true;
 	read_mailboxes(reading, value, at, &list);
-	envelope->to = region_zalloc(reading->region, list.count + 1, sizeof(*envelope->to));
+	envelope->to = reading_room(reading, at, list.count + 1, sizeof(*envelope->to));
 	for (size_t i = 0; envelope->to && i < list.count; i++)
 		envelope->to[envelope->count++] = list.at[i].address;
 }
@@ -159,10 +157,11 @@ void read_envelope(struct reading *reading, const cJSON *value, const struct jso
 }
 
 /* Nobody gets a message twice because the same address stands in To and in Cc. Keeps the order. */
-static void drop_twins(struct smtp_envelope *envelope, struct region *region)
+static void drop_twins(struct reading *reading, const struct json_at *at)
 {
-	struct text *sorted = region_alloc(region, envelope->count * sizeof(*sorted));
-	bool *seen = region_zalloc(region, envelope->count, sizeof(*seen));
+	struct smtp_envelope *envelope = &reading->posted->envelope;
+	struct text *sorted = reading_room(reading, at, envelope->count, sizeof(*sorted));
+	bool *seen = reading_room(reading, at, envelope->count, sizeof(*seen));
 	size_t kept = 0, distinct = 0;
 
 	if (!sorted || !seen)
@@ -222,17 +221,15 @@ void fill_envelope(struct reading *reading, const struct json_at *at)
 	if (!reading->has_envelope_from)
 		envelope->from = mail->from.address;
 	if (!reading->has_envelope_to) {
-		envelope->to = region_zalloc(reading->region, count + 1, sizeof(*envelope->to));
-		if (!envelope->to) {
-			complain(reading->complaints, at, "out of memory");
+		envelope->to = reading_room(reading, at, count + 1, sizeof(*envelope->to));
+		if (!envelope->to)
 			return;
-		}
 		add_recipients(envelope, mail->to);
 		add_recipients(envelope, mail->cc);
 		add_recipients(envelope, reading->bcc);
 	}
 	if (envelope->count > 1)
-		drop_twins(envelope, reading->region);
+		drop_twins(reading, at);
 	check_count(reading, at);
 	envelope->needs_utf8 = smtp_address_needs_utf8(envelope->from) ||
 			       smtp_address_needs_utf8(mail->from.address) ||

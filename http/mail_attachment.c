@@ -157,11 +157,9 @@ void read_attachments(struct reading *reading, const cJSON *value, const struct 
 			"attachments: at most %d are taken, these are %zu", ATTACHMENTS_MAX, count);
 		return;
 	}
-	list = region_zalloc(reading->region, count + 1, sizeof(*list));
-	if (!list) {
-		complain(reading->complaints, at, "out of memory");
+	list = reading_room(reading, at, count + 1, sizeof(*list));
+	if (!list)
 		return;
-	}
 	cJSON_ArrayForEach(member, value)
 	{
 		struct json_at here = { at, { 0 }, i };

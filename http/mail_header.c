@@ -86,16 +86,14 @@ void keep_header(
 
 	if (!reading->headers)
 		reading->headers =
-			region_alloc(reading->region, HEADERS_MAX * sizeof(*reading->headers));
+			reading_room(reading, at, HEADERS_MAX, sizeof(*reading->headers));
 	mail->headers = reading->headers;
 	if (mail->header_count == HEADERS_MAX)
 		complain(reading->complaints, at, "headers: at most %d are taken", HEADERS_MAX);
 	else if (stands_once(name) && has_header(mail, name))
 		complain(reading->complaints, at, "the header %.*s is set twice", (int)name.len,
 			name.at);
-	else if (!reading->headers)
-		complain(reading->complaints, at, "out of memory");
-	else
+	else if (reading->headers)
 		reading->headers[mail->header_count++] = (struct smtp_header){ name, value };
 }
 
@@ -175,7 +173,7 @@ static bool read_id(
 	if (!read_line(reading, value, at, &id))
 		return false;
 	if (id.len && id.at[0] != '<') {
-		char *in = region_alloc(reading->region, id.len + 2);
+		char *in = reading_room(reading, at, id.len + 2, 1);
 
 		if (!in)
 			return false;
@@ -204,7 +202,7 @@ static void read_ids(
 {
 	struct buf line = buf_born((size_t)REFERENCES_MAX * 256);
 	const cJSON *member;
-	struct text id;
+	struct text id, kept;
 	size_t i = 0;
 
 	if (cJSON_IsArray(value)) {
@@ -224,8 +222,8 @@ static void read_ids(
 	if (line.err || i > REFERENCES_MAX)
 		complain(reading->complaints, at, "message ids: at most %d are taken",
 			REFERENCES_MAX);
-	else if (line.len)
-		keep_header(reading, at, name, region_copy(reading->region, buf_text(&line)));
+	else if (line.len && reading_keep(reading, at, &line, &kept))
+		keep_header(reading, at, name, kept);
 	buf_free(&line);
 }
 

@@ -55,6 +55,7 @@ void read_list_unsubscribe(struct reading *reading, const cJSON *value, const st
 	const struct list_unsubscribe *list = &reading->list;
 	struct buf line = buf_born(2 * URI_BYTES + 100);
 	size_t before = reading->complaints->count;
+	struct text kept;
 
 	if (cJSON_IsNull(value))
 		return;
@@ -72,8 +73,8 @@ void read_list_unsubscribe(struct reading *reading, const cJSON *value, const st
 	if (list->mailto.len)
 		buf_addf(&line, "%s<mailto:%.*s>", line.len ? ", " : "", (int)list->mailto.len,
 			list->mailto.at);
-	keep_header(reading, at, TEXT("List-Unsubscribe"),
-		region_copy(reading->region, buf_text(&line)));
+	if (reading_keep(reading, at, &line, &kept))
+		keep_header(reading, at, TEXT("List-Unsubscribe"), kept);
 	if (list->one_click)
 		keep_header(reading, at, TEXT("List-Unsubscribe-Post"),
 			TEXT("List-Unsubscribe=One-Click"));

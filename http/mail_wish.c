@@ -74,11 +74,9 @@ void read_tags(struct reading *reading, const cJSON *value, const struct json_at
 			TAGS_MAX);
 		return;
 	}
-	tags = region_zalloc(reading->region, count + 1, sizeof(*tags));
-	if (!tags) {
-		complain(reading->complaints, at, "out of memory");
+	tags = reading_room(reading, at, count + 1, sizeof(*tags));
+	if (!tags)
 		return;
-	}
 	cJSON_ArrayForEach(member, value)
 	{
 		struct json_at here = { at, { 0 }, i };
@@ -129,7 +127,7 @@ void read_metadata(struct reading *reading, const cJSON *value, const struct jso
 		complain(reading->complaints, at, "metadata: at most %d bytes of JSON are taken",
 			METADATA_BYTES);
 	else
-		reading->posted->wishes.metadata = region_copy(reading->region, buf_text(&written));
+		(void)reading_keep(reading, at, &written, &reading->posted->wishes.metadata);
 	buf_free(&written);
 }
 

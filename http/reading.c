@@ -6,6 +6,29 @@
 #include <stdio.h>
 #include <string.h>
 
+void *reading_room(
+	struct reading *reading, const struct json_at *at, size_t count, size_t bytes_each)
+{
+	void *room = region_zalloc(reading->region, count, bytes_each);
+
+	if (!room)
+		complain(reading->complaints, at, "out of memory");
+	return room;
+}
+
+bool reading_keep(struct reading *reading, const struct json_at *at, const struct buf *written,
+	struct text *copy_out)
+{
+	struct text copy = { 0 };
+
+	if (!written->err)
+		copy = region_copy(reading->region, buf_text(written));
+	if (!copy.at)
+		complain(reading->complaints, at, "out of memory");
+	*copy_out = copy;
+	return copy.at;
+}
+
 bool read_text(struct reading *reading, const cJSON *value, const struct json_at *at,
 	struct text *text_out)
 {

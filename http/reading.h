@@ -37,6 +37,14 @@ struct field {
 void read_object(struct reading *reading, const cJSON *value, const struct json_at *at,
 	const struct field *fields, size_t count);
 
+/* Memory in the region, all bytes 0; NULL was complained about. */
+void *reading_room(
+	struct reading *reading, const struct json_at *at, size_t count, size_t bytes_each);
+/* A copy in the region of what was written. False: that, or the writing, had no memory, which was
+ * complained about. */
+bool reading_keep(struct reading *reading, const struct json_at *at, const struct buf *written,
+	struct text *copy_out);
+
 bool read_text(struct reading *reading, const cJSON *value, const struct json_at *at,
 	struct text *text_out);
 /* A string that will stand in a header or on a line of its own: no control, at most `most` bytes.

@@ -376,6 +376,54 @@ START_TEST(the_first_second_of_1970_is_a_date)
 }
 END_TEST
 
+#define MUCH                                                                                       \
+	"{\"from\":\"A <a@example.com>\",\"to\":[\"b@example.org\",\"b@example.org\"],"            \
+	"\"envelope\":{\"to\":[\"b@example.org\",\"c@example.org\",\"b@example.org\"]},"           \
+	"\"message_id\":\"m@example.com\",\"in_reply_to\":\"i@example.com\","                      \
+	"\"references\":[\"r@example.com\"],\"headers\":{\"X-A\":\"x\"},"                          \
+	"\"list_unsubscribe\":{\"url\":\"https://x.example/u\"},\"html\":\"<p>Hello</p>\","        \
+	"\"attachments\":[{\"content\":\"QQ==\"}],\"tags\":[\"t\"],\"metadata\":{\"a\":1}}"
+
+/* What there is no memory for is complained about, and never left out. */
+START_TEST(a_mail_is_read_as_a_whole_or_not)
+{
+	char text[] = MUCH;
+	struct json json = { 0 };
+	struct region *tree, *small;
+	size_t limit = 0, refusals = 0;
+	bool whole = false;
+
+	ck_assert_int_eq(region_open(1 << 20, &tree), OK);
+	ck_assert_int_eq(json_parse(text, strlen(text), tree, &json), OK);
+	for (; !whole; limit += 8) {
+		ck_assert_uint_lt(limit, 1 << 16);
+		posted = (struct posted){ 0 };
+		ck_assert_int_eq(region_open(limit, &small), OK);
+		complaints = (struct complaints){ .region = small };
+		whole = mail_read(&json, json.root, NULL, small, &posted, &complaints);
+		ck_assert_int_eq(whole, complaints.count == 0);
+		refusals += !whole;
+		if (!whole)
+			region_close(small);
+	}
+	ck_assert_uint_gt(refusals, 10);
+	ck_assert_uint_eq(posted.envelope.count, 2);
+	ck_assert(text_equal(posted.mail.from.name, TEXT("A")));
+	ck_assert(text_equal(posted.mail.message_id, TEXT("<m@example.com>")));
+	ck_assert_uint_eq(posted.mail.header_count, 4);
+	ck_assert(text_equal(posted.mail.headers[0].value, TEXT("<i@example.com>")));
+	ck_assert(text_equal(posted.mail.headers[1].value, TEXT("<r@example.com>")));
+	ck_assert(text_equal(posted.mail.headers[2].value, TEXT("x")));
+	ck_assert(text_equal(posted.mail.headers[3].value, TEXT("<https://x.example/u>")));
+	ck_assert_uint_eq(posted.mail.attachment_count, 1);
+	ck_assert(text_equal(posted.mail.text, TEXT("Hello\n")));
+	ck_assert_uint_eq(posted.wishes.tag_count, 1);
+	ck_assert(text_equal(posted.wishes.metadata, TEXT("{\"a\":1}")));
+	region_close(small);
+	region_close(tree);
+}
+END_TEST
+
 START_TEST(metadata_stays_json)
 {
 	ck_assert(read_mail("{" REST ",\"metadata\":{\"a\":-1e999,\"b\":1e999,\"c\":\"x\","
@@ -415,5 +463,6 @@ UNIT_MAIN(mail, tcase_add_loop_test(cases, no_line_takes_a_break, 0, COUNT(lines
 	  tcase_add_test(cases, an_envelope_of_all_recipients_once);
 	  tcase_add_loop_test(cases, a_media_type_ends_without_a_semicolon, 0, COUNT(types));
 	  tcase_add_test(cases, the_first_second_of_1970_is_a_date);
+	  tcase_add_test(cases, a_mail_is_read_as_a_whole_or_not);
 	  tcase_add_test(cases, fields_arrive); tcase_add_test(cases, metadata_stays_json);
 	  tcase_add_test(cases, null_is_as_if_it_were_not_there);)
