@@ -131,6 +131,15 @@ static uint64_t connect_time(const struct carrier *carrier, const struct deliver
 		       : 0;
 }
 
+/* When the delivery wants to know, in the loop's time. */
+static uint64_t deadline_in_loop(const struct carrier *carrier, const struct delivery *delivery)
+{
+	uint64_t now = now_us();
+	uint64_t left = delivery->deadline_us > now ? delivery->deadline_us - now : 0;
+
+	return carrier_now_ms(carrier) + left / 1000;
+}
+
 static void begin(struct carrier *carrier, struct delivery *delivery)
 {
 	uint64_t now = now_us();
@@ -151,6 +160,7 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 		.message = &delivery->message,
 		.all_or_none = delivery->all_or_none,
 		.no_pipelining = relay_distrusts_pipelining(carrier->relay, now),
+		.deadline_ms = deadline_in_loop(carrier, delivery),
 		.region = delivery->region,
 		.trace = delivery->trace,
 		.answers = delivery->result.answers };

@@ -17,7 +17,7 @@ static void tick_busy(struct carrier *carrier)
 	smtp_session_tick(session, carrier_now_ms(carrier));
 	if (carrier->stage == CARRIER_BUSY && carrier->delivery && !carrier->transaction.is_over &&
 		now_us() >= carrier->delivery->deadline_us)
-		smtp_session_give_up(session, SMTP_LOSS_DEADLINE);
+		smtp_session_give_up(session, SMTP_LOSS_DEADLINE, carrier_now_ms(carrier));
 	if (carrier->transaction.is_over || smtp_session_need(session) == SMTP_NEED_CLOSE)
 		carrier_pump(carrier);
 }

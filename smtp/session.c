@@ -7,7 +7,8 @@
 #include "smtp/step.h"
 
 enum { OUTPUT_MAX = 2 << 20 };
-enum { FRESH_ENOUGH_MS = 2000, SHORT_PATIENCE_MS = 3000, UPLOAD_BYTES_PER_S = 65536 };
+enum { FRESH_ENOUGH_MS = 2000, SHORT_PATIENCE_MS = 3000, LONG_SILENCE_MS = 10000 };
+enum { UPLOAD_BYTES_PER_S = 65536 };
 
 static const enum smtp_phase phases[SMTP_STATES] = {
 	[SMTP_AWAIT_TLS] = SMTP_IN_TLS,
@@ -34,15 +35,31 @@ enum smtp_phase smtp_session_phase(const struct smtp_session *session)
 
 /* ---- patience and the state */
 
-static uint32_t patience_for_command(const struct smtp_session *session)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	uint32_t most = session->policy->command_ms;
-	/* A connection whose other end is gone without a word is found out early, while another can
-	 * still be tried; and a goodbye is a courtesy. */
-	bool is_short = (session->state == SMTP_AWAIT_MAIL && session->stale) ||
-			session->state == SMTP_AWAIT_QUIT;
+	return a < b ? a : b;
+}
 
-	return is_short && most > SHORT_PATIENCE_MS ? SHORT_PATIENCE_MS : most;
+/* A connection whose other end is gone without a word is found out early, while another can still
+ * be tried: half of the time that is left is for that. */
+static uint64_t patience_for_stale(const struct smtp_session *session, uint64_t now_ms)
+{
+	uint64_t deadline = session->transaction->deadline_ms;
+
+	if (!deadline)
+		return SHORT_PATIENCE_MS;
+	return deadline > now_ms ? least(SHORT_PATIENCE_MS, (deadline - now_ms) / 2) : 0;
+}
+
+static uint64_t patience_for_command(const struct smtp_session *session, uint64_t now_ms)
+{
+	uint64_t most = session->policy->command_ms;
+
+	if (session->state == SMTP_AWAIT_QUIT) /* a courtesy */
+		return least(most, SHORT_PATIENCE_MS);
+	if (session->state == SMTP_AWAIT_MAIL && session->stale)
+		return least(most, patience_for_stale(session, now_ms));
+	return most;
 }
 
 static void be_patient(struct smtp_session *session, uint64_t now_ms)
@@ -53,7 +70,7 @@ static void be_patient(struct smtp_session *session, uint64_t now_ms)
 	if (session->state == SMTP_READY || session->state == SMTP_CLOSED)
 		session->deadline_ms = UINT64_MAX;
 	else if (session->state != SMTP_AWAIT_DOT)
-		session->deadline_ms = now_ms + patience_for_command(session);
+		session->deadline_ms = now_ms + patience_for_command(session, now_ms);
 	else if (session->last_byte_sent)
 		session->deadline_ms = now_ms + policy->dot_ms;
 	else
@@ -299,12 +316,13 @@ void smtp_session_lost(struct smtp_session *session, enum smtp_loss loss, const 
 	shut(session);
 }
 
-void smtp_session_give_up(struct smtp_session *session, enum smtp_loss loss)
+void smtp_session_give_up(struct smtp_session *session, enum smtp_loss loss, uint64_t now_ms)
 {
 	bool may_be_taken = session->state < SMTP_AWAIT_DOT || session->taken > 0;
 
 	if (session->state == SMTP_CLOSED)
 		return;
+	session->mute = now_ms >= session->proven_ms + LONG_SILENCE_MS;
 	smtp_settle_by_loss(session, loss);
 	if (!session->last_byte_sent || session->lone_dot || !may_be_taken)
 		shut(session);
@@ -341,7 +359,8 @@ static void choose_mode(struct smtp_session *session)
 	session->pipelined = smtp_command_offers(session, SMTP_PIPELINING) &&
 			     !policy->no_pipelining && !tx->no_pipelining;
 	session->one_write = session->chunked && session->pipelined && !session->stale &&
-			     !tx->probe && tx->message->size <= policy->one_write_bytes &&
+			     !session->unproven_reset && !tx->probe &&
+			     tx->message->size <= policy->one_write_bytes &&
 			     (!tx->all_or_none || tx->envelope->count == 1);
 }
 
@@ -357,6 +376,7 @@ void smtp_session_begin(
 	session->reused = session->transactions++ > 0 || session->stale;
 	session->bare = transaction->bare;
 	session->late_answer = false;
+	session->pipelining_suspect = session->mute = false;
 	session->loss = SMTP_LOSS_NONE;
 	session->detail = NULL;
 	smtp_step_rewind(session);

@@ -33,12 +33,14 @@ struct smtp_policy {
 struct smtp_transaction {
 	const struct smtp_envelope *envelope;
 	const struct smtp_message *message;
-	bool all_or_none;      /* send to none unless every recipient is taken */
-	bool probe;            /* MAIL, RCPT, RSET: asks, and sends nothing. Whoever would be taken
-				  is SMTP_PROBED, and so is the whole if anybody would be */
-	bool bare;             /* leave optional MAIL and RCPT parameters out. Needs no setting: a
-				  session that has them refused tries once more without */
-	bool no_pipelining;    /* as the policy's, for this transaction */
+	bool all_or_none;     /* send to none unless every recipient is taken */
+	bool probe;           /* MAIL, RCPT, RSET: asks, and sends nothing. Whoever would be taken
+				 is SMTP_PROBED, and so is the whole if anybody would be */
+	bool bare;            /* leave optional MAIL and RCPT parameters out. Needs no setting: a
+				 session that has them refused tries once more without */
+	bool no_pipelining;   /* as the policy's, for this transaction */
+	uint64_t deadline_ms; /* when whoever waits for it wants to know; 0: does not say. A session
+				 that may be dead is given up early enough for another */
 	struct region *region; /* for the relay's words */
 	struct buf *trace; /* NULL: not wanted. Lines "> …" and "< …", without secrets or content */
 	/* what came of it */
@@ -110,6 +112,8 @@ struct smtp_session {
 	uint64_t content_left; /* bytes of the message that are not in the output yet */
 	bool reused;           /* it carried a transaction before, or waited long for this one */
 	bool stale;            /* nothing was heard for a while: it may be half open */
+	bool unproven_reset;   /* RSET went well, it says; no MAIL was taken since */
+	bool mute;             /* given up, and silent for so long that it may have lost commands */
 	bool pipelined;        /* commands go out ahead of answers */
 	bool one_write;        /* … and the content with them */
 	bool bare;             /* optional parameters are left out */
@@ -162,5 +166,5 @@ void smtp_session_begin(
 	struct smtp_session *session, struct smtp_transaction *transaction, uint64_t now_ms);
 /* Settles the transaction under way with `loss` now. Behind the last byte the session goes on
  * waiting for the answer (late_answer); before it, it closes. */
-void smtp_session_give_up(struct smtp_session *session, enum smtp_loss loss);
+void smtp_session_give_up(struct smtp_session *session, enum smtp_loss loss, uint64_t now_ms);
 void smtp_session_quit(struct smtp_session *session, uint64_t now_ms);

@@ -171,13 +171,17 @@ static bool link_broke(enum smtp_loss loss)
 }
 
 /* A reused session that ends without a word was closed while it idled; any other end inside a
- * pipeline may be the pipeline's fault. */
+ * pipeline may be the pipeline's fault. So may silence behind one write, where the answer that came
+ * last may have been another command's. */
 static bool is_pipelining_suspect(const struct smtp_session *session, enum smtp_loss loss)
 {
 	bool inside = session->state >= SMTP_AWAIT_MAIL && session->state <= SMTP_AWAIT_DATA;
 	bool answered = session->state > SMTP_AWAIT_MAIL;
+	bool broke = link_broke(loss) || (loss == SMTP_LOSS_DEADLINE && session->mute && answered);
 
-	if (!session->pipelined || !session->transaction || !inside || !link_broke(loss))
+	if (session->state == SMTP_AWAIT_DOT)
+		inside = session->one_write && loss != SMTP_LOSS_DISCONNECTED;
+	if (!session->pipelined || !session->transaction || !inside || !broke)
 		return false;
 	if (session->transaction->round_trips == 0)
 		return false; /* it was not all out yet */
@@ -196,11 +200,18 @@ static struct smtp_verdict judge_loss(const struct smtp_session *session, enum s
 
 void smtp_settle_by_loss(struct smtp_session *session, enum smtp_loss loss)
 {
+	bool is_suspect = is_pipelining_suspect(session, loss);
+	/* an answer is missing or out of place: none but MAIL's is sure to be to its command */
+	bool miscounted = is_suspect && loss != SMTP_LOSS_DISCONNECTED && !session->refused &&
+			  !session->last_byte_sent;
+
 	session->loss = loss;
 	session->verdict = judge_loss(session, loss);
-	session->pipelining_suspect |= is_pipelining_suspect(session, loss);
+	session->pipelining_suspect |= is_suspect;
 	if (!session->transaction)
 		return;
+	if (miscounted)
+		smtp_settle_clear(session->transaction);
 	(void)settle_open(session->transaction, &session->verdict);
 	smtp_settle_end(session);
 }

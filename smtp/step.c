@@ -117,6 +117,7 @@ static enum smtp_state after_mail(struct smtp_session *session, const struct smt
 {
 	struct smtp_verdict verdict = smtp_settle_judge(session, said);
 
+	session->unproven_reset &= verdict.class != SMTP_TAKEN;
 	if (verdict.class == SMTP_TAKEN)
 		return SMTP_AWAIT_RCPT;
 	if (!is_refusal(said))
@@ -172,6 +173,11 @@ static enum smtp_state after_rcpt(struct smtp_session *session, const struct smt
 
 static enum smtp_state after_data(struct smtp_session *session, const struct smtp_said *said)
 {
+	if (said->code / 100 == 3 && session->refused) {
+		/* a transaction that is not ours: not even a lone dot goes into it */
+		session->spent = true;
+		return reset(session);
+	}
 	if (said->code / 100 == 3) {
 		session->lone_dot = session->taken == 0;
 		return SMTP_AWAIT_DOT;
@@ -227,6 +233,7 @@ void smtp_step_rewind(struct smtp_session *session)
 static enum smtp_state begin_bare(struct smtp_session *session)
 {
 	session->bare = true;
+	session->one_write = false; /* has it forgotten the first one? */
 	smtp_step_rewind(session);
 	smtp_settle_clear(session->transaction);
 	return SMTP_AWAIT_MAIL;
@@ -234,6 +241,7 @@ static enum smtp_state begin_bare(struct smtp_session *session)
 
 static enum smtp_state after_rset(struct smtp_session *session, const struct smtp_said *said)
 {
+	session->unproven_reset = true;
 	if (session->transaction && said->code == 250)
 		return begin_bare(session);
 	if (session->transaction)

@@ -158,7 +158,7 @@ static void happen(struct player *player, struct text event)
 	else if (text_equal(event, TEXT("tick")))
 		smtp_session_tick(session, player->now);
 	else if (text_equal(event, TEXT("give up")))
-		smtp_session_give_up(session, SMTP_LOSS_DEADLINE);
+		smtp_session_give_up(session, SMTP_LOSS_DEADLINE, player->now);
 	else if (text_equal(event, TEXT("quit")))
 		smtp_session_quit(session, player->now);
 	else if (text_equal(event, TEXT("alive")))
@@ -242,6 +242,8 @@ static void set(struct player *player, struct text value)
 		player->tx.probe = true;
 	else if (text_equal(name, TEXT("bare")))
 		player->tx.bare = true;
+	else if (text_equal(name, TEXT("deadline_ms")))
+		player->tx.deadline_ms = number;
 	else if (text_equal(name, TEXT("tx_no_pipelining")))
 		player->tx.no_pipelining = true;
 	else if (text_equal(name, TEXT("eight_bit")))

@@ -149,7 +149,7 @@ static void something_happens(void)
 		break;
 	case 2:
 		if (chance(2))
-			smtp_session_give_up(session, SMTP_LOSS_DEADLINE);
+			smtp_session_give_up(session, SMTP_LOSS_DEADLINE, world.now);
 		break;
 	case 3:
 		if (chance(8) == 0 && smtp_session_need(session) == SMTP_NEED_WORK)
