@@ -16,11 +16,16 @@ enum smtp_mechanism {
 	SMTP_OAUTHBEARER = 1 << 5, /* RFC 7628 */
 };
 
+struct scram_keys;
+
 struct smtp_credentials {
 	struct text user, pass; /* UTF-8 */
 	struct text token;      /* OAuth 2.0 access token; where given, `pass` is not used */
 	struct text host;       /* for OAUTHBEARER's host= and port= */
 	uint16_t port;
+	/* Where SCRAM keeps what it derives from `pass`, for the next session (scram.h); NULL:
+	 * nowhere. The caller's, and for one thread at a time. */
+	struct scram_keys *scram_keys;
 };
 
 enum { SMTP_AUTH_ROUNDS = 3, SMTP_AUTH_BYTES = 12288, SMTP_SCRAM_ITERATIONS_MAX = 600000 };

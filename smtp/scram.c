@@ -5,11 +5,11 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
-enum { DIGEST = 32, SALT_MAX = 192, MESSAGE_MAX = 4096, ITERATIONS_MIN = 1 };
+enum { DIGEST = SCRAM_DIGEST, MESSAGE_MAX = 4096, ITERATIONS_MIN = 1 };
 
 struct server_first {
 	struct text nonce;
-	unsigned char salt[SALT_MAX];
+	unsigned char salt[SCRAM_SALT_MAX];
 	int salt_len;
 	int iterations;
 };
@@ -92,28 +92,46 @@ static void hmac(const unsigned char key[DIGEST], struct text text, unsigned cha
 	HMAC(EVP_sha256(), key, DIGEST, (const unsigned char *)text.at, text.len, out, NULL);
 }
 
-/* The proof into `out`, the signature to expect into auth->server_signature. */
-static enum err prove(struct smtp_auth *auth, struct text pass, const struct server_first *first,
-	struct text auth_message, unsigned char proof[DIGEST])
+static bool are_for(const struct scram_keys *keys, const struct server_first *first)
 {
-	unsigned char salted[DIGEST], client_key[DIGEST], stored[DIGEST], signature[DIGEST];
-	unsigned char server_key[DIGEST];
+	return keys->iterations == first->iterations && keys->salt_len == first->salt_len &&
+	       memcmp(keys->salt, first->salt, (size_t)first->salt_len) == 0;
+}
+
+static enum err derive(
+	struct text pass, const struct server_first *first, struct scram_keys *keys_out)
+{
+	unsigned char salted[DIGEST];
 
 	if (pass.len > 1024 ||
 		!PKCS5_PBKDF2_HMAC(pass.at ? pass.at : "", (int)pass.len, first->salt,
 			first->salt_len, first->iterations, EVP_sha256(), DIGEST, salted))
 		return ERR_VALUE;
-	hmac(salted, TEXT("Client Key"), client_key);
-	EVP_Digest(client_key, DIGEST, stored, NULL, EVP_sha256(), NULL);
+	memcpy(keys_out->salt, first->salt, (size_t)first->salt_len);
+	keys_out->salt_len = first->salt_len;
+	keys_out->iterations = first->iterations;
+	hmac(salted, TEXT("Client Key"), keys_out->client_key);
+	hmac(salted, TEXT("Server Key"), keys_out->server_key);
+	OPENSSL_cleanse(salted, sizeof(salted));
+	return OK;
+}
+
+/* The proof, and the signature to expect into auth->server_signature. */
+static void prove(struct smtp_auth *auth, const struct scram_keys *keys, struct text auth_message,
+	unsigned char proof[DIGEST])
+{
+	unsigned char stored[DIGEST], signature[DIGEST];
+
+	EVP_Digest(keys->client_key, DIGEST, stored, NULL, EVP_sha256(), NULL);
 	hmac(stored, auth_message, signature);
 	for (size_t i = 0; i < DIGEST; i++)
-		proof[i] = client_key[i] ^ signature[i];
-	hmac(salted, TEXT("Server Key"), server_key);
-	hmac(server_key, auth_message, auth->server_signature);
-	OPENSSL_cleanse(salted, sizeof(salted));
-	OPENSSL_cleanse(client_key, sizeof(client_key));
-	OPENSSL_cleanse(server_key, sizeof(server_key));
-	return OK;
+		proof[i] = keys->client_key[i] ^ signature[i];
+	hmac(keys->server_key, auth_message, auth->server_signature);
+}
+
+void scram_keys_wipe(struct scram_keys *keys)
+{
+	OPENSSL_cleanse(keys, sizeof(*keys));
 }
 
 enum err scram_answer(struct smtp_auth *auth, const struct smtp_credentials *credentials,
@@ -121,9 +139,13 @@ enum err scram_answer(struct smtp_auth *auth, const struct smtp_credentials *cre
 {
 	struct server_first first;
 	struct buf final = buf_born(MESSAGE_MAX), message = buf_born(MESSAGE_MAX * 3);
+	struct scram_keys own = { 0 };
+	struct scram_keys *keys = credentials->scram_keys ? credentials->scram_keys : &own;
 	unsigned char proof[DIGEST], encoded[45];
 	enum err err = read_first(auth, server_first, &first);
 
+	if (!err && !are_for(keys, &first))
+		err = derive(credentials->pass, &first, keys);
 	if (err)
 		return err;
 	buf_add_string(&final, "c=biws,r=");
@@ -134,9 +156,8 @@ enum err scram_answer(struct smtp_auth *auth, const struct smtp_credentials *cre
 	buf_add_byte(&message, ',');
 	buf_add(&message, buf_text(&final));
 	err = final.err ? final.err : message.err;
-	if (!err)
-		err = prove(auth, credentials->pass, &first, buf_text(&message), proof);
 	if (!err) {
+		prove(auth, keys, buf_text(&message), proof);
 		EVP_EncodeBlock(encoded, proof, DIGEST);
 		buf_add(out, buf_text(&final));
 		buf_add_string(out, ",p=");
@@ -144,6 +165,7 @@ enum err scram_answer(struct smtp_auth *auth, const struct smtp_credentials *cre
 		err = out->err;
 		auth->is_answered = !err; /* server_signature is what we expect */
 	}
+	scram_keys_wipe(&own);
 	buf_wipe(&final);
 	buf_wipe(&message);
 	return err;

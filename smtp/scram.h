@@ -3,6 +3,18 @@
 
 #include "smtp/auth.h"
 
+enum { SCRAM_DIGEST = 32, SCRAM_SALT_MAX = 192 };
+
+/* What a password makes with a relay's salt and iterations, which takes it thousands of digests.
+ * May serve every session with this password (RFC 5802 5.1), and is as secret as that. { 0 }:
+ * nothing yet; scram_keys_wipe ends it. */
+struct scram_keys {
+	unsigned char salt[SCRAM_SALT_MAX];
+	int salt_len, iterations;
+	unsigned char client_key[SCRAM_DIGEST], server_key[SCRAM_DIGEST];
+};
+void scram_keys_wipe(struct scram_keys *keys);
+
 /* Appends the client-first-message ("n,,n=user,r=nonce"), unencoded; keeps its bare part. */
 MUST_USE enum err scram_start(struct smtp_auth *auth, const struct smtp_credentials *credentials,
 	const unsigned char nonce[18], struct buf *out);

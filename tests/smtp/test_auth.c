@@ -1,4 +1,4 @@
-#include "smtp/auth.h"
+#include "smtp/scram.h"
 #include "unit.h"
 
 #include <string.h>
@@ -27,6 +27,42 @@ START_TEST(scram_gives_the_published_proof)
 	ck_assert(!smtp_auth_is_proven(&auth, TEXT("dj1hYWFh")));
 	ck_assert(smtp_auth_is_proven(&auth, text_of(server_final)));
 	smtp_auth_wipe(&auth);
+	buf_free(&out);
+}
+END_TEST
+
+/* Keys that were derived before are used as they are, for the same salt and iterations alone. */
+START_TEST(scram_keys_serve_the_next_session)
+{
+	struct scram_keys keys = { 0 }, first;
+	struct smtp_credentials who = {
+		.user = TEXT("user"), .pass = TEXT("pencil"), .scram_keys = &keys
+	};
+	struct buf out = buf_born(4096);
+
+	for (int session = 0; session < 3; session++) {
+		struct smtp_auth auth = { .mechanism = SMTP_SCRAM_SHA_256, .first = buf_born(256) };
+
+		memcpy(auth.nonce, "rOprNGfwEbeRWgbNEkqO", 21);
+		buf_add(&auth.first, TEXT("n=user,r=rOprNGfwEbeRWgbNEkqO"));
+		buf_clear(&out);
+		ck_assert_int_eq(smtp_auth_next(&auth, &who, text_of(server_first), &out), OK);
+		if (session == 0)
+			first = keys;
+		if (session == 1) { /* it is these that were used */
+			ck_assert(!text_equal(buf_text(&out), text_of(client_final)));
+			keys.iterations--;
+		} else {
+			ck_assert(text_equal(buf_text(&out), text_of(client_final)));
+			ck_assert(smtp_auth_is_proven(&auth, text_of(server_final)));
+			ck_assert_mem_eq(&keys, &first, sizeof(keys));
+			keys.client_key[0] ^= 1;
+		}
+		smtp_auth_wipe(&auth);
+	}
+	scram_keys_wipe(&keys);
+	ck_assert_int_eq(keys.iterations, 0);
+	ck_assert_int_eq(keys.client_key[5], 0);
 	buf_free(&out);
 }
 END_TEST
@@ -185,6 +221,7 @@ END_TEST
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 UNIT_MAIN(auth, tcase_add_test(cases, scram_gives_the_published_proof);
+	  tcase_add_test(cases, scram_keys_serve_the_next_session);
 	  tcase_add_test(cases, cram_md5_gives_the_published_digest);
 	  tcase_add_test(cases, an_endless_or_rubbish_challenge_is_cancelled);
 	  tcase_add_test(cases, a_name_with_a_comma_is_escaped_for_scram);
