@@ -55,15 +55,20 @@ static void try_fresh(struct carrier *carrier, struct delivery *delivery)
 }
 
 /* A 4xx to MAIL is "no more on this session" only where the session was good for something before;
- * else it is the relay's answer, and further sessions would be an answer to "slow down". */
-static bool is_worth_another_session(const struct carrier *carrier)
+ * else it is the relay's answer, and further sessions would be an answer to "slow down". One fresh
+ * session is tried, and one more where it shows that the relay gets pipelining wrong: that one goes
+ * without, and so do all others for a while. */
+static bool is_worth_another_session(const struct carrier *carrier, const struct delivery *delivery)
 {
 	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
 
-	if (verdict->outcome == SMTP_DEFERRED && !carrier->has_worked)
+	if (now_us() >= delivery->deadline_us)
 		return false;
-	return verdict->fresh_may_help ||
-	       (carrier->session.pipelining_suspect && verdict->outcome == SMTP_NOT_SENT);
+	if (carrier->session.pipelining_suspect && verdict->outcome == SMTP_NOT_SENT)
+		return true;
+	if (delivery->was_retried || (verdict->outcome == SMTP_DEFERRED && !carrier->has_worked))
+		return false;
+	return verdict->fresh_may_help;
 }
 
 struct delivery *carrier_conclude(struct carrier *carrier)
@@ -75,8 +80,7 @@ struct delivery *carrier_conclude(struct carrier *carrier)
 	take_over_result(carrier, delivery);
 	if (carrier->session.pipelining_suspect)
 		relay_distrust_pipelining(carrier->relay, now_us());
-	if (is_worth_another_session(carrier) && !delivery->was_retried &&
-		now_us() < delivery->deadline_us) {
+	if (is_worth_another_session(carrier, delivery)) {
 		try_fresh(carrier, delivery);
 		return NULL;
 	}
