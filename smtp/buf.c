@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BUF_START = 256 };
+
 struct buf buf_born(size_t limit)
 {
 	return (struct buf){ .limit = limit };
@@ -33,7 +35,7 @@ void buf_clear(struct buf *buf)
 
 static enum err grow(struct buf *buf, size_t need)
 {
-	size_t room = buf->room ? buf->room : 256;
+	size_t room = buf->room ? buf->room : BUF_START < buf->limit ? BUF_START : buf->limit;
 	char *at;
 
 	if (need > buf->limit)

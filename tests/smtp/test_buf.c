@@ -25,6 +25,23 @@ START_TEST(it_grows_up_to_its_limit_and_no_further)
 }
 END_TEST
 
+START_TEST(a_small_limit_holds_too)
+{
+	for (size_t limit = 0; limit < 300; limit++) {
+		struct buf buf = buf_born(limit);
+
+		for (size_t i = 0; i < 301; i++)
+			buf_add_byte(&buf, 'a');
+		ck_assert_uint_eq(buf.len, limit);
+		ck_assert_int_eq(buf.err, ERR_LIMIT);
+		buf_free(&buf);
+		buf_addf(&buf, "%0300d", 1);
+		ck_assert_int_eq(buf.err, ERR_LIMIT);
+		buf_free(&buf);
+	}
+}
+END_TEST
+
 START_TEST(the_first_error_sticks)
 {
 	struct buf buf = buf_born(4);
@@ -106,6 +123,7 @@ END_TEST
 
 UNIT_MAIN(buf, tcase_add_test(cases, it_grows_up_to_its_limit_and_no_further);
 	  tcase_add_test(cases, the_first_error_sticks);
+	  tcase_add_test(cases, a_small_limit_holds_too);
 	  tcase_add_test(cases, a_size_that_overflows_is_over_the_limit);
 	  tcase_add_test(cases, formats_fit_at_every_place);
 	  tcase_add_test(cases, numbers_are_decimal);
