@@ -29,6 +29,7 @@ are, None for the usual, a function (connection, step, line) that gives one of t
     take     the message is in the ledger, whatever is said (or not, if false)
     after    `body`: act when so many bytes of content have arrived
     go       True: go on as after success, whatever was said
+    keep     True: go on as if nothing had been asked, whatever was said
 
 A reply that begins with 421 closes the connection, unless `then` is given as "stay".
 
@@ -225,7 +226,7 @@ class Connection:
             self.end(then)
         if action.get("go"):
             return 250
-        return code
+        return 0 if action.get("keep") else code
 
     def settle(self, action, code, raw):
         """The verdict on a message goes to the ledger before it is said."""

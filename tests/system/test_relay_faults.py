@@ -9,21 +9,11 @@ from itertools import product
 
 import pytest
 
-from gateway import PACE, SLOW, Gateway, free_port, metric, ms, problem, together, wait_for
+from gateway import PACE, SLOW, Gateway, free_port, ms, problem, together, wait_for
+from ledger import CHUNKED, PIPELINED, PLAIN, SHORT, nothing_lost_nothing_twice
 from relay import Relay
 
-PIPELINED = ("PIPELINING", "SIZE 50000000", "8BITMIME", "ENHANCEDSTATUSCODES")
-PLAIN = ("SIZE 50000000", "8BITMIME", "ENHANCEDSTATUSCODES")
-CHUNKED = PIPELINED + ("CHUNKING",)
 BIG = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\n" * (8 * 16384)  # 8 MB
-SHORT = {"SMTP_TIMEOUT_COMMAND": ms(1000), "SMTP_TIMEOUT_CONNECT": ms(1500)}
-
-
-def nothing_lost_nothing_twice(relay, answers):
-    """Each message that was said to be taken is in the ledger once, and no other one is."""
-    taken = sorted(t.message_id for t in relay.ledger)
-    said = sorted(a["message_id"] for a in answers if a.status == 200)
-    assert taken == said
 
 
 # ---- before a session
@@ -320,132 +310,6 @@ def test_every_mixture_of_refusals_is_answered_exactly(keywords):
             entries = [t for t in relay.ledger if t.message_id == answer["message_id"]]
             assert [t.recipients for t in entries] == ([taken] if taken else [])
         assert len(relay.ledger) == 3**5 - 2**5
-
-
-# ---- sessions that end early
-
-@pytest.mark.parametrize("limit", [1, 2, 10])
-@pytest.mark.parametrize("manner", ["421 4.7.0 too many messages", "450 4.7.1 too many messages",
-                                    "452 4.5.3 too many messages", "close", "421 then reset"])
-def test_a_limit_of_messages_a_session_is_not_seen_by_callers(limit, manner):
-    """F-12: no loss, no duplicate, no visible error."""
-    def mail(connection, _step, _line):
-        if connection.times["mail"] <= limit:
-            return None
-        return {"reply": "421 4.7.0 enough", "then": "reset"} if "reset" in manner else manner
-
-    def dot(connection, _step, _line):
-        return {"then": "close"} if connection.times["dot"] >= limit else None
-
-    script = {"dot": dot} if manner == "close" else {"mail": mail}
-    keywords = PIPELINED if manner == "close" or "reset" in manner else CHUNKED
-    with Relay(script, keywords=keywords) as relay, Gateway(relay, SMTP_SESSIONS=4) as gateway:
-        answers = together(lambda n: gateway.send(subject=str(n)), range(100))
-        assert [a.status for a in answers] == [200] * 100, \
-            [a for a in answers if a.status != 200][:2]
-        nothing_lost_nothing_twice(relay, answers)
-
-
-@pytest.mark.parametrize("idle", [{"later": [0.2, b"421 4.4.2 idle\r\n"], "then": "close"},
-                                  {"later": [0.2, b""], "then": "close"},
-                                  {"later": [0.2, b""], "then": "reset"},
-                                  {"later": [0.2, b"250 what\r\n"]}],
-                         ids=["421", "fin", "rst", "surplus"])
-@pytest.mark.parametrize("tls", [None, "starttls"])
-def test_a_session_that_the_relay_ended_while_idle_is_no_error(authority, certificate, idle, tls):
-    """F-17, S-24"""
-    with Relay({"connections": {"1": {"dot": idle}}}, tls=tls, context=certificate.context()) as relay, \
-            Gateway(relay, SMTP_CA_FILE=authority.file) as gateway:
-        answers = [gateway.send()]
-        time.sleep(0.6)
-        answers.append(gateway.send())
-        assert [a.status for a in answers] == [200, 200], answers
-        assert len(answers[1]["attempts"]) == 1, "a dead session is seen before it is used"
-        assert len(relay.connections) == 2
-        nothing_lost_nothing_twice(relay, answers)
-        text = gateway.get("/metrics", key=None).body.decode()
-        assert metric(text, "lettergate_sends_total", outcome="not_sent") in (None, 0)
-        assert not [line for line in gateway.log() if line.get("level") in ("warn", "error")]
-
-
-def test_ten_thousand_ticks_of_an_idle_session_cost_nothing():
-    """F-17: a session that the relay half-closed must not spin."""
-    from gateway import cpu_seconds
-    with Relay({"dot": {"later": [0.1, b""], "then": "cut"}}) as relay, Gateway(relay) as gateway:
-        assert gateway.send().status == 200
-        assert relay.wait(lambda: relay.connections[0].ended, 10)
-        before = cpu_seconds(gateway.pid)
-        time.sleep(1)
-        assert cpu_seconds(gateway.pid) - before < 0.5
-
-
-# ---- promises that are not kept
-
-def swallow(connection, _step, _line):
-    connection.input.clear()
-
-
-def hang_up(connection, _step, _line):
-    return {"reply": "", "then": "reset"} if connection.input else None
-
-
-def early_answers(connection, _step, _line):
-    return {"extra": "250 2.1.5 early\r\n"} if connection.input else None
-
-
-@pytest.mark.parametrize("lie", [swallow, hang_up, early_answers])
-def test_pipelining_that_is_promised_and_not_done_is_left_off(lie):
-    """F-18: found out, not delivered twice, and the relay is used without it."""
-    with Relay({"mail": lie}, keywords=PIPELINED) as relay, \
-            Gateway(relay, SMTP_SESSIONS=1, **SHORT) as gateway:
-        answers = [gateway.send(subject=str(n)) for n in range(3)]
-        for answer in answers:
-            assert answer.status == 200 or answer["outcome"] == "not_sent", answer
-        nothing_lost_nothing_twice(relay, answers)
-        assert answers[-1].status == 200, answers
-
-
-@pytest.mark.parametrize("lie", [swallow, hang_up])
-def test_chunking_in_one_write_that_fails_is_never_called_taken(lie):
-    """F-18: here the last byte was gone; unknown is the honest word, or not_sent."""
-    with Relay({"connections": {"1": {"2/mail": lie}}}, keywords=CHUNKED) as relay, \
-            Gateway(relay, SMTP_SESSIONS=1, SMTP_TIMEOUT_DOT=ms(1000), **SHORT) as gateway:
-        assert gateway.send().status == 200
-        answer = gateway.send()
-        assert answer["outcome"] in ("unknown", "accepted", "not_sent")
-        assert len(relay.ledger) == (2 if answer.status == 200 else 1)
-
-
-@pytest.mark.parametrize("reply", ["500 5.5.1 what?", "502 5.5.1 no", "421 4.3.2 bye",
-                                   {"reply": "", "then": "reset"}, {"raw": b"junk\r\n"}])
-def test_a_session_that_does_not_reset_is_dropped(reply):
-    """F-22: RSET after a failed transaction is refused, or lost."""
-    with Relay({"connections": {"1": {"rset": reply}}, "rcpt:no@example.org": "550 5.1.1 no"}) as relay, \
-            Gateway(relay, SMTP_SESSIONS=1) as gateway:
-        assert gateway.send(to="no@example.org").status == 422
-        answers = [gateway.send() for _ in range(2)]
-        assert [a.status for a in answers] == [200, 200], answers
-        nothing_lost_nothing_twice(relay, answers)
-        assert len(relay.connections) == 2
-        assert all(t.connection == 2 for t in relay.ledger)
-
-
-@pytest.mark.parametrize("keywords", [PLAIN, PIPELINED, CHUNKED], ids=["plain", "pipelined", "bdat"])
-@pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
-def test_a_refused_message_does_not_poison_the_next(keywords, step):
-    """F-23: the relay keeps its state until RSET, and takes no nested MAIL."""
-    if step == "data" and keywords is CHUNKED:
-        step = "dot"
-    with Relay({"1/" + step: "554 5.7.1 no", "3/" + step: "451 4.3.0 not now"},
-               keywords=keywords) as relay, Gateway(relay, SMTP_SESSIONS=1) as gateway:
-        answers = [gateway.send(subject=str(n)) for n in range(4)]
-        assert answers[0].status in (422, 502) and answers[0]["outcome"] == "rejected", answers[0]
-        assert answers[1].status == 200, answers[1]
-        if len(relay.connections) == 1:  # on a reused session a 451 to MAIL may be tried afresh
-            assert answers[2]["outcome"] in ("deferred", "accepted"), answers[2]
-        assert answers[3].status == 200, answers[3]
-        nothing_lost_nothing_twice(relay, answers)
-        assert not [c for c in relay.connections if b"503 5.5.1 nested" in c.sent]
 
 
 def test_nobody_taken_and_354_all_the_same_gets_a_lone_dot():
