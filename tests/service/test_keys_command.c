@@ -77,6 +77,10 @@ START_TEST(a_key_is_made_listed_rotated_and_revoked)
 	ck_assert_int_eq(region_open(1 << 20, &region), OK);
 	ck_assert_int_eq(run(create, first), 0);
 	ck_assert_uint_eq(strlen(first), strlen("lg_web_") + 43 + 1); /* the key and nothing else */
+	ck_assert_uint_eq(
+		strspn(first + 7,
+			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+		43);
 	ck_assert_int_eq(stat(path, &about), 0);
 	ck_assert_uint_eq(about.st_mode & 0777, 0600);
 	ck_assert(admits(first, &caller, region));

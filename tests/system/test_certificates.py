@@ -1,5 +1,7 @@
 """Whom we trust: the certificate matrix, versions, truncation (faults.md 2.4)."""
 
+import shutil
+import signal
 import ssl
 
 import pytest
@@ -7,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certificates import Authority
-from gateway import Gateway, ms, problem, together
+from gateway import Gateway, ms, problem, together, wait_for
 from relay import Relay
 
 NAME = "mx.relay.test"
@@ -71,7 +73,7 @@ def matrix(authority, tmp_path_factory):
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 def test_the_certificate_matrix(matrix, authority, tls):
-    """S-30: N of N."""
+    """S-30: N of N. Revocation is none of them: nobody is asked (docs/operations.md)."""
     def run(item):
         name, (certificate, settings, word) = item
         answer, relay = attempt(certificate, authority if "SMTP_CA_FILE" not in settings else None,
@@ -149,6 +151,25 @@ def test_a_second_session_resumes_tls(authority):
             assert gateway.send().status == 200
             assert relay.wait(lambda: not relay.open_connections)
         assert [c.tls_reused for c in relay.connections][1:] == [True, True]
+
+
+def test_a_reload_takes_up_another_ca_in_the_same_file(authority, tmp_path):
+    """S-32: what was trusted before is not resumed; docs/operations.md's way out for a stolen key."""
+    other, file = Authority(tmp_path, "New Root"), tmp_path / "ca.pem"
+    shutil.copy(authority.file, file)
+    with Relay(tls="starttls", context=authority.make(NAME).context()) as relay, \
+            Gateway(relay, SMTP_CA_FILE=file, SMTP_TLS_NAME=NAME) as gateway:
+        assert gateway.send().status == 200
+        shutil.copy(other.file, file)
+        assert gateway.send().status == 200, "until it is told to"
+        gateway.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: gateway.log("reload")), gateway.output
+        problem(gateway.send(), 502, "tls_verify_failed", "not_sent")
+        assert len(relay.ledger) == 2
+        assert relay.wait(lambda: relay.connections[0].ended == "quit")
+        relay.context = other.make(NAME).context()
+        assert wait_for(lambda: gateway.send().status == 200)
+        assert not relay.connections[-1].tls_reused
 
 
 @pytest.mark.parametrize("step,outcome", [

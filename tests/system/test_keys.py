@@ -1,5 +1,7 @@
 """Keys: who may do what (CONTRACT section 4; faults S-46 to S-49)."""
 
+import email
+import email.policy
 import hashlib
 import json
 import os
@@ -103,6 +105,89 @@ def test_senders_are_limited_in_header_and_envelope(place):
         assert as_key(gateway, "shop", **{"from": sender}).status == 200
     assert as_key(gateway, "one").status == 200
     assert as_key(gateway, "one", **{"from": "other@example.com"}).status == 403
+
+
+HERE, THERE = "a@example.com", "x@example.net"
+# what a key limited to *@example.com is told, and where: the sender is whoever the message says that
+# it is from, by whatever way
+SENDERS = [
+    # header From ≠ envelope From
+    ({"from": HERE, "envelope": {"from": THERE}}, 403, "/envelope/from"),
+    ({"from": THERE, "envelope": {"from": HERE}}, 403, "/from"),
+    ({"from": THERE, "envelope": {"from": ""}}, 403, "/from"),
+    ({"from": HERE, "envelope": {"from": "bounce+1@example.com"}}, 200, "bounce+1@example.com"),
+    ({"from": HERE, "envelope": {"from": ""}}, 200, ""),
+    ({"from": None, "envelope": {"from": HERE}}, 422, "/from"),
+    ({"from": HERE, "envelope": {"from": [HERE, THERE]}}, 422, "/envelope/from"),
+    # multiple From
+    ({"from": [HERE, THERE]}, 422, "/from"),
+    ({"from": HERE + ", " + THERE}, 422, "/from"),
+    ({"from": THERE + ", " + HERE}, 422, "/from"),
+    ({"from": "Group: %s, %s;" % (HERE, THERE)}, 422, "/from"),
+    ({"from": HERE, "headers": {"From": THERE}}, 422, "/headers/From"),
+    ({"from": HERE, "headers": {"fROM": THERE}}, 422, "/headers/fROM"),
+    ({"from": HERE, "headers": {"From ": THERE}}, 422, "/headers/From "),
+    ({"from": HERE, "headers": {"X-A": "b\r\nFrom: " + THERE}}, 422, "/headers/X-A"),
+    # an address of ours around or within another's
+    ({"from": '"%s" <%s>' % (HERE, THERE)}, 403, "/from"),
+    ({"from": '"%s" <%s>' % (THERE, HERE)}, 200, HERE),
+    ({"from": {"name": HERE, "address": THERE}}, 403, "/from"),
+    ({"from": "%s <%s>" % (HERE, THERE)}, 422, "/from"),
+    ({"from": '"%s"@example.net' % HERE}, 403, "/from"),
+    ({"from": '"a@example.net>"@example.com'}, 200, '"a@example.net>"@example.com'),
+    ({"from": HERE + "@example.net"}, 422, "/from"),
+    ({"from": "@example.com:" + THERE}, 422, "/from"),
+    ({"from": "a%example.net@example.com"}, 200, "a%example.net@example.com"),
+    # domains that look like ours
+    ({"from": "a@EXAMPLE.Com"}, 200, "a@example.com"),
+    ({"from": "a@\uff45xample\u3002com"}, 200, "a@example.com"),
+    ({"from": "a@sub.example.com"}, 403, "/from"),
+    ({"from": "a@notexample.com"}, 403, "/from"),
+    ({"from": "a@example.com.example.net"}, 403, "/from"),
+    ({"from": "a@ex\u0430mple.com"}, 403, "/from"),
+    ({"from": "a@example.com."}, 422, "/from"),
+    ({"from": "a@example.com\0.example.net"}, 422, "/from"),
+    # Sender and its kin
+    ({"from": HERE, "sender": THERE}, 422, "/sender"),
+    ({"from": HERE, "headers": {"Sender": THERE}}, 422, "/headers/Sender"),
+    ({"from": HERE, "headers": {"Resent-From": THERE}}, 422, "/headers/Resent-From"),
+    ({"from": HERE, "headers": {"Resent-Sender": THERE}}, 422, "/headers/Resent-Sender"),
+    ({"from": HERE, "headers": {"Return-Path": THERE}}, 422, "/headers/Return-Path"),
+    # where answers go is no sender: a shop may name its support's mailbox elsewhere
+    ({"from": HERE, "reply_to": THERE}, 200, HERE),
+    ({"from": HERE, "headers": {"Reply-To": THERE}}, 422, "/headers/Reply-To"),
+]
+
+
+@pytest.mark.parametrize("fields,status,what", SENDERS)
+def test_who_a_limited_key_may_be(place, fields, status, what):
+    """S-49: what was allowed is what goes on the wire, in the header and in the envelope."""
+    relay, gateway = place
+    before = len(relay.ledger)
+    answer = as_key(gateway, "shop", **fields)
+    assert answer.status == status, answer
+    if status == 200:
+        (taken,) = relay.ledger[before:]
+        header = email.message_from_bytes(taken.body, policy=email.policy.SMTP)
+        assert taken.mail == what
+        (sender,) = header["From"].addresses
+        assert len(header.get_all("From")) == 1 and sender.domain == "example.com"
+        assert not {"sender", "return-path", "resent-from"} & {name.lower() for name in header.keys()}
+        return
+    assert len(relay.ledger) == before
+    assert answer["code"] == {403: "sender_not_allowed", 422: "invalid_request"}[status]
+    assert what in [error["pointer"] for error in answer["errors"]], answer
+
+
+def test_a_batch_is_limited_message_by_message(place):
+    """S-49"""
+    relay, gateway = place
+    before = len(relay.ledger)
+    answer = gateway.post("/send/batch", [mail(**{"from": sender}) for sender in (HERE, THERE, HERE)],
+                          key=secret_of("shop"))
+    assert [result["status"] for result in answer["results"]] == [200, 403, 200]
+    assert answer["results"][1]["code"] == "sender_not_allowed"
+    assert [taken.mail for taken in relay.ledger[before:]] == [HERE, HERE]
 
 
 def test_recipients_are_limited(place):

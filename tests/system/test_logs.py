@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
-from gateway import Gateway, command, free_port, metric, together, wait_for
+from gateway import BINARY, Gateway, command, free_port, metric, together, wait_for
 from relay import Relay
 
 CANARY = "c4n4ry-p4ssw0rd-9Zx"
@@ -90,12 +92,42 @@ def test_secrets_are_not_in_messages_about_settings(tmp_path, authority):
         assert "PRIVATE KEY" not in done.stdout + done.stderr
 
 
-def test_no_core_and_no_debugger():
-    """S-39: RLIMIT_CORE 0 and not dumpable, so that secrets do not end in a core file."""
-    with Relay() as relay, Gateway(relay) as gateway:
+SOMEBODY = 12345
+AS_SOMEBODY = ("setpriv", "--reuid=%d" % SOMEBODY, "--regid=%d" % SOMEBODY, "--clear-groups") \
+    if os.getuid() == 0 else ()
+
+
+def what_its_own_user_sees(pid, name):
+    """May another process of the same user read a file of /proc/PID?"""
+    done = subprocess.run([*AS_SOMEBODY, "cat", "/proc/%d/%s" % (pid, name)], capture_output=True,
+                          check=False)
+    return done.returncode == 0, done.stdout
+
+
+def test_no_core():
+    """S-39: RLIMIT_CORE 0, neither the soft limit nor the hard one lets a core file be."""
+    with Relay() as relay, Gateway(relay, wrap=("prlimit", "--core=unlimited")) as gateway:
         with open("/proc/%d/limits" % gateway.pid, encoding="ascii") as limits:
-            core = re.search(r"Max core file size\s+(\S+)", limits.read()).group(1)
-        assert core == "0"
+            assert re.search(r"Max core file size +0 +0 ", limits.read())
+
+
+def test_no_other_process_of_its_user_looks_into_it():
+    """S-39: not dumpable, so that its files in /proc belong to root, and nobody attaches to it."""
+    if subprocess.run([*AS_SOMEBODY, BINARY, "version"], capture_output=True, check=False).returncode:
+        pytest.skip("another user cannot run the binary where it lies")
+    with subprocess.Popen([*AS_SOMEBODY, "sleep", "60"]) as usual:
+        try:  # the test's own footing: another program can be looked into
+            assert wait_for(lambda: what_its_own_user_sees(usual.pid, "cmdline")[1] == b"sleep\x0060\x00")
+            assert what_its_own_user_sees(usual.pid, "environ")[0]
+        finally:
+            usual.kill()
+    with Relay() as relay, Gateway(relay, wrap=AS_SOMEBODY, SMTP_USER="me", SMTP_PASS=CANARY) as gateway:
+        with open("/proc/%d/status" % gateway.pid, encoding="ascii") as status:
+            assert {int(uid) for uid in re.search(r"Uid:(.*)", status.read()).group(1).split()} == {
+                SOMEBODY if AS_SOMEBODY else os.getuid()}
+        for name in ("environ", "mem", "maps"):
+            assert os.stat("/proc/%d/%s" % (gateway.pid, name)).st_uid == 0
+            assert what_its_own_user_sees(gateway.pid, name) == (False, b"")
 
 
 NASTY = ["a\x1b[31m", "line\r\n{\"event\":\"forged\"}", "quote\"}{\"x\":\"", "back\\slash", "\u2028u",
