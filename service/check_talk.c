@@ -83,6 +83,7 @@ static bool read_some(struct check_run *run)
 	bool any = false;
 	size_t len;
 
+	link_acknowledge(link); /* or its next words are late, and the times not its own */
 	do {
 		io = link_read(link, run->input, sizeof(run->input), &len);
 		if (io == LINK_DONE)
@@ -131,6 +132,10 @@ static bool shake_hands(struct check_run *run)
 	switch (link_shake_hands(link, relay_tls(run->relay))) {
 	case LINK_DONE:
 		smtp_session_tls_started(session, uv_now(&run->loop));
+		note_state(run);
+		/* a greeting may have come in one read with the end of the handshake (TLS 1.2) */
+		if (link_has_more(link))
+			(void)read_some(run);
 		return true;
 	case LINK_LOST:
 		smtp_session_lost(session, link_loss(link), NULL);
