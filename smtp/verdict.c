@@ -232,13 +232,13 @@ struct smtp_verdict smtp_verdict_of_loss(
 		verdict.hint = "The relay took this recipient and refused another; with partial: "
 			       "refuse the message then goes to nobody.";
 	if (phase == SMTP_IN_GREETING && row->category == SMTP_RELAY_TIMEOUT)
-		verdict.hint = "A port that wants TLS from the first byte is silent like this: "
-			       "set SMTP_SECURE=TLS there. Else is it an SMTP server at all? "
-			       "Check SMTP_HOST and SMTP_PORT; lettergate check says more.";
+		verdict.hint = "Nothing spoke SMTP there: SMTP_PORT may be another service's, or "
+			       "want the other SMTP_SECURE (TLS on 465, STARTTLS on 587). "
+			       "lettergate check tells which.";
 	if (phase == SMTP_IN_GREETING && row->category == SMTP_RELAY_DISCONNECTED)
 		verdict.hint = "Try again. If it lasts, what listens there may not be an SMTP "
 			       "server, or not want us: check SMTP_HOST, SMTP_PORT and "
-			       "SMTP_SECURE; lettergate check says more.";
+			       "SMTP_SECURE (TLS on 465, STARTTLS on 587).";
 	return verdict;
 }
 

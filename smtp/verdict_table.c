@@ -199,8 +199,8 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 					     "The relay's certificate cannot be trusted",
 					     "Its chain, name, expiry or pin does not fit.", 502 },
 		SMTP_REACH_RELAY, 503, 502, 300,
-		"Run lettergate check: it shows the names, the issuer and the pin; then set "
-		"SMTP_TLS_NAME, SMTP_CA_FILE or SMTP_TLS_PIN." },
+		"See detail for what does not fit; lettergate check shows the whole certificate. "
+		"What helps is its renewal, or SMTP_TLS_NAME, SMTP_CA_FILE or SMTP_TLS_PIN." },
 	[SMTP_TLS_HANDSHAKE_FAILED] = { { "tls_handshake_failed", "The TLS handshake failed",
 						"The two sides found no common version or cipher, "
 						"or the relay broke off.",
@@ -215,7 +215,8 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 					     "The connection was refused or there is no route.",
 					     503 },
 		SMTP_REACH_RELAY, 503, 503, 5,
-		"Check SMTP_HOST and SMTP_PORT, and that a firewall lets the port through." },
+		"Check SMTP_HOST and SMTP_PORT (usually 587 or 465), that the relay is running, "
+		"and that a firewall lets the port through." },
 	[SMTP_RELAY_TIMEOUT] = { { "relay_timeout", "The relay did not answer in time",
 					 "The relay was silent for longer than its time.", 504 },
 		SMTP_REACH_RELAY, 504, 504, 30,
@@ -228,7 +229,8 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 		SMTP_REACH_RELAY, 503, 503, 5, "Try again." },
 	[SMTP_WRONG_PROTOCOL] = { { "wrong_protocol", "What answers there is not SMTP",
 					  "Another protocol was recognised on the port.", 502 },
-		SMTP_REACH_RELAY, 503, 502, 300, "Check SMTP_PORT and SMTP_SECURE." },
+		SMTP_REACH_RELAY, 503, 502, 300,
+		"Check SMTP_PORT and SMTP_SECURE: usually 587 with STARTTLS, or 465 with TLS." },
 	[SMTP_PROTOCOL_ERROR] = { { "protocol_error", "The relay broke the protocol",
 					  "The relay sent something that is no SMTP reply or "
 					  "cannot stand here.",
