@@ -1,5 +1,6 @@
 #include "service/carrier_outcome.h"
 
+#include "service/advice.h"
 #include "service/clock.h"
 #include "service/settle.h"
 
@@ -15,6 +16,10 @@ static void name_relay(const struct carrier *carrier, struct delivery *delivery)
 	result->tls = carrier->link ? link_tls(carrier->link) : NULL;
 }
 
+/* ---- words */
+
+enum { WORDS = 1024 };
+
 static const char *words_of(const struct carrier *carrier)
 {
 	const char *words = carrier->link ? link_words(carrier->link) : "";
@@ -23,6 +28,35 @@ static const char *words_of(const struct carrier *carrier)
 		words = carrier->session.detail;
 	return words;
 }
+
+/* The opening was lost: why, into *words, with a NUL. Nothing where the relay's reply says it. */
+static void add_opening_words(const struct carrier *carrier, struct buf *words)
+{
+	const struct smtp_session *session = &carrier->session;
+
+	if (carrier->is_connected && session->loss)
+		advice_add_loss(
+			relay_settings(carrier->relay), session, link_words(carrier->link), words);
+	else
+		buf_add_string(words, words_of(carrier));
+	buf_add_byte(words, '\0');
+}
+
+/* Hints that fit the settings and the relay's offer, in place of those that have to fit all. */
+static void improve_hints(const struct carrier *carrier, struct result *result)
+{
+	const struct relay_settings *settings = relay_settings(carrier->relay);
+	const struct smtp_session *session = &carrier->session;
+
+	if (result->verdict.outcome == SMTP_ACCEPTED)
+		return;
+	result->verdict.hint = advice_hint(settings, session, &result->verdict);
+	for (size_t i = 0; i < result->count; i++)
+		result->answers[i].verdict.hint =
+			advice_hint(settings, session, &result->answers[i].verdict);
+}
+
+/* ---- one delivery */
 
 static void take_over_result(struct carrier *carrier, struct delivery *delivery)
 {
@@ -36,6 +70,7 @@ static void take_over_result(struct carrier *carrier, struct delivery *delivery)
 	result->detail = NULL;
 	if (!result->said.code && words_of(carrier)[0])
 		result->detail = region_copy(delivery->region, text_of(words_of(carrier))).at;
+	improve_hints(carrier, result);
 	if (result->verdict.class == SMTP_TAKEN)
 		result->queue_id = smtp_queue_id(result->said.text);
 	result->send_us = now - carrier->begun_us;
@@ -108,6 +143,31 @@ void carrier_settle_late(struct carrier *carrier)
 	session->late_answer = false;
 }
 
+/* ---- the opening failed */
+
+static void fail(struct carrier *carrier, struct delivery *list, const struct smtp_said *said,
+	const struct smtp_verdict *verdict)
+{
+	struct smtp_verdict better = *verdict;
+	struct buf words = buf_born(WORDS);
+	struct delivery *next;
+
+	better.hint = advice_hint(relay_settings(carrier->relay),
+		carrier->is_connected ? &carrier->session : NULL, verdict);
+	add_opening_words(carrier, &words);
+	for (struct delivery *delivery = list; delivery; delivery = next) {
+		next = delivery->next;
+		delivery->next = NULL;
+		name_relay(carrier, delivery);
+		if (delivery->trace)
+			buf_add(delivery->trace, buf_text(&carrier->trace));
+		delivery->result.connect_us = now_us() - carrier->opened_us;
+		settle_failed(carrier->worker->lettergate, delivery, &better, said,
+			words.err ? words_of(carrier) : words.at);
+	}
+	buf_free(&words);
+}
+
 /* Those that waited for this carrier, or for any: they could not be served. */
 void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *verdict)
 {
@@ -117,24 +177,17 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 	bool busy = said->code / 100 == 4;
 	struct delivery *failed = relay_carrier_failed(
 		carrier->relay, carrier->brings, carrier->opened_us, now_us(), busy);
-	struct delivery *delivery = carrier->delivery, *next;
+	struct delivery *delivery = carrier->delivery;
 
 	if (delivery && !(busy && relay_put_back(carrier->relay, delivery))) {
 		delivery->next = failed;
 		failed = delivery;
 	}
 	carrier->delivery = NULL;
-	for (delivery = failed; delivery; delivery = next) {
-		next = delivery->next;
-		delivery->next = NULL;
-		name_relay(carrier, delivery);
-		if (delivery->trace)
-			buf_add(delivery->trace, buf_text(&carrier->trace));
-		delivery->result.connect_us = now_us() - carrier->opened_us;
-		settle_failed(
-			carrier->worker->lettergate, delivery, verdict, said, words_of(carrier));
-	}
+	fail(carrier, failed, said, verdict);
 }
+
+/* ---- the end, for the log */
 
 enum session_end carrier_end_reason(const struct carrier *carrier)
 {
@@ -161,6 +214,7 @@ void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *v
 {
 	const struct lettergate *lettergate = carrier->worker->lettergate;
 	bool failed = carrier->stage == CARRIER_OPENING;
+	struct buf words = buf_born(WORDS);
 	struct log_line line = log_line(lettergate->log, failed ? LOG_WARN : LOG_DEBUG,
 		failed ? "session_failed" : "session_closed");
 
@@ -174,7 +228,9 @@ void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *v
 			log_u64(&line, "smtp_code", carrier->session.said.code);
 			log_words(&line, "smtp_text", carrier->session.said.text);
 		}
-		log_string(&line, "detail", words_of(carrier));
+		add_opening_words(carrier, &words);
+		log_string(&line, "detail", words.err ? words_of(carrier) : words.at);
+		buf_free(&words);
 	}
 	log_ms(&line, "age_ms", now_us() - carrier->opened_us);
 	log_end(&line);

@@ -192,6 +192,9 @@ static enum err advance(struct check_run *run)
 	case CHECK_TALKING:
 		check_talk_tick(run);
 		return OK;
+	case CHECK_PROBING:
+		check_suspect_tick(run);
+		return OK;
 	default:
 		return OK;
 	}
@@ -222,7 +225,7 @@ static void tidy(struct check_run *run)
 {
 	for (size_t i = 0; i < run->count; i++)
 		link_close(run->candidates[i].link);
-	link_close(run->second);
+	probe_end(&run->probe);
 	if (run->is_open)
 		smtp_session_close(&run->session);
 	for (int i = 0; i < 2; i++)

@@ -2,6 +2,7 @@
  *
  * The verdict's own hint is the last resort: it has to fit a mail that failed, while here it is
  * known what was tried and how it is set. */
+#include "service/advice.h"
 #include "service/check_run.h"
 
 #include <string.h>
@@ -105,46 +106,28 @@ void check_blame_connect(struct check_run *run)
 
 /* ---- replies */
 
-/* What the category's own hint leaves open. */
+/* Here it is known what was asked, and how. */
 static const char *hint_for_refusal(
 	const struct check_run *run, const struct smtp_verdict *verdict, bool is_sender)
 {
-	const struct smtp_policy *policy = relay_policy(run->relay);
-
 	if (verdict->phase == SMTP_IN_EHLO && verdict->class == SMTP_NEVER)
 		return "The relay dislikes how this machine introduces itself, or its address: set "
 		       "SMTP_EHLO_NAME to a full host name that resolves.";
 	switch (verdict->category) {
-	case SMTP_RELAY_AUTH_FAILED:
-		if (policy->credentials.token.len)
-			return "The token is expired, or not made for SMTP, or for another user: "
-			       "get a new SMTP_OAUTH_TOKEN, and check SMTP_USER.";
-		return "Check SMTP_USER (often the whole address, or a fixed word such as apikey) "
-		       "and SMTP_PASS. Many providers (Gmail, Microsoft 365, Yahoo, iCloud) want "
-		       "an app password, or OAuth 2.0 by SMTP_OAUTH_TOKEN, in place of the "
-		       "account's own password.";
-	case SMTP_RELAY_AUTH_REQUIRED:
-		if (!policy->authenticates)
-			return "The relay wants a login: set SMTP_USER and SMTP_PASS.";
-		return "The relay wants another login than it got: check SMTP_USER and SMTP_AUTH.";
-	case SMTP_RELAYING_DENIED:
-		if (policy->authenticates)
-			return "The login went well, yet this account may not send to other "
-			       "domains: ask the relay's operator.";
-		return verdict->hint;
 	case SMTP_RELAY_SENDER_NOT_ALLOWED:
 	case SMTP_SENDER_REJECTED:
 	case SMTP_POLICY_REJECTED:
 		if (is_sender)
 			return "The relay does not let this sender through: check it with --from, "
 			       "using an address or domain that is verified at the provider.";
-		return verdict->hint;
+		break;
 	case SMTP_RECIPIENT_REJECTED:
 		return "The relay itself works, and refuses this recipient: check --to, or try "
 		       "another.";
 	default:
-		return verdict->hint;
+		break;
 	}
+	return advice_hint(run->settings, &run->session, verdict);
 }
 
 static void add_refusal(

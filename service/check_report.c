@@ -81,14 +81,6 @@ void check_add_said(struct buf *out, const struct smtp_said *said)
 	check_add_foreign(out, said->text);
 }
 
-void check_add_duration(struct buf *out, uint64_t ms)
-{
-	if (ms < 1000)
-		buf_addf(out, "%u ms", (unsigned)ms);
-	else
-		buf_addf(out, "%g s", (double)ms / 1000);
-}
-
 void check_report_free(struct check_report *report)
 {
 	region_close(report->region);

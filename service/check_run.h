@@ -1,14 +1,16 @@
 /* check_run - a check under way
  *
- * Its own parts: check.c looks up and connects, check_talk.c drives the session, check_found.c and
- * check_blame.c put into words what came of it. */
+ * Its own parts: check.c looks up and connects, check_talk.c drives the session, check_suspect.c
+ * finds out what else may be there, check_found.c and check_blame.c put into words what came of it.
+ */
 #pragma once
 
 #include "service/check.h"
+#include "service/check_probe.h"
 #include "service/link.h"
 #include "service/relay.h"
 
-enum check_stage { CHECK_LOOKING_UP, CHECK_CONNECTING, CHECK_TALKING, CHECK_OVER };
+enum check_stage { CHECK_LOOKING_UP, CHECK_CONNECTING, CHECK_TALKING, CHECK_PROBING, CHECK_OVER };
 
 /* One of the relay's addresses. */
 struct candidate {
@@ -50,9 +52,10 @@ struct check_run {
 	struct smtp_message message;
 	struct smtp_answer answer;
 	struct smtp_transaction transaction;
-	/* a second connection, to see what a silent port speaks */
-	struct link *second;
-	bool second_is_over, speaks_tls;
+	/* what the port speaks, where it is not what was expected */
+	struct probe probe;
+	uint64_t lost_us;      /* when the session was lost, and the probe still to end */
+	char lost_words[1024]; /* its connection's last words; that is closed by then */
 	char input[16384];
 };
 
@@ -71,16 +74,25 @@ void check_fail(struct check_run *run, const char *name, const struct buf *words
 void check_add_foreign(struct buf *out, struct text text);
 /* "535 5.7.8 authentication failed" */
 void check_add_said(struct buf *out, const struct smtp_said *said);
-/* "10s", "1.5s", "200ms" */
-void check_add_duration(struct buf *out, uint64_t ms);
 
 /* ---- the conversation (check_talk.c) */
 
 void check_talk(struct check_run *run); /* begins, on run->used */
 void check_talk_ready(struct check_run *run);
 void check_talk_tick(struct check_run *run);
-/* Finds out, once the greeting is late, whether the port wants TLS: ends the session if so. */
+
+/* ---- another service's port? (check_suspect.c) */
+
+/* Finds out, once the greeting is late, what the port speaks; ends the session if it is not what
+ * the settings say. */
 void check_suspect(struct check_run *run);
+/* The session was lost in `state`. True: the stage is CHECK_PROBING; what ended it is told when the
+ * probe is over, by check_suspect_tick. */
+bool check_suspect_late(struct check_run *run, enum smtp_state state);
+void check_suspect_tick(struct check_run *run);
+/* What the port speaks, if that is what went wrong; SPEECH_NONE: it is not, or nobody knows.
+ * *line_out: the first line that came, raw. */
+enum speech check_speech(const struct check_run *run, bool *behind_tls_out, struct text *line_out);
 
 /* ---- what was found (check_found.c, check_certificate.c) */
 

@@ -39,6 +39,8 @@ static void note_state(struct check_run *run)
 
 	if (before == now)
 		return;
+	if (now == SMTP_CLOSED && !was_open && check_suspect_late(run, before))
+		return;
 	run->state = now;
 	if (now == SMTP_CLOSED && !was_open)
 		check_blame_session(run, before);
@@ -93,7 +95,7 @@ static bool read_some(struct check_run *run)
 			smtp_session_lost(&run->session, link_loss(link), NULL);
 		any |= io != LINK_AGAIN;
 		note_state(run);
-	} while (io == LINK_DONE && link_has_more(link));
+	} while (io == LINK_DONE && run->stage == CHECK_TALKING && link_has_more(link));
 	return any;
 }
 

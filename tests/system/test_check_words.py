@@ -1,13 +1,16 @@
 """What `lettergate check` says: for each thing that is broken, what is wrong and what to change; for a
 relay that works, what a message costs and what could be better."""
 
+import contextlib
+import http.server
 import re
 import socket
 import ssl
+import threading
 
 import pytest
 
-from gateway import command, ms
+from gateway import Gateway, command, free_port, ms, problem
 from relay import KEYWORDS, Relay
 
 SECRET = "planted-password-51c7"
@@ -164,13 +167,200 @@ def test_a_relay_that_refuses_its_own_parameters_is_asked_without():
         assert mark_of(done, "MAIL") == ["warning", "ok"]
 
 
+# ---- another service's port
+
+
+@contextlib.contextmanager
+def web_server(context=None):
+    """A web server that answers requests alone, and closes whatever else comes without a word."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def parse_request(self):
+            return self.raw_requestline.startswith(b"GET ") and super().parse_request()
+
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_):
+            pass
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True,
+                                                do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": server.server_address[1]}
+        server.shutdown()
+        thread.join()
+
+
+def sent(status, code, phase, *words, **settings):
+    """The answer to a message says all of it, as a whole that a person may read."""
+    settings = {"SMTP_TIMEOUT_COMMAND": ms(1500), **settings}
+    with Gateway(**settings) as gateway:
+        found = problem(gateway.send(), status, code, "not_sent")
+    assert found["phase"] == phase
+    assert found["detail"] != found["title"]
+    for word in words:
+        assert word in found["detail"] + "\n" + found["hint"], (word, found)
+    return found
+
+
+@pytest.mark.parametrize("secure, step", [("STARTTLS", "greeting"), ("NONE", "greeting"), ("TLS", "TLS")])
+def test_a_web_server(secure, step):
+    with web_server() as found:
+        done = check(SMTP_SECURE=secure, **found)
+        fails(done, step, "this port speaks HTTP, not SMTP", "a web server's port", "SMTP_PORT", "587", "465")
+        assert "SMTP_SECURE=STARTTLS" in done.stdout
+
+
+def test_a_web_server_that_answers_whatever_it_is_sent():
+    """Many answer 400 to a TLS handshake at once."""
+    def refuse(connection, _step, _line):
+        connection.wire.recv()
+        return b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
+
+    for secure, step in (("NONE", "greeting"), ("TLS", "TLS")):
+        with Relay({"greeting": refuse}) as relay:
+            fails(check(relay, SMTP_SECURE=secure), step, "this port speaks HTTP, not SMTP", "SMTP_PORT")
+
+
+@pytest.mark.parametrize("secure", ["STARTTLS", "TLS"])
+def test_a_web_server_behind_tls(secure, authority, certificate):
+    with web_server(certificate.context()) as found:
+        done = check(SMTP_SECURE=secure, SMTP_CA_FILE=authority.file, **found)
+        fails(done, "greeting", "this port speaks HTTPS, not SMTP", "a web server's port", "SMTP_PORT")
+        assert "wants TLS from the first byte" not in done.stdout
+
+
+def test_the_gateways_own_port():
+    with Gateway(SMTP_HOST="capture") as gateway:
+        fails(check(SMTP_HOST="127.0.0.1", SMTP_PORT=gateway.port, SMTP_SECURE="NONE"), "greeting",
+              "this port speaks HTTP, not SMTP")
+
+
+@pytest.mark.parametrize("banner, words, mend", [
+    (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "this port speaks SSH, not SMTP", "remote logins"),
+    (b"* OK [CAPABILITY IMAP4rev1] Dovecot ready.\r\n", "this port speaks IMAP, not SMTP", "reading mail"),
+    (b"+OK Dovecot ready.\r\n", "this port speaks POP3, not SMTP", "reading mail"),
+    (b"HTTP/1.1 408 Request Timeout\r\n\r\n", "this port speaks HTTP, not SMTP", "web server's port"),
+    (b"RFB 003.008\n", 'this port does not speak SMTP: it says "RFB 003.008"', "Another service listens there"),
+])
+def test_whoever_speaks_first_is_named(banner, words, mend):
+    def relay():
+        return Relay({"greeting": {"raw": banner, "then": "stall"}})
+
+    with relay() as named:
+        fails(check(named), "greeting", words, mend, "SMTP_PORT")
+    with relay() as named:
+        done = check(named, SMTP_SECURE="TLS")
+        fails(done, "TLS", words, mend, "SMTP_PORT")
+        assert "SMTP_SECURE=STARTTLS here" not in done.stdout
+    with relay() as named:
+        known = not banner.startswith(b"RFB")
+        sent(502, "wrong_protocol" if known else "protocol_error", "greeting",
+             words if known else "does not keep to SMTP", mend, "SMTP_PORT",
+             SMTP_HOST=named.host, SMTP_PORT=named.port, SMTP_SECURE="NONE")
+
+
+def test_mail_is_read_on_another_port_than_it_is_sent_on(authority, certificate):
+    with Relay({"greeting": b"* OK IMAP4rev1 ready\r\n"}, tls="implicit", context=certificate.context()) as relay:
+        for secure in ("TLS", "STARTTLS"):
+            fails(check(relay, SMTP_SECURE=secure, SMTP_CA_FILE=authority.file), "greeting",
+                  "this port speaks IMAP with TLS, not SMTP", "reading mail", "SMTP_PORT and SMTP_HOST")
+
+
+def test_a_port_that_begins_in_clear():
+    with Relay() as relay:
+        done = check(relay, SMTP_SECURE="TLS")
+        fails(done, "TLS", 'begins in clear: it says "220 relay.test ESMTP scripted"', "SMTP_SECURE=STARTTLS")
+        sent(502, "wrong_protocol", "tls", "SMTP_SECURE=STARTTLS", "SMTP_PORT", SMTP_HOST=relay.host,
+             SMTP_PORT=relay.port, SMTP_SECURE="TLS", SMTP_TIMEOUT_CONNECT=ms(2000))
+
+
 def test_a_silent_port_that_wants_tls_is_told_from_a_dead_relay(certificate):
     with Relay(tls="implicit", context=certificate.context()) as relay:
         fails(check(relay, SMTP_SECURE="NONE"), "greeting", "wants TLS from the first byte", "SMTP_SECURE=TLS")
     with Relay({"greeting": {"reply": "", "then": "stall"}}) as relay:
-        done = check(relay)
-        fails(done, "greeting", "said nothing")
-        assert "wants TLS from the first byte" not in done.stdout.split("->")[0]
+        done = check(relay, SMTP_TIMEOUT_COMMAND=ms(1000))
+        fails(done, "greeting", "said nothing", "Neither SMTP, TLS nor HTTP was heard", "SMTP_PORT")
+        assert "wants TLS from the first byte" not in done.stdout
+        done = check(relay, SMTP_SECURE="TLS", SMTP_TIMEOUT_COMMAND=ms(1000))
+        fails(done, "TLS", "said nothing", "Neither SMTP, TLS nor HTTP was heard", "SMTP_PORT")
+
+
+def test_the_answer_where_nothing_speaks():
+    with Relay({"greeting": {"reply": "", "then": "stall"}}) as relay:
+        for secure, phase in (("STARTTLS", "greeting"), ("TLS", "tls")):
+            found = sent(504, "relay_timeout", phase, "the relay said nothing for", "another service's",
+                         "SMTP_PORT", "SMTP_SECURE", "lettergate check", SMTP_HOST=relay.host,
+                         SMTP_PORT=relay.port, SMTP_SECURE=secure)
+            assert len(found["hint"]) < 200
+
+
+def test_a_port_that_speaks_a_tls_too_old_wants_tls_all_the_same(certificate):
+    old = certificate.context(least=ssl.TLSVersion.TLSv1, most=ssl.TLSVersion.TLSv1_1)
+    with Relay(tls="implicit", context=old) as relay:
+        fails(check(relay, SMTP_SECURE="NONE"), "greeting", "wants TLS from the first byte", "SMTP_SECURE=TLS")
+
+
+@pytest.mark.parametrize("to_the_probe", ["220 relay.test ESMTP", "554 5.5.1 you spoke out of turn", ""])
+def test_a_relay_that_is_slow_to_greet_is_not_suspected(to_the_probe):
+    """It greets once it was probed, and whatever it thinks of that."""
+    def greet(connection, _step, _line):
+        if connection.number > 1:
+            return {"reply": to_the_probe, "then": "stall"}
+        assert connection.relay.wait(lambda: len(connection.relay.connections) > 1)
+        return None
+
+    with Relay({"greeting": greet}) as relay:
+        works(check(relay, SMTP_TIMEOUT_COMMAND=ms(8000)))
+
+
+# ---- what else a newcomer gets wrong
+
+
+def test_a_relay_that_is_not_running():
+    port = free_port()
+    fails(check(SMTP_HOST="127.0.0.1", SMTP_PORT=port, SMTP_SECURE="NONE"), "connect", "Connection refused",
+          "Is the relay running?", "SMTP_PORT", "container")
+    sent(503, "relay_unreachable", "connect", "Connection refused", "Is the relay running?", "SMTP_PORT",
+         "container", SMTP_HOST="127.0.0.1", SMTP_PORT=port, SMTP_SECURE="NONE")
+
+
+def test_answers_know_what_is_set(authority, certificate):
+    """The hint is the same as the check's, not one that has to fit all."""
+    def answer(settings, *expected, users=None, script=None, **more):
+        with Relay(script, tls="starttls", context=certificate.context(), users=users, **more) as relay:
+            with Gateway(relay, SMTP_CA_FILE=authority.file, **settings) as gateway:
+                found = gateway.send().json
+        for word in expected:
+            assert word in found["detail"] + "\n" + found["hint"], (word, found)
+        return found
+
+    login = {"SMTP_USER": "me", "SMTP_PASS": SECRET}
+    answer(login, "takes no logins here", "SMTP_PORT")
+    answer(login, "app password", users={"me": "x"})
+    answer({"SMTP_USER": "me", "SMTP_OAUTH_TOKEN": SECRET}, "a login by token; it offers PLAIN",
+           "set SMTP_PASS in place of SMTP_OAUTH_TOKEN", users={"me": "x"})
+    denied = {"rcpt": "554 5.7.1 Relay access denied"}
+    refused = {"rcpt": "554 5.7.1 Client host rejected: Access denied"}
+    found = answer(login, "The login went well", users={"me": SECRET}, script=denied)
+    assert "SMTP_USER" not in found["hint"] + found["recipients"][0]["hint"]
+    answer({}, "SMTP_USER", script=denied)
+    found = answer({}, "none is set", "SMTP_USER", users={"me": SECRET}, script=refused)
+    assert found["recipients"][0]["hint"] == found["hint"]
+
+
+def test_a_relay_without_starttls_on_this_machine():
+    with Relay() as relay:
+        fails(check(relay, SMTP_SECURE="STARTTLS"), "STARTTLS", "does not offer STARTTLS", "SMTP_SECURE=NONE")
+        sent(502, "tls_unavailable", "ehlo", "does not offer STARTTLS", "SMTP_SECURE=NONE",
+             SMTP_HOST=relay.host, SMTP_PORT=relay.port, SMTP_SECURE="STARTTLS")
 
 
 def test_an_address_that_does_not_answer():
