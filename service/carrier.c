@@ -280,6 +280,8 @@ static void take_policy(struct carrier *carrier)
 	const struct relay_settings *settings = relay_settings(carrier->relay);
 
 	carrier->policy = *relay_policy(carrier->relay);
+	carrier->policy.credentials.scram_keys =
+		relay_scram_keys(carrier->relay, carrier->worker->number);
 	carrier->token = buf_born(TOKEN_BYTES);
 	if (settings->token_file[0] && !settings_read_token(settings, &carrier->token))
 		carrier->policy.credentials.token = buf_text(&carrier->token);

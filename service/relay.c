@@ -66,6 +66,8 @@ void relay_release(struct relay *relay)
 {
 	if (!relay || atomic_fetch_sub(&relay->references, 1) > 1)
 		return;
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		scram_keys_wipe(&relay->scram_keys[i]);
 	tls_close(relay->tls);
 	settings_free(relay->settings);
 	pthread_mutex_destroy(&relay->lock);
@@ -85,6 +87,11 @@ const struct smtp_policy *relay_policy(const struct relay *relay)
 struct tls *relay_tls(const struct relay *relay)
 {
 	return relay->tls;
+}
+
+struct scram_keys *relay_scram_keys(struct relay *relay, unsigned worker)
+{
+	return &relay->scram_keys[worker];
 }
 
 void relay_distrust_pipelining(struct relay *relay, uint64_t now_us)

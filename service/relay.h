@@ -9,6 +9,7 @@
 #include "service/settings.h"
 
 struct relay;
+struct scram_keys;
 struct tls;
 
 enum { WORKERS_MAX = 64, NO_WORKER = -1 };
@@ -24,6 +25,8 @@ void relay_release(struct relay *relay);
 const struct relay_settings *relay_settings(const struct relay *relay);
 const struct smtp_policy *relay_policy(const struct relay *relay);
 struct tls *relay_tls(const struct relay *relay);
+/* What SCRAM made of the password for sessions of `worker`, which alone may use it. */
+struct scram_keys *relay_scram_keys(struct relay *relay, unsigned worker);
 
 /* Queues a delivery, and names the worker to wake (NO_WORKER: all are busy, and will pull it). */
 int relay_submit(struct relay *relay, struct delivery *delivery);

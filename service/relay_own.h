@@ -2,6 +2,7 @@
 #pragma once
 
 #include "service/relay.h"
+#include "smtp/scram.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +12,7 @@ struct relay {
 	struct settings *settings;
 	struct smtp_policy policy;
 	struct tls *tls;
+	struct scram_keys scram_keys[WORKERS_MAX]; /* each worker's own: no lock */
 	atomic_bool is_retired;
 	atomic_int opening_phase;
 	atomic_uint_fast64_t distrust_until_us;
