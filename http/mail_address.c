@@ -15,6 +15,15 @@ static void read_address(struct reading *reading, const cJSON *value, const stru
 		complain(reading->complaints, at, "%s", why);
 }
 
+static void read_name(
+	struct reading *reading, const cJSON *value, const struct json_at *at, struct text *name)
+{
+	if (!cJSON_IsNull(value) && read_line(reading, value, at, name) &&
+		smtp_name_misleads(*name))
+		complain(reading->complaints, at,
+			"the name has a character that turns the order of others");
+}
+
 static void read_mailbox_string(struct reading *reading, const cJSON *value,
 	const struct json_at *at, struct smtp_mailbox *mailbox)
 {
@@ -37,8 +46,7 @@ static void read_mailbox_object(struct reading *reading, const cJSON *value,
 		struct json_at here = { at, json_name(reading->json, member), 0 };
 
 		if (text_equal(here.name, TEXT("name"))) {
-			if (!cJSON_IsNull(member))
-				(void)read_line(reading, member, &here, &mailbox->name);
+			read_name(reading, member, &here, &mailbox->name);
 		} else if (text_equal(here.name, TEXT("address")) ||
 			   text_equal(here.name, TEXT("email"))) {
 			addresses++;
