@@ -3,9 +3,9 @@
 #include "http/moment.h"
 #include "http/result.h"
 
-/* A page ends early rather than be more than an answer may hold: a thousand recipients and what the
- * relay said to each are more than a megabyte. */
-enum { LIST_USUAL = 50, LIST_MOST = 500, PAGE_BYTES = 8 << 20 };
+/* A page ends at this part of what an answer may hold: a thousand recipients and what the relay
+ * said to each are more than a megabyte. */
+enum { LIST_USUAL = 50, LIST_MOST = 500, PART = 8 };
 
 static void show(const struct record *record, void *context)
 {
@@ -35,8 +35,9 @@ struct listing {
 static void list_one(const struct record *record, void *context)
 {
 	struct listing *listing = context;
+	const struct buf *answer = &listing->exchange->answer;
 
-	listing->is_full |= listing->exchange->answer.len >= PAGE_BYTES;
+	listing->is_full |= answer->len >= answer->limit / PART;
 	if (listing->is_full)
 		return;
 	json_add_comma(&listing->exchange->answer);

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REGION_SPARE = 24 << 20, CHUNKED_START = 16384 };
-enum { ANSWER_MAX = 64 << 20, TRACEPARENT = 55, FORWARDED_MAX = 4096 };
+enum { CHUNKED_START = 16384, TRACEPARENT = 55, FORWARDED_MAX = 4096 };
 
 uint64_t request_now_us(const struct request *request)
 {
@@ -37,7 +36,7 @@ void *request_begun(void *self, const char *target, struct MHD_Connection *conne
 
 	if (!request)
 		return NULL;
-	if (region_open(server->settings.body_max_bytes * 2 + REGION_SPARE,
+	if (region_open(server->settings.body_max_bytes * 2 + server->settings.spare_bytes,
 		    &request->exchange.region)) {
 		free(request);
 		return NULL;
@@ -47,7 +46,7 @@ void *request_begun(void *self, const char *target, struct MHD_Connection *conne
 	request->line = context ? context->socket_context : NULL;
 	request->exchange.gateway = server->gateway;
 	request->exchange.deadline_most_us = server->settings.send_deadline_us;
-	request->exchange.answer = buf_born(ANSWER_MAX);
+	request->exchange.answer = buf_born(server->settings.answer_max_bytes);
 	server->gateway->stamp(server->gateway->self, &request->exchange.began);
 	path = region_copy(request->exchange.region, text_of(target));
 	request->exchange.path = text_cut(&path, '?');

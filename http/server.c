@@ -13,6 +13,7 @@
 static const char TLS_PRIORITIES[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL";
 
 enum { POOL_BYTES = 16384, ADMIN_CONNECTIONS = 64, EVENTS_AT_ONCE = 128 };
+enum { ANSWER_MAX = 64 << 20, SPARE = 24 << 20 };
 
 /* ---- connections */
 
@@ -215,6 +216,10 @@ enum err server_open(const struct server_settings *settings, const struct gatewa
 	if (!server)
 		return ERR_MEMORY;
 	server->settings = *settings;
+	if (!settings->answer_max_bytes)
+		server->settings.answer_max_bytes = ANSWER_MAX;
+	if (!settings->spare_bytes)
+		server->settings.spare_bytes = SPARE;
 	server->gateway = gateway;
 	lines_open(&server->lines);
 	err = read_trusted(server);

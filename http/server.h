@@ -20,6 +20,8 @@ struct server_settings {
 	bool has_admin_listener;
 	unsigned threads;
 	uint64_t body_max_bytes;
+	size_t answer_max_bytes; /* 0: 64 MB */
+	size_t spare_bytes;      /* what a request may take beside twice its body; 0: 24 MB */
 	unsigned connections_max, connections_per_ip; /* per_ip 0: no limit */
 	uint32_t headers_ms, body_ms, idle_ms;
 	uint64_t send_deadline_us;

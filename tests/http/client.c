@@ -83,7 +83,7 @@ bool client_read(int fd, bool is_head, struct answer *answer)
 	size_t length;
 
 	if (!answer->head.limit)
-		*answer = (struct answer){ 0, buf_born(65536), buf_born(80 << 20) };
+		*answer = (struct answer){ 0, buf_born(65536), buf_born(16 << 20) };
 	if (!read_head(fd, answer))
 		return false;
 	buf_clear(&answer->body);
