@@ -124,7 +124,8 @@ static void read_content(struct reading *reading, const cJSON *value, const stru
 
 	if (!read_text(reading, value, at, &base64))
 		return;
-	reading->attachment->base64 = base64.at ? base64 : TEXT("");
+	reading->attachment->content =
+		(struct smtp_content){ .encoding = SMTP_BASE64_REWRAP, .text = base64 };
 	if (!smtp_base64_check(base64, &len))
 		complain(reading->complaints, at, "not base64 (RFC 4648 section 4, padded)");
 }

@@ -70,9 +70,7 @@ static enum err put_in_front(
 	segments = region_zalloc(region, count, sizeof(*segments));
 	if (!text.at || !segments)
 		return ERR_MEMORY;
-	segments[0] = (struct smtp_segment){
-		.encoding = SMTP_AS_IT_IS, .content = text, .size = text.len
-	};
+	segments[0] = smtp_segment_of(text);
 	memcpy(segments + 1, message->segments, message->count * sizeof(*segments));
 	message->segments = segments;
 	message->count = count;

@@ -13,12 +13,6 @@ bool smtp_base64_check(struct text base64, uint64_t *len_out);
 uint64_t smtp_base64_letters(struct text base64);
 /* How many of its first bytes are letters of base64, neither padding nor white space. */
 size_t smtp_base64_run(struct text base64);
-/* Appends bytes as base64 in lines of 76 and CRLF. */
-void smtp_base64_add(struct buf *out, struct text bytes);
-/* Appends text as quoted-printable; any line end becomes CRLF. Ends with CRLF. */
-void smtp_quoted_printable_add(struct buf *out, struct text text);
-/* Appends text with every line end as CRLF. Ends with CRLF. */
-void smtp_lines_add(struct buf *out, struct text text);
 
 /* Appends "Name: value" CRLF, value unstructured: folded at blanks, as encoded words where it is
  * not ASCII or cannot be folded. A structured field (References, List-…) goes as it is, but for

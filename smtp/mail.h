@@ -4,6 +4,7 @@
 #pragma once
 
 #include "smtp/address.h"
+#include "smtp/content.h"
 
 enum smtp_notify {
 	SMTP_NOTIFY_NEVER = 1,
@@ -38,7 +39,14 @@ struct smtp_attachment {
 				     else application/octet-stream */
 	struct text content_id;   /* without <>; empty: none */
 	bool is_inline;
-	struct text base64; /* validated base64, white space allowed; referenced, never copied */
+	struct smtp_content content; /* to go out as base64; referenced, never copied */
+};
+
+/* An invitation: a third alternative beside text and html, and a file for those who read neither.
+ */
+struct smtp_calendar {
+	struct text method;  /* a word of RFC 5546: "REQUEST" */
+	struct text content; /* RFC 5545, line ends of any kind; empty: none */
 };
 
 struct smtp_mail {
@@ -47,6 +55,7 @@ struct smtp_mail {
 	struct text subject;
 	struct text text, html; /* UTF-8; line ends of any kind */
 	bool has_text, has_html;
+	struct smtp_calendar calendar;
 	const struct smtp_attachment *attachments;
 	size_t attachment_count;
 	const struct smtp_header *headers;

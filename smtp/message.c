@@ -1,12 +1,22 @@
 #include "smtp/message.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "smtp/encode.h"
 #include "smtp/part.h"
 
-enum { COMPOSED_MAX = 128 << 20, SEGMENTS_A_PART = 2, BOUNDARY = 36 };
+enum {
+	COMPOSED_MAX = 16 << 20, /* headers and small parts; large ones stay where they lie */
+	SMALL_CONTENT = 8192,    /* is cheaper encoded at once than in steps */
+	SEGMENTS_A_PART = 2,
+	OWN_PARTS = 4, /* text, html, calendar, and the calendar's file */
+	BOUNDARY = 36,
+	CALENDAR_TYPE = 100,
+};
+
+static const char PLAIN[] = "plain; charset=utf-8", HTML[] = "html; charset=utf-8";
 
 struct composer {
 	struct buf out; /* all literal bytes, one behind the other */
@@ -23,25 +33,22 @@ static void close_literal(struct composer *composer)
 	size_t len = composer->out.len - composer->literal_start;
 
 	if (len)
-		composer->segments[composer->count++] = (struct smtp_segment){ SMTP_AS_IT_IS,
-			{ (const char *)(uintptr_t)composer->literal_start, len }, len };
+		composer->segments[composer->count++] = smtp_segment_of(
+			(struct text){ (const char *)(uintptr_t)composer->literal_start, len });
 	composer->literal_start = composer->out.len;
 }
 
-static uint64_t rewrapped_size(struct text base64)
+static void add_content(struct composer *composer, const struct smtp_content *content)
 {
-	uint64_t letters = smtp_base64_letters(base64);
+	uint64_t len = content->source ? content->len : content->text.len;
 
-	return letters + (letters + SMTP_MIME_LINE - 1) / SMTP_MIME_LINE * 2;
-}
-
-static void add_base64_content(struct composer *composer, struct text base64)
-{
-	if (base64.len == 0)
+	if (!content->source && len <= SMALL_CONTENT) {
+		smtp_content_add(&composer->out, content);
 		return;
+	}
 	close_literal(composer);
 	composer->segments[composer->count++] =
-		(struct smtp_segment){ SMTP_BASE64_REWRAP, base64, rewrapped_size(base64) };
+		(struct smtp_segment){ *content, smtp_content_size(content) };
 }
 
 /* ---- headers */
@@ -127,7 +134,7 @@ static void add_headers(struct buf *out, const struct smtp_mail *mail)
 static void add_attachment(struct composer *composer, const struct smtp_attachment *attachment)
 {
 	smtp_part_head(&composer->out, attachment);
-	add_base64_content(composer, attachment->base64);
+	add_content(composer, &attachment->content);
 }
 
 enum layer { MIXED, RELATED, ALTERNATIVE };
@@ -160,30 +167,67 @@ static void close_layer(struct composer *composer, enum layer layer)
 }
 
 /* The line end before a boundary is the boundary's (RFC 2046 5.1.1): a text's own comes twice. */
-static void add_text(struct composer *composer, const char *subtype, struct text text)
+static void add_text(struct composer *composer, const char *type, struct text text)
 {
-	smtp_part_text(&composer->out, subtype, text);
+	struct smtp_content content = smtp_part_text_head(&composer->out, type, text);
+
+	add_content(composer, &content);
 	if (composer->is_enclosed && text.len &&
 		(text.at[text.len - 1] == '\n' || text.at[text.len - 1] == '\r'))
 		buf_add(&composer->out, TEXT("\r\n"));
 }
 
+static bool has_calendar(const struct smtp_mail *mail)
+{
+	return mail->calendar.content.len > 0;
+}
+
+/* The method must be the one that the content says (RFC 5546 3.2, RFC 6047 2.4). */
+static void add_calendar(struct composer *composer, const struct smtp_calendar *calendar)
+{
+	char type[CALENDAR_TYPE];
+
+	snprintf(type, sizeof(type), "calendar; charset=utf-8; method=%.*s",
+		(int)calendar->method.len, calendar->method.at);
+	next_part(composer, ALTERNATIVE);
+	add_text(composer, type, calendar->content);
+}
+
+/* From the plainest to the richest (RFC 2046 5.1.4). */
 static void add_alternative(struct composer *composer, const struct smtp_mail *mail)
 {
-	if (mail->has_html && !mail->has_text) {
-		add_text(composer, "html", mail->html);
-		return;
-	}
-	if (!mail->has_html) {
-		add_text(composer, "plain", mail->text);
+	bool has_text = mail->has_text || !mail->has_html;
+
+	if (!has_calendar(mail) && !(has_text && mail->has_html)) {
+		if (has_text)
+			add_text(composer, PLAIN, mail->text);
+		else
+			add_text(composer, HTML, mail->html);
 		return;
 	}
 	open_layer(composer, ALTERNATIVE);
-	next_part(composer, ALTERNATIVE);
-	add_text(composer, "plain", mail->text);
-	next_part(composer, ALTERNATIVE);
-	add_text(composer, "html", mail->html);
+	if (has_text) {
+		next_part(composer, ALTERNATIVE);
+		add_text(composer, PLAIN, mail->text);
+	}
+	if (mail->has_html) {
+		next_part(composer, ALTERNATIVE);
+		add_text(composer, HTML, mail->html);
+	}
+	if (has_calendar(mail))
+		add_calendar(composer, &mail->calendar);
 	close_layer(composer, ALTERNATIVE);
+}
+
+/* For programs that show a file and not the alternative. */
+static void add_invitation(struct composer *composer, const struct smtp_calendar *calendar)
+{
+	struct smtp_attachment file = { .filename = TEXT("invite.ics"),
+		.content_type = TEXT("application/ics"),
+		.content = { .encoding = SMTP_LINES_BASE64, .text = calendar->content } };
+
+	next_part(composer, MIXED);
+	add_attachment(composer, &file);
 }
 
 static size_t count_parts(const struct smtp_mail *mail, bool is_inline)
@@ -203,6 +247,8 @@ static void add_attachments(
 			next_part(composer, layer);
 			add_attachment(composer, &mail->attachments[i]);
 		}
+	if (layer == MIXED && has_calendar(mail))
+		add_invitation(composer, &mail->calendar);
 	close_layer(composer, layer);
 }
 
@@ -220,7 +266,7 @@ static void add_related(struct composer *composer, const struct smtp_mail *mail)
 
 static void add_body(struct composer *composer, const struct smtp_mail *mail)
 {
-	if (count_parts(mail, false) == 0) {
+	if (count_parts(mail, false) == 0 && !has_calendar(mail)) {
 		add_related(composer, mail);
 		return;
 	}
@@ -267,8 +313,8 @@ static enum err finish(
 	for (size_t i = 0; i < composer->count; i++) {
 		struct smtp_segment *segment = &composer->segments[i];
 
-		if (segment->encoding == SMTP_AS_IT_IS)
-			segment->content.at = all.at + (uintptr_t)segment->content.at;
+		if (segment->content.encoding == SMTP_AS_IT_IS)
+			segment->content.text.at = all.at + (uintptr_t)segment->content.text.at;
 		size += segment->size;
 	}
 	*message_out = (struct smtp_message){ composer->segments, composer->count, size,
@@ -279,19 +325,18 @@ static enum err finish(
 /* Room for the usual message at once; growing does for the others. */
 static void reserve_usual(struct buf *out, const struct smtp_mail *mail)
 {
-	size_t texts = mail->text.len < COMPOSED_MAX && mail->html.len < COMPOSED_MAX
-			       ? mail->text.len + mail->html.len
-			       : 0;
+	size_t texts = 1024;
 
-	if (texts < COMPOSED_MAX / 4)
-		(void)buf_reserve(out, texts + texts / 8 + 1024);
+	texts += mail->text.len <= SMALL_CONTENT ? mail->text.len * 9 / 8 : 0;
+	texts += mail->html.len <= SMALL_CONTENT ? mail->html.len * 9 / 8 : 0;
+	(void)buf_reserve(out, texts);
 }
 
 enum err smtp_message_compose(const struct smtp_mail *mail, const unsigned char seed[16],
 	struct region *region, struct smtp_message *message_out)
 {
 	struct composer composer = { .out = buf_born(COMPOSED_MAX) };
-	size_t most = mail->attachment_count * SEGMENTS_A_PART + 1;
+	size_t most = (mail->attachment_count + OWN_PARTS) * SEGMENTS_A_PART + 1;
 	enum err err;
 
 	composer.segments = region_zalloc(region, most, sizeof(*composer.segments));

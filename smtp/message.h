@@ -8,16 +8,16 @@
 
 #include "smtp/mail.h"
 
-enum smtp_encoding {
-	SMTP_AS_IT_IS,      /* wire bytes already */
-	SMTP_BASE64_REWRAP, /* base64, however wrapped, to base64 in lines of 76 */
-};
-
 struct smtp_segment {
-	enum smtp_encoding encoding;
-	struct text content;
+	struct smtp_content content;
 	uint64_t size; /* bytes on the wire */
 };
+
+/* Wire bytes that lie in memory. */
+static inline struct smtp_segment smtp_segment_of(struct text wire)
+{
+	return (struct smtp_segment){ { .encoding = SMTP_AS_IT_IS, .text = wire }, wire.len };
+}
 
 struct smtp_message {
 	const struct smtp_segment *segments;
@@ -29,8 +29,7 @@ struct smtp_message {
 /* Where a reader stands. { 0 } is the start. Many may read one message. */
 struct smtp_message_reader {
 	size_t segment; /* index */
-	size_t at;      /* bytes of its content taken */
-	size_t column;  /* base64: in the current line of output; 76, 77: within its CRLF */
+	struct smtp_content_reader content;
 };
 
 /* `seed`: 16 random bytes for the boundaries. Segments and literals are in `region`; the content is
@@ -39,7 +38,8 @@ struct smtp_message_reader {
  * were checked (no controls in single-line fields, UTF-8 everywhere). */
 MUST_USE enum err smtp_message_compose(const struct smtp_mail *mail, const unsigned char seed[16],
 	struct region *region, struct smtp_message *message_out);
-/* Next bytes of the message, up to `room`; 0 only at the end. */
+/* Next bytes of the message, up to `room`; 0 only at the end. Where a source fails, fewer come in
+ * all than the message's size. */
 size_t smtp_message_read(const struct smtp_message *message, struct smtp_message_reader *reader,
 	char *out, size_t room);
 /* The same without a copy where there need be none: up to `most` bytes borrowed from where they lie

@@ -44,32 +44,21 @@ static bool is_mostly_foreign(struct text text)
 	return foreign > text.len / 6;
 }
 
-static void add_crlf_base64(struct buf *out, struct text text)
+struct smtp_content smtp_part_text_head(struct buf *out, const char *type, struct text text)
 {
-	struct buf lines = buf_born(out->limit);
+	static const char *const names[] = { [SMTP_LINES] = "7bit",
+		[SMTP_LINES_BASE64] = "base64",
+		[SMTP_QUOTED_PRINTABLE] = "quoted-printable" };
+	enum smtp_encoding encoding = is_seven_bit(text)        ? SMTP_LINES
+				      : is_mostly_foreign(text) ? SMTP_LINES_BASE64
+								: SMTP_QUOTED_PRINTABLE;
 
-	smtp_lines_add(&lines, text);
-	smtp_base64_add(out, buf_text(&lines));
-	if (lines.err)
-		out->err = lines.err;
-	buf_free(&lines);
-}
-
-void smtp_part_text(struct buf *out, const char *subtype, struct text text)
-{
 	buf_add(out, TEXT("Content-Type: text/"));
-	buf_add_string(out, subtype);
-	buf_add(out, TEXT("; charset=utf-8\r\n"));
-	if (is_seven_bit(text)) {
-		buf_add_string(out, "Content-Transfer-Encoding: 7bit\r\n\r\n");
-		smtp_lines_add(out, text);
-	} else if (is_mostly_foreign(text)) {
-		buf_add_string(out, "Content-Transfer-Encoding: base64\r\n\r\n");
-		add_crlf_base64(out, text);
-	} else {
-		buf_add_string(out, "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
-		smtp_quoted_printable_add(out, text);
-	}
+	buf_add_string(out, type);
+	buf_add(out, TEXT("\r\nContent-Transfer-Encoding: "));
+	buf_add_string(out, names[encoding]);
+	buf_add(out, TEXT("\r\n\r\n"));
+	return (struct smtp_content){ .encoding = encoding, .text = text };
 }
 
 static struct text type_by_ending(struct text filename)

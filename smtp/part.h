@@ -6,8 +6,9 @@
 #include "smtp/buf.h"
 #include "smtp/mail.h"
 
-/* Appends a whole text part, headers and content: 7bit, quoted-printable or base64. */
-void smtp_part_text(struct buf *out, const char *subtype, struct text text);
-/* Appends the headers of an attachment and the blank line behind them; its base64 is to follow.
- * ERR_VALUE (sticky) for a type or content id that is no single line. */
+/* Appends the headers of a text part, type "plain; charset=utf-8" or the like, and the blank line
+ * behind them; gives its content in the encoding that fits: 7bit, quoted-printable or base64. */
+struct smtp_content smtp_part_text_head(struct buf *out, const char *type, struct text text);
+/* Appends the headers of an attachment and the blank line behind them; its content is to follow, as
+ * base64. ERR_VALUE (sticky) for a type or content id that is no single line. */
 void smtp_part_head(struct buf *out, const struct smtp_attachment *attachment);

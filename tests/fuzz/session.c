@@ -7,8 +7,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static struct text to[] = { { "b@x", 3 }, { "c@x", 3 } };
-	static const struct smtp_segment segment = { SMTP_AS_IT_IS, { "A: b\r\n\r\n.c\r\n", 12 },
-		12 };
+	const struct smtp_segment segment = smtp_segment_of(TEXT("A: b\r\n\r\n.c\r\n"));
 	static const struct smtp_envelope envelope = { .from = { "a@x", 3 }, .to = to, .count = 2 };
 	unsigned way = len ? bytes[0] : 0;
 	struct text rest = text_from(input(bytes, len), 1);

@@ -52,10 +52,8 @@ static void sign(const struct dkim_signer *signer, struct text from, struct text
 	int64_t time_s)
 {
 	const struct smtp_segment segments[] = {
-		{ .encoding = SMTP_AS_IT_IS, .content = text_head(bytes, cut), .size = cut },
-		{ .encoding = SMTP_AS_IT_IS,
-			.content = text_from(bytes, cut),
-			.size = bytes.len - cut },
+		smtp_segment_of(text_head(bytes, cut)),
+		smtp_segment_of(text_from(bytes, cut)),
 	};
 	struct smtp_message message = { .segments = segments, .count = 2, .size = bytes.len };
 	struct region *region;

@@ -1,230 +1,271 @@
-/* The content on its way: every size around the steps in which it is made, in every mode, written
- * in pieces of any length. What went out is what was composed, and the session knows to the byte
- * whether all of it did. */
-#include "smtp/session.h"
+#include "smtp/content.h"
 #include "unit.h"
 
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
-enum mode { ONE_WRITE, CHUNKED, DATA, MODES };
-enum { ROOM = 1 << 20 };
+enum { ROOM = 1 << 18, RANDOM_ROUNDS = 400 };
 
-static const size_t sizes[] = { 1, 12, 4095, 4096, 4097, 65535, 65536, 65537, 131071, 131072,
-	131073, 300000 };
-static char content[ROOM], written[ROOM];
+static const size_t steps[] = { 1, 2, 3, 7, 77, 78, 79, 159, 160, 161, 1000, 4096, ROOM };
+static char whole[ROOM], again[ROOM];
 
-static struct {
-	struct smtp_policy policy;
-	struct smtp_session session;
-	struct smtp_segment segment;
-	struct smtp_message message;
-	struct smtp_envelope envelope;
-	struct smtp_answer answer;
-	struct smtp_transaction tx;
-	struct text to;
-	size_t written;
-} world;
-
-/* Writes at most `most` bytes in pieces of `step`; gives whether anything is left. */
-static bool write_out(size_t step, size_t most)
+static size_t read_in_steps(const struct smtp_content *content, size_t step, char *out)
 {
-	size_t done = 0;
+	struct smtp_content_reader reader = { 0 };
+	size_t done = 0, len;
 
-	for (;;) {
-		struct text out = text_head(smtp_session_output(&world.session), step);
+	while ((len = smtp_content_read(
+			content, &reader, out + done, step < ROOM - done ? step : ROOM - done)))
+		done += len;
+	ck_assert_uint_lt(done, ROOM);
+	return done;
+}
 
-		out = text_head(out, most - done);
-		if (out.len == 0)
-			break;
-		ck_assert_uint_lt(world.written + out.len, ROOM);
-		memcpy(written + world.written, out.at, out.len);
-		world.written += out.len;
-		done += out.len;
-		smtp_session_sent(&world.session, out.len, 1);
+/* The same bytes in any steps, as many as were said, and no line over 76. */
+static struct text wire_of(const struct smtp_content *content)
+{
+	struct buf added = buf_born(ROOM);
+	size_t len = read_in_steps(content, ROOM, whole), column = 0;
+
+	ck_assert_uint_eq(smtp_content_size(content), len);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		ck_assert_uint_eq(read_in_steps(content, steps[i], again), len);
+		ck_assert_msg(memcmp(whole, again, len) == 0, "in steps of %zu", steps[i]);
 	}
-	return smtp_session_output(&world.session).len > 0;
-}
-
-static void hear(const char *wire)
-{
-	smtp_session_receive(&world.session, text_of(wire), 1);
-}
-
-/* Until the content is due, which is left unwritten. */
-static void start(enum mode mode, size_t size)
-{
-	static const unsigned char nonce[18];
-
-	memset(&world, 0, sizeof(world));
-	world.policy = (struct smtp_policy){ .ehlo_name = TEXT("me"),
-		.command_ms = 100,
-		.data_ms = 100,
-		.dot_ms = 100,
-		.one_write_bytes = mode == ONE_WRITE ? ROOM : 0 };
-	for (size_t i = 0; i < size; i++)
-		content[i] = "a.\r\n."[i % 5];
-	if (size > 1)
-		memcpy(content + size - 2, "\r\n", 2);
-	world.segment = (struct smtp_segment){ SMTP_AS_IT_IS, { content, size }, size };
-	world.message = (struct smtp_message){ &world.segment, 1, size, false };
-	world.to = TEXT("a@example.org");
-	world.envelope = (struct smtp_envelope){ .to = &world.to, .count = 1 };
-	world.tx = (struct smtp_transaction){
-		.envelope = &world.envelope, .message = &world.message, .answers = &world.answer
-	};
-	ck_assert_int_eq(region_open(1 << 20, &world.tx.region), OK);
-	smtp_session_open(&world.session, &world.policy, nonce, 0);
-	hear("220 hi\r\n");
-	write_out(ROOM, ROOM);
-	hear(mode == DATA ? "250-hi\r\n250 PIPELINING\r\n"
-			  : "250-hi\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
-	smtp_session_begin(&world.session, &world.tx, 0);
-	world.written = 0;
-	if (mode == ONE_WRITE)
-		return;
-	write_out(ROOM, ROOM);
-	hear(mode == DATA ? "250 ok\r\n250 ok\r\n354 go\r\n" : "250 ok\r\n250 ok\r\n");
-	world.written = 0;
-}
-
-static void end(void)
-{
-	smtp_session_close(&world.session);
-	region_close(world.tx.region);
-}
-
-/* What the relay would make of what was written. */
-static void check_written(enum mode mode, size_t size)
-{
-	struct text out = { written, world.written }, left = { content, size };
-
-	if (mode != DATA) {
-		struct buf line = buf_born(64);
-		size_t start_of_content = world.written - size;
-
-		buf_addf(&line, "BDAT %zu LAST\r\n", size);
-		ck_assert_uint_ge(start_of_content, line.len);
-		ck_assert(text_equal(
-			text_from(text_head(out, start_of_content), start_of_content - line.len),
-			buf_text(&line)));
-		ck_assert(text_equal(text_from(out, start_of_content), left));
-		buf_free(&line);
-		return;
+	smtp_content_add(&added, content);
+	ck_assert_int_eq(added.err, OK);
+	ck_assert_uint_eq(added.len, len);
+	ck_assert(len == 0 || memcmp(whole, added.at, len) == 0);
+	buf_free(&added);
+	for (size_t i = 0; i < len; i++) {
+		column = whole[i] == '\n' ? 0 : column + 1;
+		if (content->encoding >= SMTP_BASE64_REWRAP && content->encoding != SMTP_LINES)
+			ck_assert_uint_le(column, 77);
 	}
-	while (left.len) { /* dot-stuffed */
-		struct text line = text_head(left, text_find(left, '\n') + 1);
-		bool stuffed = line.at[0] == '.';
-
-		left = text_from(left, line.len);
-		if ((stuffed && !text_starts(out, TEXT("."))) ||
-			!text_starts(text_from(out, stuffed), line))
-			ck_abort_msg("%zu bytes before the end", left.len);
-		out = text_from(out, line.len + stuffed);
-	}
-	ck_assert(text_equal(out, TEXT(".\r\n")) || text_equal(out, TEXT("\r\n.\r\n")));
+	return (struct text){ whole, len };
 }
 
-START_TEST(the_content_goes_out_whole)
+static struct text wire(enum smtp_encoding encoding, struct text text)
 {
-	static const size_t steps[] = { ROOM, 65536, 1000, 7 };
+	struct smtp_content content = { .encoding = encoding, .text = text };
 
-	for (int mode = 0; mode < MODES; mode++)
-		for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-			start((enum mode)mode, sizes[_i]);
-			ck_assert(!write_out(steps[i], ROOM));
-			check_written((enum mode)mode, sizes[_i]);
-			ck_assert(world.session.last_byte_sent);
-			hear(mode == ONE_WRITE ? "250 ok\r\n250 ok\r\n250 ok\r\n" : "250 ok\r\n");
-			ck_assert_int_eq(world.tx.verdict.outcome, SMTP_ACCEPTED);
-			ck_assert(world.tx.last_byte_sent);
-			ck_assert_uint_eq(world.tx.round_trips, mode == ONE_WRITE ? 1 : 2);
-			ck_assert_int_eq(smtp_session_need(&world.session), SMTP_NEED_WORK);
-			end();
+	return wire_of(&content);
+}
+
+static void check_wire(enum smtp_encoding encoding, const char *text, const char *wanted)
+{
+	struct text made = wire(encoding, text_of(text));
+
+	ck_assert_msg(text_equal(made, text_of(wanted)), "\"%s\" gave \"%.*s\"", text,
+		(int)made.len, made.at);
+}
+
+START_TEST(test_lines)
+{
+	check_wire(SMTP_LINES, "", "");
+	check_wire(SMTP_LINES, "a", "a\r\n");
+	check_wire(SMTP_LINES, "a\r\nb\nc\rd\n\re", "a\r\nb\r\nc\r\nd\r\n\r\ne\r\n");
+	check_wire(SMTP_LINES, "\n\n", "\r\n\r\n");
+	check_wire(SMTP_LINES, "tab\there\n", "tab\there\r\n");
+	check_wire(SMTP_AS_IT_IS, "a\nb", "a\nb");
+	check_wire(SMTP_LINES_BASE64, "a\nb", "YQ0KYg0K\r\n");
+	check_wire(SMTP_LINES_BASE64, "", "");
+}
+END_TEST
+
+START_TEST(test_quoted_printable)
+{
+	check_wire(SMTP_QUOTED_PRINTABLE, "", "");
+	check_wire(SMTP_QUOTED_PRINTABLE, "caf\xc3\xa9 = 1", "caf=C3=A9 =3D 1\r\n");
+	check_wire(SMTP_QUOTED_PRINTABLE, "blank \ntab\t\r\nx", "blank=20\r\ntab=09\r\nx\r\n");
+	check_wire(SMTP_QUOTED_PRINTABLE, " ", "=20\r\n");
+	check_wire(SMTP_QUOTED_PRINTABLE,
+		"0123456789012345678901234567890123456789012345678901234567890123456789012345",
+		"0123456789012345678901234567890123456789012345678901234567890123456789012345\r\n");
+	check_wire(SMTP_QUOTED_PRINTABLE,
+		"01234567890123456789012345678901234567890123456789012345678901234567890123456",
+		"012345678901234567890123456789012345678901234567890123456789012345678901234=\r\n"
+		"56\r\n");
+}
+END_TEST
+
+START_TEST(test_base64)
+{
+	check_wire(SMTP_BASE64, "", "");
+	check_wire(SMTP_BASE64, "f", "Zg==\r\n");
+	check_wire(SMTP_BASE64, "foobar", "Zm9vYmFy\r\n");
+	check_wire(SMTP_BASE64_REWRAP, "Zm9v\r\n Ym\tFy", "Zm9vYmFy\r\n");
+	check_wire(SMTP_BASE64_REWRAP, "Zg=\n=", "Zg==\r\n");
+	check_wire(SMTP_BASE64_REWRAP, "  ", "");
+}
+END_TEST
+
+/* ---- what goes in comes out again */
+
+static size_t random_text(char *out, size_t most)
+{
+	static const char *const pieces[] = { "a", "word ", " ", "\t", "=", ".", "\r\n", "\n", "\r",
+		"\xc3\xa9", "\xe2\x82\xac", "0123456789012345678901234567890123456789", "\n.\r\n" };
+	size_t len = 0, wanted = (size_t)rand() % most;
+
+	while (len < wanted) {
+		const char *piece = pieces[(size_t)rand() % (sizeof(pieces) / sizeof(pieces[0]))];
+
+		memcpy(out + len, piece, strlen(piece));
+		len += strlen(piece);
+	}
+	return len;
+}
+
+/* Every line end as CRLF, and one at the end, written anew as simply as can be. */
+static size_t plain_lines(struct text text, char *out)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		bool is_end = text.at[i] == '\r' || text.at[i] == '\n';
+
+		if (is_end && text.at[i] == '\r' && i + 1 < text.len && text.at[i + 1] == '\n')
+			i++;
+		out[len++] = is_end ? '\r' : text.at[i];
+		if (is_end)
+			out[len++] = '\n';
+	}
+	if (len && out[len - 1] != '\n') {
+		memcpy(out + len, "\r\n", 2);
+		len += 2;
+	}
+	return len;
+}
+
+static int hex_value(char digit)
+{
+	return digit <= '9' ? digit - '0' : digit - 'A' + 10;
+}
+
+static size_t decode_quoted(struct text wire, char *out)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < wire.len; i++) {
+		if (wire.at[i] != '=') {
+			out[len++] = wire.at[i];
+		} else if (wire.at[i + 1] == '\r') {
+			i += 2;
+		} else {
+			out[len++] =
+				(char)(hex_value(wire.at[i + 1]) * 16 + hex_value(wire.at[i + 2]));
+			i += 2;
 		}
+	}
+	return len;
 }
-END_TEST
 
-/* With all but the last byte handed over nothing was sent; with it, nobody knows. */
-START_TEST(the_last_byte_decides)
+static size_t decode_base64(struct text wire, char *out)
 {
-	for (int mode = 0; mode < MODES; mode++) {
-		size_t all;
+	EVP_ENCODE_CTX *context = EVP_ENCODE_CTX_new();
+	int len = 0, more = 0;
 
-		start((enum mode)mode, sizes[_i]);
-		write_out(ROOM, ROOM);
-		all = world.written;
-		smtp_session_lost(&world.session, SMTP_LOSS_DISCONNECTED, NULL);
-		ck_assert_int_eq(world.tx.verdict.outcome, SMTP_UNKNOWN);
-		end();
-		start((enum mode)mode, sizes[_i]);
-		ck_assert(write_out(1000, all - 1));
-		ck_assert(!world.session.last_byte_sent);
-		smtp_session_lost(&world.session, SMTP_LOSS_DISCONNECTED, NULL);
-		ck_assert_int_eq(world.tx.verdict.outcome, SMTP_NOT_SENT);
-		ck_assert(!world.tx.last_byte_sent);
-		end();
+	EVP_DecodeInit(context);
+	ck_assert_int_ge(EVP_DecodeUpdate(context, (unsigned char *)out, &len,
+				 (const unsigned char *)wire.at, (int)wire.len),
+		0);
+	ck_assert_int_eq(EVP_DecodeFinal(context, (unsigned char *)out + len, &more), 1);
+	EVP_ENCODE_CTX_free(context);
+	return (size_t)(len + more);
+}
+
+static void check_same(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	ck_assert_uint_eq(a_len, b_len);
+	ck_assert(a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
+START_TEST(test_whatever_goes_in_comes_out)
+{
+	static char text[8192], lines[16384], out[ROOM];
+
+	srand(7);
+	for (int round = 0; round < RANDOM_ROUNDS; round++) {
+		struct text in = { text, random_text(text, round < 200 ? 200 : 4000) };
+		size_t len = plain_lines(in, lines);
+
+		check_same(wire(SMTP_LINES, in).at,
+			smtp_content_size(
+				&(struct smtp_content){ .encoding = SMTP_LINES, .text = in }),
+			lines, len);
+		check_same(out, decode_quoted(wire(SMTP_QUOTED_PRINTABLE, in), out), lines, len);
+		check_same(out, decode_base64(wire(SMTP_LINES_BASE64, in), out), lines, len);
+		check_same(out, decode_base64(wire(SMTP_BASE64, in), out), in.at, in.len);
 	}
 }
 END_TEST
 
-/* A refusal amid the content ends the session: what is left of it must not be read as commands. */
-START_TEST(a_refusal_ahead_of_the_end_closes)
+/* ---- a source */
+
+struct pattern {
+	struct smtp_source source; /* first */
+	uint64_t fails_at;
+};
+
+static size_t read_pattern(const struct smtp_source *source, uint64_t at, char *out, size_t room)
 {
-	for (int mode = CHUNKED; mode < MODES; mode++) {
-		start((enum mode)mode, 300000);
-		ck_assert(write_out(1000, 1000));
-		hear("552 5.3.4 too big\r\n");
-		ck_assert_int_eq(world.tx.verdict.outcome, SMTP_REJECTED);
-		ck_assert_int_eq(world.tx.verdict.category, SMTP_MESSAGE_TOO_LARGE);
-		ck_assert_int_eq(smtp_session_need(&world.session), SMTP_NEED_CLOSE);
-		ck_assert_uint_eq(smtp_session_output(&world.session).len, 0);
-		end();
-		start((enum mode)mode, 300000);
-		ck_assert(write_out(1000, 1000));
-		hear("250 ok\r\n");
-		ck_assert_int_eq(world.tx.verdict.outcome, SMTP_NOT_SENT);
-		ck_assert_int_eq(smtp_session_need(&world.session), SMTP_NEED_CLOSE);
-		end();
-		start((enum mode)mode, 300000);
-		ck_assert(write_out(1000, 1000));
-		hear("421 bye\r\n");
-		ck_assert_int_eq(world.tx.verdict.outcome, SMTP_NOT_SENT);
-		end();
+	const struct pattern *pattern = (const struct pattern *)source;
+	size_t len = 0;
+
+	while (len < room && at + len < pattern->fails_at) {
+		out[len] = (char)((at + len) * 31 >> 3);
+		len++;
+	}
+	return len;
+}
+
+START_TEST(test_a_source_is_as_its_bytes)
+{
+	static char bytes[20000];
+	struct pattern pattern = { { read_pattern }, UINT64_MAX };
+
+	ck_assert_uint_eq(read_pattern(&pattern.source, 0, bytes, sizeof(bytes)), sizeof(bytes));
+	for (size_t len = 0; len <= sizeof(bytes); len += len < 200 ? 1 : 977) {
+		struct smtp_content content = {
+			.encoding = SMTP_BASE64, .source = &pattern.source, .len = len
+		};
+		struct smtp_content_reader reader = { 0 };
+		static char expected[ROOM];
+		struct text wanted;
+
+		pattern.fails_at = len;
+		wanted = wire(SMTP_BASE64, (struct text){ bytes, len });
+		memcpy(expected, wanted.at, wanted.len);
+		ck_assert_uint_eq(smtp_content_size(&content), wanted.len);
+		for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+			check_same(again, read_in_steps(&content, steps[i], again), expected,
+				wanted.len);
+		ck_assert_uint_eq(smtp_content_read(&content, &reader, again, 0), 0);
 	}
 }
 END_TEST
 
-/* A message that is shorter than it says is never ended, so that no relay takes it for whole. */
-START_TEST(a_message_shorter_than_its_size_is_not_sent)
+START_TEST(test_a_source_that_fails_gives_less_than_its_size)
 {
-	for (int mode = CHUNKED; mode < MODES; mode++) {
-		start((enum mode)mode, 300000);
-		world.segment.content.len = 299000;
-		write_out(ROOM, ROOM);
-		ck_assert_int_eq(world.tx.verdict.outcome, SMTP_NOT_SENT);
-		ck_assert_int_eq(world.tx.verdict.category, SMTP_INTERNAL);
-		ck_assert_int_eq(smtp_session_need(&world.session), SMTP_NEED_CLOSE);
-		end();
-	}
+	struct pattern pattern = { { read_pattern }, 5000 };
+	struct smtp_content content = {
+		.encoding = SMTP_BASE64, .source = &pattern.source, .len = 9000
+	};
+	struct buf out = buf_born(ROOM);
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		ck_assert_uint_lt(
+			read_in_steps(&content, steps[i], again), smtp_content_size(&content));
+	smtp_content_add(&out, &content);
+	ck_assert_int_eq(out.err, ERR_VALUE);
+	buf_free(&out);
 }
 END_TEST
 
-/* A session at rest holds little. */
-START_TEST(an_idle_session_is_small)
-{
-	start(DATA, 300000);
-	write_out(ROOM, ROOM);
-	hear("250 ok\r\n");
-	ck_assert_int_eq(smtp_session_need(&world.session), SMTP_NEED_WORK);
-	ck_assert_uint_le(sizeof(world.session) + world.session.output.room, 16384);
-	end();
-}
-END_TEST
-
-#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
-
-UNIT_MAIN(content, tcase_add_loop_test(cases, the_content_goes_out_whole, 0, COUNT(sizes));
-	  tcase_add_loop_test(cases, the_last_byte_decides, 0, COUNT(sizes));
-	  tcase_add_test(cases, a_refusal_ahead_of_the_end_closes);
-	  tcase_add_test(cases, a_message_shorter_than_its_size_is_not_sent);
-	  tcase_add_test(cases, an_idle_session_is_small);)
+UNIT_MAIN(content, tcase_add_test(cases, test_lines); tcase_add_test(cases, test_quoted_printable);
+	  tcase_add_test(cases, test_base64);
+	  tcase_add_test(cases, test_whatever_goes_in_comes_out);
+	  tcase_add_test(cases, test_a_source_is_as_its_bytes);
+	  tcase_add_test(cases, test_a_source_that_fails_gives_less_than_its_size))

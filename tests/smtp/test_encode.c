@@ -1,4 +1,5 @@
 #include "smtp/encode.h"
+#include "smtp/content.h"
 #include "unit.h"
 
 #include <openssl/evp.h>
@@ -27,11 +28,17 @@ static const struct {
 	{ TEXT(A70 "bbb=c"), TEXT(A70 "bbb=\r\n=3Dc\r\n") },
 };
 
+static void add_quoted_printable(struct buf *out, struct text text)
+{
+	smtp_content_add(
+		out, &(struct smtp_content){ .encoding = SMTP_QUOTED_PRINTABLE, .text = text });
+}
+
 START_TEST(quoted_printable_is_as_wanted)
 {
 	struct buf out = buf_born(4096);
 
-	smtp_quoted_printable_add(&out, printable[_i].in);
+	add_quoted_printable(&out, printable[_i].in);
 	ck_assert_msg(text_equal(buf_text(&out), printable[_i].out), "%.*s", (int)out.len, out.at);
 	buf_free(&out);
 }
@@ -67,7 +74,7 @@ START_TEST(quoted_printable_comes_out_again)
 		if (in.at[in.len - 1] == '\r' || in.at[in.len - 1] == '\n')
 			in.at[in.len - 1] = 'x';
 	}
-	smtp_quoted_printable_add(&out, buf_text(&in));
+	add_quoted_printable(&out, buf_text(&in));
 	for (rest = buf_text(&out); rest.len;) {
 		struct text line = text_cut(&rest, '\n');
 

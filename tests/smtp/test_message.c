@@ -11,17 +11,18 @@ static char wire[WIRE + 1];
 static const unsigned char seed[16] = { 0xab, 1 };
 
 static const struct smtp_attachment files[] = {
-	{ .filename = TEXT("gr\xc3\xbc\xc3\x9f.txt"), .base64 = TEXT("aGVs\r\nbG8g d29ybGQ=") },
+	{ .filename = TEXT("gr\xc3\xbc\xc3\x9f.txt"),
+		.content = { SMTP_BASE64_REWRAP, .text = TEXT("aGVs\r\nbG8g d29ybGQ=") } },
 	{ .filename = TEXT("a.pdf"),
 		.content_type = TEXT("application/pdf; name=\"own.pdf\""),
-		.base64 = TEXT("AAAA") },
+		.content = { SMTP_BASE64_REWRAP, .text = TEXT("AAAA") } },
 	{ .filename = TEXT("logo.png"),
 		.content_id = TEXT("logo@example.com"),
 		.is_inline = true,
-		.base64 = TEXT("") },
+		.content = { SMTP_BASE64_REWRAP, .text = TEXT("") } },
 	{ .filename = TEXT("mail.eml"),
 		.content_type = TEXT("message/rfc822"),
-		.base64 = TEXT("QQ==") },
+		.content = { SMTP_BASE64_REWRAP, .text = TEXT("QQ==") } },
 };
 
 static const struct smtp_mailbox boxes[] = { { TEXT("Ann, B."), TEXT("ann@example.org") },
@@ -377,7 +378,8 @@ END_TEST
 
 START_TEST(base64_is_wrapped_anew)
 {
-	struct smtp_attachment file = { .base64 = run_of('A', (size_t)_i * 4) };
+	struct smtp_attachment file = { .content = { SMTP_BASE64_REWRAP,
+						.text = run_of('A', (size_t)_i * 4) } };
 	struct smtp_mail mail = usual_mail();
 	size_t letters = 0, lines = 0;
 	struct smtp_message message;
@@ -396,7 +398,7 @@ START_TEST(base64_is_wrapped_anew)
 		letters += line.len - 1;
 		ck_assert_uint_le(line.len - 1, 76);
 	}
-	ck_assert_uint_eq(letters, file.base64.len);
+	ck_assert_uint_eq(letters, file.content.text.len);
 	ck_assert_uint_eq(lines, (letters + 75) / 76);
 	region_close(region);
 }

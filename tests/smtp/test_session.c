@@ -338,7 +338,7 @@ static void prepare(struct player *player, const char *name, enum cut cut, size_
 				.pass = TEXT("pencil"),
 				.host = TEXT("relay.example"),
 				.port = 587 } },
-		.segment = { SMTP_AS_IT_IS, TEXT("A: b\r\n\r\n.x\r\n"), 12 },
+		.segment = smtp_segment_of(TEXT("A: b\r\n\r\n.x\r\n")),
 		.to = { TEXT("a@example.org"), TEXT("b@example.org") },
 		.trace = buf_born(65536),
 		.cut = cut,

@@ -85,7 +85,7 @@ static void begin(void)
 		return;
 	must(!world.began || world.tx.is_over, "ready, and not over");
 	content[0] = '.';
-	world.segment = (struct smtp_segment){ SMTP_AS_IT_IS, { content, size }, size };
+	world.segment = smtp_segment_of((struct text){ content, size });
 	world.message = (struct smtp_message){ &world.segment, 1, size, chance(9) == 0 };
 	for (size_t i = 0; i < 3; i++)
 		world.to[i] = TEXT("a@example.org");

@@ -1,0 +1,104 @@
+#include "http/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static size_t read_file(const struct smtp_source *source, uint64_t at, char *out, size_t room)
+{
+	const struct spool *spool = (const struct spool *)source;
+	size_t done = 0;
+
+	while (done < room) {
+		ssize_t len = pread(spool->fd, out + done, room - done, (off_t)(at + done));
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len <= 0)
+			break;
+		done += (size_t)len;
+	}
+	return done;
+}
+
+void spool_open(struct spool *spool)
+{
+	*spool = (struct spool){
+		.source = { read_file }, .head = buf_born(SPOOL_IN_MEMORY), .fd = -1
+	};
+}
+
+void spool_close(struct spool *spool)
+{
+	buf_free(&spool->head);
+	if (spool->fd >= 0)
+		close(spool->fd);
+	spool->fd = -1;
+}
+
+static int open_nameless(void)
+{
+	const char *const places[] = { getenv("TMPDIR"), "/tmp", "/var/tmp" };
+	int fd = -1;
+
+	for (size_t i = 0; fd < 0 && i < sizeof(places) / sizeof(places[0]); i++)
+		if (places[i] && places[i][0])
+			fd = open(places[i], O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+	return fd >= 0 ? fd : memfd_create("lettergate", MFD_CLOEXEC);
+}
+
+static enum err write_all(int fd, struct text bytes)
+{
+	while (bytes.len) {
+		ssize_t len = write(fd, bytes.at, bytes.len);
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len <= 0)
+			return ERR_IO;
+		bytes = text_from(bytes, (size_t)len);
+	}
+	return OK;
+}
+
+static enum err move_to_file(struct spool *spool)
+{
+	enum err err;
+
+	spool->fd = open_nameless();
+	if (spool->fd < 0)
+		return ERR_IO;
+	err = write_all(spool->fd, buf_text(&spool->head));
+	buf_free(&spool->head);
+	return err;
+}
+
+enum err spool_add(struct spool *spool, struct text bytes)
+{
+	enum err err = OK;
+
+	if (spool->fd < 0 && spool->len + bytes.len > SPOOL_IN_MEMORY)
+		err = move_to_file(spool);
+	if (err)
+		return err;
+	if (spool->fd >= 0) {
+		err = write_all(spool->fd, bytes);
+	} else {
+		buf_add(&spool->head, bytes);
+		err = spool->head.err;
+	}
+	spool->len += bytes.len;
+	return err;
+}
+
+struct smtp_content spool_content(const struct spool *spool)
+{
+	if (spool->fd < 0)
+		return (struct smtp_content){ .encoding = SMTP_BASE64,
+			.text = buf_text(&spool->head) };
+	return (struct smtp_content){
+		.encoding = SMTP_BASE64, .source = &spool->source, .len = spool->len
+	};
+}

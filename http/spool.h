@@ -1,0 +1,24 @@
+/* spool - bytes that are too many to be held: in a file that has no name
+ *
+ * What is small stays in memory. The file is made in TMPDIR, else /tmp or /var/tmp, and where none
+ * of them can be written, in memory that only the kernel holds. It is gone with spool_close, and
+ * with the process. One thread writes; when all is written, any number may read. */
+#pragma once
+
+#include "smtp/content.h"
+
+enum { SPOOL_IN_MEMORY = 64 << 10 };
+
+struct spool {
+	struct smtp_source source; /* first: for smtp_content, once all is written */
+	struct buf head;           /* all of it, while there is no file */
+	int fd;                    /* -1: none yet */
+	uint64_t len;
+};
+
+void spool_open(struct spool *spool);
+void spool_close(struct spool *spool);
+/* ERR_MEMORY; ERR_IO: errno says why. Then it is of no further use. */
+MUST_USE enum err spool_add(struct spool *spool, struct text bytes);
+/* All that was written, to go out as base64. Borrows the spool. */
+struct smtp_content spool_content(const struct spool *spool);
