@@ -54,6 +54,9 @@ bool carrier_shake_hands(struct carrier *carrier)
 	switch (link_shake_hands(carrier->link, relay_tls(carrier->relay))) {
 	case LINK_DONE:
 		smtp_session_tls_started(session, carrier_now_ms(carrier));
+		/* what came with the handshake's end makes the socket ready no more */
+		if (link_has_more(carrier->link))
+			(void)carrier_read(carrier);
 		return true;
 	case LINK_LOST:
 		smtp_session_lost(session, link_loss(carrier->link), NULL);

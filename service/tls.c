@@ -83,11 +83,19 @@ static bool trust(SSL_CTX *context, const char *pem)
 	return any;
 }
 
+/* OpenSSL would ask whoever sits at the terminal. */
+static int give_no_passphrase(char *out, int room, int is_writing, void *self)
+{
+	(void)out, (void)room, (void)is_writing, (void)self;
+	return -1;
+}
+
 static bool present(SSL_CTX *context, const char *certificate_pem, const char *key_pem)
 {
 	BIO *bio = bio_of(certificate_pem), *key_bio = bio_of(key_pem);
 	X509 *leaf = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL, *issuer;
-	EVP_PKEY *key = key_bio ? PEM_read_bio_PrivateKey(key_bio, NULL, NULL, NULL) : NULL;
+	EVP_PKEY *key =
+		key_bio ? PEM_read_bio_PrivateKey(key_bio, NULL, give_no_passphrase, NULL) : NULL;
 	bool ok = leaf && key && SSL_CTX_use_certificate(context, leaf) == 1 &&
 		  SSL_CTX_use_PrivateKey(context, key) == 1;
 

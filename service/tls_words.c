@@ -48,11 +48,11 @@ static void add_time(const ASN1_TIME *time, struct buf *words)
 		buf_addf(words, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
 }
 
-static void say_untrusted(X509 *leaf, const char *kind, struct buf *words)
+static void say_untrusted(X509 *leaf, const char *kind, const char *trust, struct buf *words)
 {
 	buf_addf(words, "the certificate is %s (issuer ", kind);
 	add_issuer(leaf, words);
-	buf_add_string(words, "): set SMTP_CA_FILE to the CA that signed it, or SMTP_TLS_PIN=");
+	buf_addf(words, "): set SMTP_CA_FILE to %s, or SMTP_TLS_PIN=", trust);
 	tls_add_pin(leaf, words);
 }
 
@@ -78,13 +78,14 @@ static void say_certificate(const struct tls *tls, X509 *leaf, long result, stru
 		buf_add_string(words, ": is the clock of this machine right?");
 		break;
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-		say_untrusted(leaf, "self-signed", words);
+		say_untrusted(leaf, "self-signed", "the certificate itself", words);
 		break;
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-		say_untrusted(leaf, "signed by a CA that is not trusted here", words);
+		say_untrusted(leaf, "signed by a CA that is not trusted here",
+			"the CA that signed it", words);
 		break;
 	case X509_V_ERR_CERT_REJECTED:
 		buf_add_string(words, "the certificate's key does not fit SMTP_TLS_PIN: it is ");

@@ -180,11 +180,13 @@ def test_a_reload_with_other_credentials_leaves_the_old_sessions(tmp_path, certi
                                       if c.user == "one"), 10)
 
 
-def test_tls_versions_and_alpn_do_not_matter_to_a_plain_relay(certificate, credentials):
-    """The TLS that is used is told."""
-    for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
-        context = certificate.context(least=version, most=version)
-        with Relay(tls="starttls", context=context, users={"me": SECRET}) as relay, \
-                Gateway(relay, **credentials) as gateway:
-            answer = gateway.send()
-            assert answer.status == 200 and answer["relay"]["tls"] == name, answer
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+@pytest.mark.parametrize("version,name", [(ssl.TLSVersion.TLSv1_2, "TLSv1.2"),
+                                          (ssl.TLSVersion.TLSv1_3, "TLSv1.3")])
+def test_the_tls_that_is_used_is_told(certificate, credentials, tls, version, name):
+    """The greeting may come with the end of the handshake, and is heard."""
+    context = certificate.context(least=version, most=version)
+    with Relay(tls=tls, context=context, users={"me": SECRET}) as relay, \
+            Gateway(relay, **credentials) as gateway:
+        answer = gateway.send()
+        assert answer.status == 200 and answer["relay"]["tls"] == name, answer
