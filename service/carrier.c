@@ -39,12 +39,10 @@ uint64_t carrier_now_ms(const struct carrier *carrier)
 /* The relay's count of carriers, for one that is no longer to be counted on. */
 static void be_uncounted(struct carrier *carrier)
 {
-	if (carrier->stage == CARRIER_LEAVING)
-		return;
 	if (carrier->stage == CARRIER_IDLE)
 		relay_idle_left(carrier->relay, carrier->worker->number);
 	if (carrier->stage != CARRIER_OPENING)
-		relay_carrier_left(carrier->relay);
+		relay_carrier_left(carrier->relay, carrier->stage == CARRIER_LEAVING);
 	if (carrier->is_counted)
 		carrier->worker->carriers--;
 	carrier->is_counted = false;
@@ -167,10 +165,12 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 	smtp_session_begin(&carrier->session, &carrier->transaction, carrier_now_ms(carrier));
 }
 
-/* From here on it is not counted on any more. */
+/* It takes no more work, and its place until the relay has let it go. */
 static void note_leaving(struct carrier *carrier, enum session_end reason)
 {
-	be_uncounted(carrier);
+	if (carrier->stage == CARRIER_IDLE)
+		relay_idle_left(carrier->relay, carrier->worker->number);
+	relay_carrier_leaves(carrier->relay);
 	carrier->stage = CARRIER_LEAVING;
 	carrier->end = reason;
 	carrier->since_ms = carrier_now_ms(carrier);

@@ -47,7 +47,10 @@ bool relay_needs_help(struct relay *relay, uint64_t now_us);
 void relay_admit_carrier(struct relay *relay);
 /* opening → established. `brings`: it was let in by relay_admit_carrier. */
 void relay_carrier_opened(struct relay *relay, bool brings);
-void relay_carrier_left(struct relay *relay); /* established → gone */
+/* established → leaving: of no more use, but still a session to the relay, that counts as such. */
+void relay_carrier_leaves(struct relay *relay);
+/* leaving → gone; or established → gone. */
+void relay_carrier_left(struct relay *relay, bool was_leaving);
 /* opening → gone. Gives back, as a list, the deliveries that share its fate: those that were
  * waiting when it began, unless other sessions are up, or it was only one too many (`busy`: the
  * relay answered, for a while, no). */

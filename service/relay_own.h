@@ -20,7 +20,7 @@ struct relay {
 	struct delivery *first, **last;
 	unsigned workers;
 	atomic_uint waiting; /* changed under the lock, looked at without */
-	unsigned opening, established;
+	unsigned opening, established, leaving;
 	unsigned bringing; /* of those opening, how many bring a delivery of their own */
 	unsigned idle[WORKERS_MAX], idle_all;
 	unsigned promised[WORKERS_MAX]; /* idle ones that a worker was woken for */

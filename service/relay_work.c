@@ -29,10 +29,15 @@ static struct delivery *take(struct relay *relay, struct delivery **at)
 
 /* ---- carriers; all of it under the lock */
 
+/* As the relay counts them. */
+static unsigned sessions(const struct relay *relay)
+{
+	return relay->opening + relay->established + relay->leaving;
+}
+
 static bool has_room(const struct relay *relay, uint64_t now_us)
 {
-	return relay->opening + relay->established < relay->window &&
-	       now_us >= relay->pause_until_us;
+	return sessions(relay) < relay->window && now_us >= relay->pause_until_us;
 }
 
 /* How many idle carriers of a worker are not spoken for yet? */
@@ -61,7 +66,7 @@ static int worker_to_wake(struct relay *relay)
 		relay->promised[most]++;
 		return (int)most;
 	}
-	if (!has_unserved(relay) || relay->opening + relay->established >= relay->window)
+	if (!has_unserved(relay) || sessions(relay) >= relay->window)
 		return NO_WORKER;
 	relay->next_worker = (relay->next_worker + 1) % relay->workers;
 	return (int)relay->next_worker;
@@ -79,7 +84,7 @@ static void widen(struct relay *relay, uint64_t now_us)
 
 static void narrow(struct relay *relay, uint64_t now_us)
 {
-	unsigned left = relay->opening + relay->established;
+	unsigned left = sessions(relay);
 
 	relay->window = left ? left : 1;
 	relay->narrowed_us = now_us;
@@ -206,10 +211,19 @@ void relay_carrier_opened(struct relay *relay, bool brings)
 	pthread_mutex_unlock(&relay->lock);
 }
 
-void relay_carrier_left(struct relay *relay)
+void relay_carrier_leaves(struct relay *relay)
 {
 	pthread_mutex_lock(&relay->lock);
 	relay->established--;
+	relay->leaving++;
+	pthread_mutex_unlock(&relay->lock);
+}
+
+void relay_carrier_left(struct relay *relay, bool was_leaving)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->established -= !was_leaving;
+	relay->leaving -= was_leaving;
 	pthread_mutex_unlock(&relay->lock);
 }
 

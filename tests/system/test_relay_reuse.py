@@ -46,6 +46,21 @@ def test_a_limit_of_messages_a_session_is_not_seen_by_callers(limit, manner, mes
         nobody_heard_of_it(gateway)
 
 
+def test_a_session_that_says_goodbye_still_takes_a_place():
+    """SMTP_SESSIONS is what the relay sees: one that has not let go yet counts, too."""
+    most = []
+
+    def greet(connection, _step, _line):
+        most.append(len(connection.relay.open_connections))
+
+    with Relay({"greeting": greet, "quit": {"delay": 0.3}}) as relay, \
+            Gateway(relay, SMTP_SESSIONS=2, SMTP_MAX_MESSAGES=1) as gateway:
+        answers = together(lambda n: gateway.send(subject=str(n)), range(10))
+        assert [a.status for a in answers] == [200] * 10
+        assert len(most) == 10 and max(most) <= 2, most
+        nothing_lost_nothing_twice(relay, answers)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 10])
 def test_a_limit_that_the_relay_tells_is_kept(limit):
     """F-12, RFC 9422 MAILMAX: no session gets to hear that it is one too many."""
