@@ -63,7 +63,7 @@ static const struct field fields[] = {
 	{ "send_at", read_send_at },
 	{ "on_unknown", read_on_unknown },
 	{ "calendar", refuse_for_now },
-	{ "template", refuse_for_now },
+	{ "template", read_template },
 	{ "raw", refuse_for_now },
 	{ "dry_run", refuse_for_now },
 };
@@ -85,7 +85,7 @@ bool mail_read(const struct json *json, const struct cJSON *object, const struct
 		complain(complaints, &from, "the sender is missing");
 	}
 	fill_envelope(&reading, at);
-	if (complaints->count)
+	if (complaints->count || !fill_template(&reading, at))
 		return false;
 	if (!mail->has_html || mail->has_text || reading.text_off)
 		return true;

@@ -9,6 +9,7 @@
 #include "smtp/encode.h"
 
 struct cJSON;
+struct exchange;
 
 /* How a message wants to be handled, beside what it says. */
 struct wishes {
@@ -22,10 +23,12 @@ struct wishes {
 };
 
 struct posted {
+	struct exchange *exchange; /* set by the caller: where templates come from; NULL: nowhere */
 	struct smtp_mail mail;
 	struct smtp_envelope envelope;
 	bool has_envelope_to; /* its recipients were named apart from the header's */
 	bool has_date;
+	const char *refused_as; /* the problem's code; NULL: invalid_request */
 	struct wishes wishes;
 };
 

@@ -200,7 +200,7 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 	const struct json_at *at, struct region *region, struct refusal *refusal,
 	struct delivery **delivery_out)
 {
-	struct posted posted = { 0 };
+	struct posted posted = { .exchange = exchange };
 	struct delivery *delivery = region_zalloc(region, 1, sizeof(*delivery));
 	enum err err;
 
@@ -209,7 +209,8 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 		return refusal_set(refusal, "overloaded", TEXT("out of memory"));
 	delivery->region = region;
 	if (!mail_read(json, object, at, region, &posted, &refusal->complaints))
-		return refusal_set(refusal, "invalid_request",
+		return refusal_set(refusal,
+			posted.refused_as ? posted.refused_as : "invalid_request",
 			TEXT("errors names each place; nothing was sent"));
 	if (!check_addresses(&exchange->caller, &posted, at, refusal) ||
 		!check_wishes(&exchange->caller, &posted.wishes, at, refusal))

@@ -10,12 +10,15 @@
 
 enum { RECIPIENTS_MAX = 1000, HEADERS_MAX = 100, ATTACHMENTS_MAX = 100, LINE_BYTES = 998 };
 
+struct template_wish;
+
 struct reading {
 	const struct json *json;
 	struct region *region;
 	struct complaints *complaints;
 	struct posted *posted;
 	struct smtp_mailboxes bcc;
+	struct template_wish *template; /* NULL: none */
 	bool text_off, has_from, has_envelope_from, has_envelope_to;
 	struct smtp_header *headers; /* HEADERS_MAX of them; NULL: none yet */
 	struct smtp_attachment *attachment;
@@ -78,6 +81,11 @@ void keep_header(
 reader read_list_unsubscribe;
 /* mail_attachment.c */
 reader read_attachments;
+/* mail_template.c */
+reader read_template;
+/* Renders the template that the message wants into the fields that it leaves to it. False: it was
+ * complained about. */
+bool fill_template(struct reading *reading, const struct json_at *at);
 /* mail_wish.c */
 reader read_dsn, read_relay, read_tags, read_metadata, read_delivery, read_partial, read_deadline,
 	read_trace, read_send_at, read_on_unknown;
