@@ -166,9 +166,11 @@ static struct text keep(struct exchange *exchange, struct delivery *delivery, st
 static enum err fill_delivery(
 	struct exchange *exchange, struct delivery *delivery, struct posted *posted)
 {
+	const struct gateway *gateway = exchange->gateway;
 	struct stamp stamp;
+	enum err err;
 
-	exchange->gateway->stamp(exchange->gateway->self, &stamp);
+	gateway->stamp(gateway->self, &stamp);
 	make_id(&stamp, delivery->id);
 	delivery->request_id = keep(exchange, delivery, exchange->request_id);
 	delivery->traceparent = keep(exchange, delivery, exchange->traceparent);
@@ -192,8 +194,33 @@ static enum err fill_delivery(
 		delivery->region, delivery->envelope.count, sizeof(*delivery->result.answers));
 	if (!delivery->result.answers || !delivery->message_id.len)
 		return ERR_MEMORY;
-	return smtp_message_compose(
+	err = smtp_message_compose(
 		&posted->mail, stamp.random + 16, delivery->region, &delivery->message);
+	return err ? err
+		   : gateway->sign(gateway->self, smtp_address_domain(delivery->from),
+			     stamp.unix_ms / 1000, delivery->region, &delivery->message);
+}
+
+/* Why there is no message to send. */
+static bool refuse_message(struct refusal *refusal, enum err err)
+{
+	switch (err) {
+	case ERR_LIMIT:
+		return refusal_set(refusal, "body_too_large",
+			TEXT("the message, as it would be sent, is larger than is taken"));
+	case ERR_MEMORY:
+		return refusal_set(refusal, "overloaded", TEXT("out of memory"));
+	case ERR_SYNTAX:
+	case ERR_MISSING:
+		return refusal_set(refusal, "invalid_request",
+			TEXT("the message cannot be signed (DKIM): its header is malformed"));
+	case ERR_TLS:
+		return refusal_set(
+			refusal, "internal", TEXT("the message could not be signed (DKIM)"));
+	default:
+		return refusal_set(
+			refusal, "invalid_request", TEXT("the message cannot be composed"));
+	}
 }
 
 bool posting_make(struct exchange *exchange, const struct json *json, const struct cJSON *object,
@@ -216,14 +243,8 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 		!check_wishes(&exchange->caller, &posted.wishes, at, refusal))
 		return false;
 	err = fill_delivery(exchange, delivery, &posted);
-	if (err == ERR_LIMIT)
-		return refusal_set(refusal, "body_too_large",
-			TEXT("the message, as it would be sent, is larger than is taken"));
-	if (err == ERR_MEMORY)
-		return refusal_set(refusal, "overloaded", TEXT("out of memory"));
 	if (err)
-		return refusal_set(
-			refusal, "invalid_request", TEXT("the message cannot be composed"));
+		return refuse_message(refusal, err);
 	if (!exchange_reserve(exchange, region_used(region))) {
 		refusal_set(refusal, "overloaded", TEXT("MAX_IN_FLIGHT_BYTES is reached"));
 		refusal->problem.retry_after_s =

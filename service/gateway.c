@@ -68,6 +68,25 @@ static uint32_t overload_pause_s(void *self)
 	return pause_s < 1 ? 1 : (uint32_t)(pause_s + 0.5);
 }
 
+/* The keys stay as long as somebody signs with them; a reload does not wait for that. */
+static enum err sign(void *self, struct text domain, int64_t time_s, struct region *region,
+	struct smtp_message *message)
+{
+	struct lettergate *lettergate = self;
+	struct settings *settings = NULL;
+	enum err err;
+
+	pthread_rwlock_rdlock(&lettergate->lock);
+	if (lettergate->settings->dkim.key_count)
+		settings = settings_hold(lettergate->settings);
+	pthread_rwlock_unlock(&lettergate->lock);
+	if (!settings)
+		return OK;
+	err = dkim_sign_message(&settings->dkim, domain, time_s, region, message);
+	settings_free(settings);
+	return err;
+}
+
 static enum submission submit(void *self, struct delivery *delivery)
 {
 	struct lettergate *lettergate = self;
@@ -193,6 +212,7 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 		.reserve = reserve,
 		.release = release,
 		.overload_pause_s = overload_pause_s,
+		.sign = sign,
 		.submit = submit,
 		.look_up = look_up,
 		.list = list,

@@ -91,6 +91,7 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	if (!err) {
 		open_lock(&lettergate->lock);
 		lettergate->log = log;
+		lettergate->settings = settings_hold(settings);
 		lettergate->captures = strcmp(settings->relay.host, "capture") == 0;
 		err = open_parts(lettergate, settings);
 	}
@@ -133,11 +134,32 @@ static void hand_over(struct lettergate *lettergate, struct relay *from)
 		worker_wake(lettergate->workers[i]);
 }
 
+/* What a reload exchanges. Takes over `settings`. */
+static enum err open_anew(const struct lettergate *lettergate, struct settings *settings,
+	struct keys **keys_out, struct relay **relay_out, struct buf *why)
+{
+	struct keys *keys;
+	enum err err = keys_load(settings->api_keys_file, settings->api_key, &keys, why);
+
+	if (err || lettergate->captures)
+		settings_free(settings);
+	if (err)
+		return err;
+	if (!lettergate->captures)
+		err = relay_open(settings, lettergate->worker_count, relay_out, why);
+	if (err)
+		keys_free(keys);
+	else
+		*keys_out = keys;
+	return err;
+}
+
 enum err lettergate_reload(
 	struct lettergate *lettergate, struct settings *settings, struct buf *why)
 {
-	struct keys *keys, *old_keys;
+	struct keys *keys = NULL, *old_keys;
 	struct relay *relay = NULL, *old_relay;
+	struct settings *old_settings;
 	bool captures = strcmp(settings->relay.host, "capture") == 0;
 	enum err err;
 
@@ -146,29 +168,24 @@ enum err lettergate_reload(
 		settings_free(settings);
 		return ERR_VALUE;
 	}
-	err = keys_load(settings->api_keys_file, settings->api_key, &keys, why);
-
-	if (err || lettergate->captures) {
-		settings_free(settings);
-		if (err)
-			return err;
-	} else {
-		err = relay_open(settings, lettergate->worker_count, &relay, why);
-	}
+	err = open_anew(lettergate, settings_hold(settings), &keys, &relay, why);
 	if (err) {
-		keys_free(keys);
+		settings_free(settings);
 		return err;
 	}
 	pthread_rwlock_wrlock(&lettergate->lock);
 	old_keys = lettergate->keys;
 	old_relay = lettergate->relay;
+	old_settings = lettergate->settings;
 	keys_inherit(keys, old_keys);
 	if (old_relay) /* before anybody can know the new one */
 		relay_retire(old_relay);
 	lettergate->keys = keys;
 	lettergate->relay = relay;
+	lettergate->settings = settings;
 	pthread_rwlock_unlock(&lettergate->lock);
 	keys_free(old_keys);
+	settings_free(old_settings);
 	if (old_relay) {
 		hand_over(lettergate, old_relay);
 		relay_release(old_relay);
@@ -208,6 +225,7 @@ void lettergate_close(struct lettergate *lettergate)
 		worker_close(lettergate->workers[i]);
 	relay_release(lettergate->relay);
 	keys_free(lettergate->keys);
+	settings_free(lettergate->settings);
 	records_close(lettergate->records);
 	metrics_close(lettergate->metrics);
 	pthread_rwlock_destroy(&lettergate->lock);

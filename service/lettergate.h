@@ -1,7 +1,7 @@
 /* lettergate - the running gateway: what its parts share, and what HTTP asks of it
  *
  * One for the process. Parts that are never exchanged (log, metrics, records, workers) are plain
- * members; keys and relay are exchanged by a reload, behind `lock`. */
+ * members; keys, relay and settings are exchanged by a reload, behind `lock`. */
 #pragma once
 
 #include <pthread.h>
@@ -20,9 +20,10 @@ struct lettergate {
 	struct log *log;
 	struct metrics *metrics;
 	struct records *records;
-	pthread_rwlock_t lock; /* over keys, relay and is_stopping */
+	pthread_rwlock_t lock; /* over keys, relay, settings and is_stopping */
 	struct keys *keys;
-	struct relay *relay; /* NULL: captures */
+	struct settings *settings; /* in force: who signs */
+	struct relay *relay;       /* NULL: captures */
 	struct worker *workers[WORKERS_MAX];
 	unsigned worker_count;
 	bool captures;
@@ -47,7 +48,7 @@ bool lettergate_has_relay(const struct lettergate *lettergate, struct text name)
 bool lettergate_may_carry(const struct lettergate *lettergate, const struct delivery *delivery);
 /* The function table for HTTP (gateway.c). It must not outlive the gateway. */
 void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out);
-/* Exchanges keys and relay. On an error all stays as it was. Takes over `settings`. */
+/* Exchanges keys, relay and settings. On an error all stays as it was. Takes over `settings`. */
 MUST_USE enum err lettergate_reload(
 	struct lettergate *lettergate, struct settings *settings, struct buf *why);
 /* Messages handed over and not yet settled. */

@@ -121,6 +121,7 @@ static enum err gather(struct draft *draft, char *const *args, char *const *envi
 
 static enum err read_all(struct draft *draft)
 {
+	static const char *const of_list[] = { "DKIM_DOMAIN", "DKIM_SELECTOR" };
 	const char **values = region_zalloc(draft->region, settings_count, sizeof(*values));
 	enum err err = values ? OK : ERR_MEMORY;
 
@@ -128,6 +129,11 @@ static enum err read_all(struct draft *draft)
 		values[i] = draft->given[i].value;
 		if (values[i])
 			err = setting_read(draft, i);
+	}
+	for (size_t i = 0; i < 2 && !err && draft->settings->dkim.key_count; i++) {
+		const char **value = &values[setting_named(text_of(of_list[i]))];
+
+		*value = *value ? *value : "(a list)";
 	}
 	draft->settings->values = values;
 	if (draft_given(draft, "SMTP_OAUTH_TOKEN")->path)
@@ -157,6 +163,8 @@ enum err settings_load(char *const *args, char *const *environment, struct setti
 		err = read_all(&draft);
 	if (!err)
 		err = settings_take_passed(&draft, environment);
+	if (!err)
+		err = settings_read_dkim(&draft);
 	if (!err)
 		err = settings_check(&draft);
 	if (err == ERR_MEMORY)
@@ -197,5 +205,7 @@ void settings_free(struct settings *settings)
 		if (value && *value)
 			explicit_bzero((char *)value, strlen(value));
 	}
+	for (size_t i = 0; i < settings->dkim.key_count; i++)
+		dkim_key_close(settings->dkim.keys[i]);
 	region_close(settings->region);
 }

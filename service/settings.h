@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "smtp/buf.h"
+#include "smtp/dkim.h"
 #include "smtp/session.h"
 
 struct relay_settings {
@@ -50,7 +51,9 @@ struct settings {
 	uint32_t headers_ms, body_ms, idle_ms;
 	const char *const *trusted_proxies; /* networks: "10.0.0.0/8", "::1" */
 	size_t trusted_proxy_count;
-	const char *api_key, *api_keys_file; /* "": none */
+	const char *api_key, *api_keys_file;                                  /* "": none */
+	const char *dkim_domain, *dkim_selector, *dkim_key_pem, *dkim_unsign; /* "": none */
+	struct dkim_signer dkim; /* these, or those of the config file's list, opened */
 	unsigned max_in_flight;
 	uint64_t max_in_flight_bytes;
 	uint32_t send_deadline_ms, drain_delay_ms, drain_timeout_ms;
@@ -60,7 +63,7 @@ struct settings {
 	bool dev;
 	const char *const *values; /* as text, one per row of settings_table; NULL: not set */
 	atomic_uint references;
-	struct region *region; /* all of it lives here */
+	struct region *region; /* all of it lives here, but for the keys in dkim */
 };
 
 /* Reads --config FILE, the environment (`environment` as environ), then flags out of `args` (as

@@ -65,6 +65,14 @@ MUST_USE enum err setting_read(struct draft *draft, size_t index);
 /* settings_pem.c: *pem_out is the text, whichever way it was given. */
 MUST_USE enum err settings_read_pem(
 	struct draft *draft, const struct given *given, const char **pem_out);
+/* settings_dkim.c: opens one more key; what it was given as may go afterwards. */
+struct dkim_given {
+	struct text domain, selector, pem;
+	const char *domain_label, *selector_label, *key_label;
+};
+MUST_USE enum err settings_add_dkim(struct draft *draft, const struct dkim_given *given);
+/* What DKIM_DOMAIN and its kin, read before, make of who signs. */
+MUST_USE enum err settings_read_dkim(struct draft *draft);
 /* settings_listen.c: reads a comma-separated list. */
 MUST_USE enum err settings_read_listen(struct draft *draft, const struct given *given,
 	const struct listen_settings **listen_out, size_t *count_out);

@@ -149,14 +149,116 @@ static enum err take_relays(const struct place *place, const cJSON *list)
 	return take_relay(&inner, list->child);
 }
 
+/* ---- keys for DKIM, as a list: those of several domains */
+
+struct dkim_entry {
+	struct text domain, selector, key, key_file;
+};
+
+static enum err read_entry(const struct place *place, const cJSON *object, struct dkim_entry *entry)
+{
+	const struct {
+		struct text name, *value;
+	} members[] = { { TEXT("domain"), &entry->domain }, { TEXT("selector"), &entry->selector },
+		{ TEXT("key"), &entry->key }, { TEXT("key_file"), &entry->key_file } };
+	const cJSON *member;
+	size_t i;
+
+	cJSON_ArrayForEach(member, object)
+	{
+		for (i = 0; i < 4; i++)
+			if (text_equal(json_name(place->json, member), members[i].name))
+				break;
+		if (i == 4)
+			return wrong(place, member->string,
+				"no such member; there are domain, selector, key and key_file");
+		if (!cJSON_IsString(member))
+			return wrong(place, member->string, "give a string");
+		*members[i].value = json_string(place->json, member);
+	}
+	for (i = 0; i < 2; i++)
+		if (!members[i].value->len)
+			return wrong(place, members[i].name.at, "is missing");
+	if (entry->key.len && entry->key_file.len)
+		return wrong(place, "key_file", "key is given, too; leave one out");
+	return entry->key.len || entry->key_file.len
+		       ? OK
+		       : wrong(place, "key", "is missing, or a path as key_file");
+}
+
+static const char *label_of(const struct place *place, const char *name)
+{
+	char label[LABEL_ROOM];
+
+	snprintf(label, sizeof(label), "%s: %s/%s", place->draft->file, place->pointer, name);
+	return draft_copy(place->draft, text_of(label));
+}
+
+static enum err open_entry(const struct place *place, const struct dkim_entry *entry)
+{
+	struct draft *draft = place->draft;
+	bool is_path = entry->key_file.len > 0;
+	char *value = (char *)draft_copy(draft, is_path ? entry->key_file : entry->key);
+	struct given key = { .value = value,
+		.label = label_of(place, is_path ? "key_file" : "key") };
+	struct dkim_given given = { .domain = entry->domain,
+		.selector = entry->selector,
+		.domain_label = label_of(place, "domain"),
+		.selector_label = label_of(place, "selector"),
+		.key_label = key.label };
+	const char *pem = NULL;
+	enum err err =
+		value && key.label && given.domain_label && given.selector_label ? OK : ERR_MEMORY;
+
+	if (!err)
+		err = settings_read_pem(draft, &key, &pem);
+	if (!err) {
+		given.pem = text_of(pem);
+		err = settings_add_dkim(draft, &given);
+		explicit_bzero((char *)pem, strlen(pem)); /* ours, in the region */
+	}
+	if (value)
+		explicit_bzero(value, strlen(value));
+	return err;
+}
+
+static enum err take_dkim(const struct place *place, const cJSON *list)
+{
+	struct dkim_entry entry;
+	char pointer[NAME_ROOM];
+	struct place inner = { place->draft, place->json, pointer };
+	const cJSON *object, *member;
+	size_t count = 0;
+	enum err err = cJSON_IsArray(list) ? OK : wrong(place, "dkim", "give a list of objects");
+
+	if (err)
+		return err;
+	cJSON_ArrayForEach(object, list)
+	{
+		entry = (struct dkim_entry){ 0 };
+		snprintf(pointer, sizeof(pointer), "/dkim/%zu", count++);
+		if (!cJSON_IsObject(object))
+			return wrong(place, pointer + 1, "give an object");
+		err = read_entry(&inner, object, &entry);
+		if (!err)
+			err = open_entry(&inner, &entry);
+		cJSON_ArrayForEach(member, object) if (cJSON_IsString(member))
+			explicit_bzero(member->valuestring, strlen(member->valuestring));
+		if (err)
+			return err;
+	}
+	return OK;
+}
+
 static enum err take_member(const struct place *place, const cJSON *member)
 {
 	struct text name = json_name(place->json, member);
 
 	if (text_equal(name, TEXT("relays")))
 		return take_relays(place, member);
-	if (text_equal(name, TEXT("routes")) || text_equal(name, TEXT("webhooks")) ||
-		text_equal(name, TEXT("dkim")))
+	if (text_equal(name, TEXT("dkim")))
+		return take_dkim(place, member);
+	if (text_equal(name, TEXT("routes")) || text_equal(name, TEXT("webhooks")))
 		return cJSON_IsArray(member) && !member->child
 			       ? OK
 			       : wrong(place, member->string, "is not supported yet; take it out");

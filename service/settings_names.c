@@ -68,6 +68,14 @@ static const struct {
 	{ "SEND_TIMEOUT", "SEND_DEADLINE" },
 	{ "MAX_INFLIGHT", "MAX_IN_FLIGHT" },
 	{ "MAX_BODY", "HTTP_MAX_BODY" },
+	{ "DKIM_PRIVATE_KEY", "DKIM_KEY" },
+	{ "DKIM_PRIVATEKEY", "DKIM_KEY" },
+	{ "DKIM_KEY_PATH", "DKIM_KEY" },
+	{ "DKIM_KEYS", "DKIM_KEY" },
+	{ "DKIM_DOMAIN_NAME", "DKIM_DOMAIN" },
+	{ "DKIM_DOMAINS", "DKIM_DOMAIN, or for several the list in the file of --config" },
+	{ "DKIM_KEY_SELECTOR", "DKIM_SELECTOR" },
+	{ "DKIM_SKIP_FIELDS", "DKIM_UNSIGN" },
 };
 
 /* Near to one of ours, and nevertheless somebody else's. */
@@ -83,17 +91,16 @@ static const struct {
 	{ "QUEUE_MAX", "1000000" }, { "QUEUE_MAX_BYTES", "10G" }, { "QUEUE_MAX_PER_KEY", "" },
 	{ "KEEP_SENT", "7d" }, { "KEEP_FAILED", "30d" }, { "KEEP_BODY", "0s" },
 	{ "IDEMPOTENCY_TTL", "24h" }, { "WEBHOOK_URL", "" }, { "WEBHOOK_SECRET", "" },
-	{ "WEBHOOK_ALLOW_NETWORKS", "" }, { "DKIM_DOMAIN", "" }, { "DKIM_SELECTOR", "" },
-	{ "DKIM_KEY", "" }, { "TEMPLATES_DIR", "" }, { "SMTP_OAUTH_TOKEN_URL", "" },
+	{ "WEBHOOK_ALLOW_NETWORKS", "" }, { "TEMPLATES_DIR", "" }, { "SMTP_OAUTH_TOKEN_URL", "" },
 	{ "SMTP_OAUTH_CLIENT_ID", "" }, { "SMTP_OAUTH_CLIENT_SECRET", "" },
 	{ "SMTP_OAUTH_REFRESH_TOKEN", "" }, { "SMTP_OAUTH_SCOPE", "" } };
 
-static const char *const prefixes[] = { "SMTP_", "HTTP_", "API_", "LOG_", "SEND_", "MAX_",
-	"DRAIN_" };
+static const char *const prefixes[] = { "SMTP_", "HTTP_", "API_", "LOG_", "SEND_", "MAX_", "DRAIN_",
+	"DKIM_" };
 
 /* Beginnings that nobody else uses: a name that starts so was meant for us. */
 static const char *const ours[] = { "SMTP_TIMEOUT_", "SMTP_CLIENT_", "SMTP_OAUTH_", "HTTP_TIMEOUT_",
-	"HTTP_ADMIN_", "HTTP_TLS_", "MAX_IN_FLIGHT", "DRAIN_" };
+	"HTTP_ADMIN_", "HTTP_TLS_", "MAX_IN_FLIGHT", "DRAIN_", "DKIM_" };
 
 static bool is_among(struct text name, const char *const *names, size_t count)
 {

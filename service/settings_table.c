@@ -108,6 +108,17 @@ const struct setting settings_table[] = {
 		"one key that may do everything: 16 characters or more" },
 	{ "API_KEYS_FILE", SETTING_TEXT, PLAIN(api_keys_file),
 		"a file of hashed, scoped keys: see `lettergate keys`" },
+	{ "DKIM_DOMAIN", SETTING_TEXT, PLAIN(dkim_domain),
+		"sign what is from this domain, or from one under it: example.com" },
+	{ "DKIM_SELECTOR", SETTING_TEXT, PLAIN(dkim_selector),
+		"the name of the key in DNS, at SELECTOR._domainkey.DOMAIN; for two keys two "
+		"names: rsa,ed" },
+	{ "DKIM_KEY", SETTING_PEM, SECRET(dkim_key_pem),
+		"the private key, RSA or Ed25519: PEM text or a path; with two in it, behind each "
+		"other, each signs" },
+	{ "DKIM_UNSIGN", SETTING_TEXT, PLAIN(dkim_unsign),
+		"header fields to leave unsigned, because the relay writes them anew: "
+		"Date,Message-ID" },
 	{ "MAX_IN_FLIGHT", SETTING_COUNT, BOUNDS(max_in_flight, "10000", 1, 10000000),
 		"messages that may wait at a time; past it: 503 overloaded" },
 	{ "MAX_IN_FLIGHT_BYTES", SETTING_BYTES,

@@ -129,6 +129,18 @@ static void remember(struct fake *fake, const struct delivery *delivery)
 	fake->patience_us = delivery->deadline_us - delivery->began_us;
 }
 
+static enum err sign(void *self, struct text domain, int64_t time_s, struct region *region,
+	struct smtp_message *message)
+{
+	struct fake *fake = self;
+
+	(void)time_s, (void)region, (void)message;
+	pthread_mutex_lock(&fake->lock);
+	snprintf(fake->signed_for, sizeof(fake->signed_for), "%.*s", (int)domain.len, domain.at);
+	pthread_mutex_unlock(&fake->lock);
+	return fake->sign_err;
+}
+
 static enum submission submit(void *self, struct delivery *delivery)
 {
 	struct fake *fake = self;
@@ -296,8 +308,8 @@ void fake_open(struct fake *fake)
 {
 	*fake = (struct fake){ .caller = { .key_id = TEXT("web"), .scopes = SCOPE_ALL },
 		.budget = 512 << 20,
-		.gateway = { fake, stamp, admit, charge, reserve, release, overload_pause_s, submit,
-			look_up, list, raw, ready, metrics, observe } };
+		.gateway = { fake, stamp, admit, charge, reserve, release, overload_pause_s, sign,
+			submit, look_up, list, raw, ready, metrics, observe } };
 	pthread_mutex_init(&fake->lock, NULL);
 	fake->message = buf_born(64 << 20);
 	fake->envelope = buf_born(1 << 20);

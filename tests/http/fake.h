@@ -28,6 +28,7 @@ struct fake {
 	struct caller caller;
 	struct rate_state rate;
 	bool over_rate;
+	enum err sign_err;     /* what becomes of every signature */
 	uint64_t budget;       /* bytes that may be in flight */
 	struct text words;     /* what is said to who is refused; empty: the usual */
 	size_t records, crowd; /* what is listed, and with how many recipients each; 0: the usual */
@@ -38,7 +39,7 @@ struct fake {
 	struct delivery *parked;
 	struct buf message;  /* the last delivery's, as it would go out */
 	struct buf envelope; /* "from;to,to\n" */
-	char message_id[512], seen_route[64], seen_client[64], seen_request_id[80];
+	char signed_for[256], message_id[512], seen_route[64], seen_client[64], seen_request_id[80];
 	unsigned seen_status;
 	bool all_or_none, has_trace;
 	uint64_t patience_us;

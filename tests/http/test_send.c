@@ -71,6 +71,36 @@ START_TEST(verdicts_become_problems)
 }
 END_TEST
 
+START_TEST(what_cannot_be_signed_is_not_sent)
+{
+	static const struct {
+		enum err err;
+		unsigned status;
+		const char *words;
+	} rows[] = {
+		{ ERR_TLS, 503, "\"code\":\"internal\"" },
+		{ ERR_SYNTAX, 422, "cannot be signed (DKIM)" },
+		{ ERR_MISSING, 422, "cannot be signed (DKIM)" },
+		{ ERR_LIMIT, 413, "\"code\":\"body_too_large\"" },
+		{ ERR_MEMORY, 503, "\"code\":\"overloaded\"" },
+		{ ERR_VALUE, 422, "\"code\":\"invalid_request\"" },
+	};
+
+	start();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		served.fake.sign_err = rows[i].err;
+		ck_assert_uint_eq(post(served.port, "/send", A_MAIL, &answer), rows[i].status);
+		ck_assert_msg(answer_has(&answer, rows[i].words), "%s", answer.body.at);
+		ck_assert(answer_has(&answer, "\"outcome\":\"not_sent\""));
+	}
+	ck_assert_uint_eq(atomic_load(&served.fake.submitted), 0);
+	served.fake.sign_err = OK;
+	ck_assert_uint_eq(post(served.port, "/send", A_MAIL, &answer), 200);
+	ck_assert_str_eq(served.fake.signed_for, "example.com");
+	stop();
+}
+END_TEST
+
 START_TEST(a_batch_is_answered_in_order)
 {
 	start();
@@ -304,6 +334,7 @@ END_TEST
 UNIT_MAIN(send, tcase_add_test(cases, a_message_is_sent_and_answered);
 	  tcase_add_test(cases, a_date_is_kept_even_the_first_there_is);
 	  tcase_add_test(cases, verdicts_become_problems);
+	  tcase_add_test(cases, what_cannot_be_signed_is_not_sent);
 	  tcase_add_test(cases, a_batch_is_answered_in_order);
 	  tcase_add_test(cases, keys_are_asked_for);
 	  tcase_add_test(cases, a_body_too_large_is_refused_before_it_is_read);

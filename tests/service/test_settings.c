@@ -218,7 +218,6 @@ static const struct {
 	{ { "CONSOLE=on" }, "CONSOLE", "not supported yet" },
 	{ { "WEBHOOK_URL=https://a" }, "WEBHOOK_URL", "not supported yet" },
 	{ { "WEBHOOK_SECRET_FILE=/a" }, "WEBHOOK_SECRET", "not supported yet" },
-	{ { "DKIM_KEY=/a" }, "DKIM_KEY", "not supported yet" },
 	{ { "SMTP_OAUTH_TOKEN_URL=https://a" }, "SMTP_OAUTH_TOKEN_URL", "not supported yet" },
 };
 
