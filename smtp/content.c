@@ -313,7 +313,7 @@ size_t smtp_content_read(const struct smtp_content *content, struct smtp_content
 	while (done < room) {
 		if (reader->given < reader->ready) {
 			len = give_ready(reader, out + done, room - done);
-		} else if (room - done >= SMTP_CONTENT_STEP) {
+		} else if (content->encoding == SMTP_AS_IT_IS || room - done >= SMTP_CONTENT_STEP) {
 			len = make(content, reader, out + done, room - done);
 		} else {
 			reader->given = 0;

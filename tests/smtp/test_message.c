@@ -106,6 +106,44 @@ static size_t count_of(const char *what)
 	return count;
 }
 
+/* Parts that stay where they lie have literals between them: wherever the steps end, the bytes are
+ * in order, borrowed or not. */
+START_TEST(large_parts_read_the_same_in_any_steps)
+{
+	static char bytes[9000];
+	static const size_t rooms[] = { 1, 2, 77, 78, 100, 159, 160, 161, 300, 4096 };
+	struct smtp_attachment large[] = { { .filename = TEXT("first.pdf") },
+		{ .filename = TEXT("second.pdf"), .content_id = TEXT("second@example.com") } };
+	struct smtp_mail mail = usual_mail();
+	struct smtp_message message;
+	struct region *region;
+
+	mail.attachments = large;
+	mail.attachment_count = 2;
+	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		struct smtp_message_reader reader = { 0 };
+		char scratch[4096];
+		size_t done = 0;
+		struct text next;
+
+		memset(bytes, 'A', sizeof(bytes));
+		large[0].content = (struct smtp_content){ SMTP_BASE64_REWRAP,
+			.text = { bytes, 8200 + (size_t)_i * 4 } };
+		large[1].content =
+			(struct smtp_content){ SMTP_BASE64, .text = { bytes, sizeof(bytes) } };
+		region = compose(&mail, &message);
+		ck_assert_uint_gt(message.count, 4);
+		while (next = smtp_message_next(&message, &reader, scratch, rooms[i], 65536),
+			next.len) {
+			ck_assert(memcmp(wire + done, next.at, next.len) == 0);
+			done += next.len;
+		}
+		ck_assert_uint_eq(done, message.size);
+		region_close(region);
+	}
+}
+END_TEST
+
 START_TEST(a_message_reads_the_same_in_any_steps)
 {
 	struct smtp_mail mail = usual_mail();
@@ -455,5 +493,6 @@ UNIT_MAIN(message, tcase_add_test(cases, a_message_reads_the_same_in_any_steps);
 	  tcase_add_test(cases, a_text_in_a_multipart_keeps_its_last_line_end);
 	  tcase_add_test(cases, attachments_say_what_they_are);
 	  tcase_add_loop_test(cases, base64_is_wrapped_anew, 1, 60);
+	  tcase_add_loop_test(cases, large_parts_read_the_same_in_any_steps, 0, 80);
 	  tcase_add_test(cases, what_is_no_single_line_is_refused);
 	  tcase_add_loop_test(cases, no_memory_is_an_error, 0, 6);)
