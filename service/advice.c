@@ -141,8 +141,9 @@ static const char *hint_for_connect(
 	if (settings->port == 25)
 		return "A firewall swallows what is sent to port 25, as most clouds do: use the "
 		       "provider's port for submission, SMTP_PORT=587 (or 465, 2525).";
-	return "A firewall swallows what is sent to that port: check SMTP_HOST, try the provider's "
-	       "other ports (587, 465, 2525), or have this one opened.";
+	return "Nothing answers there: the host is down or another one, or a firewall swallows "
+	       "what is sent to that port. Check SMTP_HOST, and try the provider's other ports "
+	       "(587, 465, 2525).";
 }
 
 static const char *hint_for_name(
@@ -256,6 +257,8 @@ static const char *hint_for_policy(
 {
 	bool offers_login = session->features.offered & SMTP_AUTH;
 
+	if (verdict->outcome == SMTP_NOT_SENT)
+		return verdict->hint; /* it is not the relay's */
 	if (offers_login && !session->policy->authenticates)
 		return "Read the relay's text; it names the rule. The relay takes logins, and none "
 		       "is set: SMTP_USER and SMTP_PASS may be all that it misses.";

@@ -141,6 +141,7 @@ void carrier_settle_late(struct carrier *carrier)
 	log_end(&line);
 	carrier->late_id[0] = '\0';
 	session->late_answer = false;
+	relay_trust_pipelining(carrier->relay); /* it was slow, and lost nothing */
 }
 
 /* ---- the opening failed */

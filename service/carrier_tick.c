@@ -3,7 +3,7 @@
 #include "service/clock.h"
 #include "service/settle.h"
 
-enum { GOODBYE_MS = 2000 };
+enum { GOODBYE_MS = 2000, HURRIED_GOODBYE_MS = 200 };
 
 static bool is_past(uint64_t since_ms, uint64_t patience_ms, uint64_t now_ms)
 {
@@ -25,13 +25,24 @@ static void tick_busy(struct carrier *carrier)
 /* What it brings wants to know; the session may serve others. */
 static void let_go_of_late(struct carrier *carrier)
 {
+	static const struct smtp_said nothing;
 	struct delivery *delivery = carrier->delivery;
+	struct smtp_verdict verdict;
 
 	if (carrier->stage != CARRIER_OPENING || !delivery || now_us() < delivery->deadline_us)
 		return;
 	carrier->delivery = NULL;
-	settle_lost(carrier->worker->lettergate, delivery, SMTP_LOSS_DEADLINE,
+	verdict = smtp_verdict_of_loss(SMTP_LOSS_DEADLINE,
+		carrier->is_connected ? smtp_session_phase(&carrier->session) : SMTP_IN_CONNECT,
+		false);
+	settle_failed(carrier->worker->lettergate, delivery, &verdict, &nothing,
 		"the deadline passed before a fresh session to the relay was ready");
+}
+
+/* A relay that lets QUIT go unanswered holds up nobody for long. */
+static uint64_t patience_for_goodbye(const struct carrier *carrier)
+{
+	return relay_has_work(carrier->relay) ? HURRIED_GOODBYE_MS : GOODBYE_MS;
 }
 
 void carrier_tick(struct carrier *carrier)
@@ -50,7 +61,7 @@ void carrier_tick(struct carrier *carrier)
 		else if (is_past(carrier->since_ms, settings->idle_ms, now))
 			carrier_leave(carrier, SESSION_END_IDLE);
 	} else if (carrier->stage == CARRIER_LEAVING &&
-		   is_past(carrier->since_ms, GOODBYE_MS, now)) {
+		   is_past(carrier->since_ms, patience_for_goodbye(carrier), now)) {
 		carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
 	} else {
 		tick_busy(carrier);

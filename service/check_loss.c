@@ -70,9 +70,8 @@ static const char *hint_for(const struct check_run *run, enum smtp_state state)
 				  loss == SMTP_LOSS_WRONG_PROTOCOL))
 		return hint_for_opening(run);
 	if (loss == SMTP_LOSS_CERTIFICATE)
-		return "Set SMTP_CA_FILE to the CA that signed it, or SMTP_TLS_PIN to the pin "
-		       "above "
-		       "if you know that it is the relay's.";
+		return "If you know that the certificate is the relay's, SMTP_TLS_PIN set to the "
+		       "pin above trusts it whatever else is wrong with it.";
 	return advice_hint(run->settings, &run->session, &run->session.verdict);
 }
 

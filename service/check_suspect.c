@@ -57,11 +57,17 @@ static bool is_decisive(const struct check_run *run)
 	}
 }
 
+/* Some relays pause within their greeting, and bar whoever talks meanwhile. */
+static bool has_begun_to_greet(const struct smtp_session *session)
+{
+	return speech_of((struct text){ session->opening, session->opening_len }) == SPEECH_SMTP;
+}
+
 void check_suspect(struct check_run *run)
 {
 	bool is_silent = now_us() - run->since_us >= at_most(run, SILENCE_US);
 
-	if (run->session.state != SMTP_AWAIT_GREETING)
+	if (run->session.state != SMTP_AWAIT_GREETING || has_begun_to_greet(&run->session))
 		return;
 	if (!run->probe.is_begun && is_silent)
 		begin(run, is_implicit(run) ? PROBE_TLS : PROBE_TLS | PROBE_HTTP);

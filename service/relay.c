@@ -99,6 +99,11 @@ void relay_distrust_pipelining(struct relay *relay, uint64_t now_us)
 	atomic_store(&relay->distrust_until_us, now_us + DISTRUST_US);
 }
 
+void relay_trust_pipelining(struct relay *relay)
+{
+	atomic_store(&relay->distrust_until_us, 0);
+}
+
 bool relay_distrusts_pipelining(const struct relay *relay, uint64_t now_us)
 {
 	return now_us < atomic_load_explicit(&relay->distrust_until_us, memory_order_relaxed);

@@ -66,6 +66,7 @@ bool relay_has_idle_elsewhere(
 
 /* A relay that offers PIPELINING and fell out of step is talked to without for a minute. */
 void relay_distrust_pipelining(struct relay *relay, uint64_t now_us);
+void relay_trust_pipelining(struct relay *relay);
 bool relay_distrusts_pipelining(const struct relay *relay, uint64_t now_us);
 
 /* Takes out, as a list, what is past its deadline. */

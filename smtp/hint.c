@@ -42,6 +42,40 @@ static uint32_t read_time(struct text text)
 	return 0;
 }
 
+/* The last word of it. */
+static struct text word_before(struct text text)
+{
+	size_t end = text.len, start;
+
+	while (end && !byte_is_letter(text.at[end - 1]))
+		end--;
+	for (start = end; start && byte_is_letter(text.at[start - 1]);)
+		start--;
+	return text_head(text_from(text, start), end - start);
+}
+
+static bool is_one_of(struct text word, const char *const *words)
+{
+	while (*words && !text_equal_nocase(word, text_of(*words)))
+		words++;
+	return *words;
+}
+
+/* "500 messages per 1 hour", "a domain 3 days old": a time, but not one to wait. */
+static bool is_other_time(struct text before, struct text rest)
+{
+	static const char *const measures[] = { "per", "every", "each", "last", "past", NULL };
+	static const char *const ages[] = { "old", "ago", NULL };
+	size_t len = 0;
+
+	while (len < rest.len && (byte_is_digit(rest.at[len]) || byte_is_blank(rest.at[len])))
+		len++;
+	rest = text_from(rest, len);
+	rest = text_from(rest, word_at(rest).len);
+	return is_one_of(word_before(before), measures) ||
+	       is_one_of(word_at(text_trim(rest)), ages);
+}
+
 uint32_t smtp_retry_after_s(struct text said)
 {
 	static const char *const cues[] = { "try", "retry", "again", "wait", "later", "grey",
@@ -56,7 +90,7 @@ uint32_t smtp_retry_after_s(struct text said)
 			      !byte_is_letter(before) && before != '.' && before != '-';
 		uint32_t seconds = starts ? read_time(text_from(said, i)) : 0;
 
-		if (seconds)
+		if (seconds && !is_other_time(text_head(said, i), text_from(said, i)))
 			return seconds;
 	}
 	return 0;

@@ -44,7 +44,7 @@ static uint64_t least(uint64_t a, uint64_t b)
  * be tried: half of the time that is left is for that. */
 static uint64_t patience_for_stale(const struct smtp_session *session, uint64_t now_ms)
 {
-	uint64_t deadline = session->transaction->deadline_ms;
+	uint64_t deadline = session->transaction ? session->transaction->deadline_ms : 0;
 
 	if (!deadline)
 		return SHORT_PATIENCE_MS;
@@ -113,6 +113,8 @@ static const char *other_protocol(const struct smtp_session *session)
 		{ TEXT("<"), "it answers in HTTP" },
 		{ TEXT("SSH-"), "it answers in SSH" },
 		{ TEXT("* OK"), "it answers in IMAP" },
+		{ TEXT("* BYE"), "it answers in IMAP" },
+		{ TEXT("* PREAUT"), "it answers in IMAP" },
 		{ TEXT("+OK"), "it answers in POP3" },
 		{ TEXT("\x15\x03"), "it answers in TLS: use SMTP_SECURE=TLS for this port" },
 		{ TEXT("\x16\x03"), "it answers in TLS: use SMTP_SECURE=TLS for this port" },
@@ -170,6 +172,7 @@ static void take_reply(struct smtp_session *session, struct text left, uint64_t 
 	enum smtp_state next;
 
 	session->left = left;
+	session->stale = false;
 	session->proven_ms = now_ms;
 	next = is_goodbye ? smtp_step_goodbye(session, &said)
 			  : smtp_steps[session->state].after(session, &said);

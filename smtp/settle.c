@@ -202,7 +202,8 @@ void smtp_settle_by_loss(struct smtp_session *session, enum smtp_loss loss)
 {
 	bool is_suspect = is_pipelining_suspect(session, loss);
 	/* an answer is missing or out of place: none but MAIL's is sure to be to its command */
-	bool miscounted = is_suspect && loss != SMTP_LOSS_DISCONNECTED && !session->refused &&
+	bool miscounted = is_suspect && loss != SMTP_LOSS_DISCONNECTED &&
+			  loss != SMTP_LOSS_DEADLINE && !session->refused &&
 			  !session->last_byte_sent;
 
 	session->loss = loss;

@@ -218,7 +218,10 @@ struct smtp_verdict smtp_verdict_of_loss(
 	enum smtp_loss loss, enum smtp_phase phase, bool last_byte_sent)
 {
 	const struct loss_row *row = &smtp_losses[loss];
-	struct smtp_verdict verdict = in_category(row->category, phase);
+	/* whoever has a session and waits, waits for the relay */
+	bool is_kept_waiting = loss == SMTP_LOSS_DEADLINE && phase != SMTP_IN_QUEUE;
+	enum smtp_category category = is_kept_waiting ? SMTP_RELAY_TIMEOUT : row->category;
+	struct smtp_verdict verdict = in_category(category, phase);
 
 	if (last_byte_sent)
 		return uncertain(SMTP_IN_DOT);
@@ -231,7 +234,7 @@ struct smtp_verdict smtp_verdict_of_loss(
 	if (loss == SMTP_LOSS_WITHHELD)
 		verdict.hint = "The relay took this recipient and refused another; with partial: "
 			       "refuse the message then goes to nobody.";
-	if (phase == SMTP_IN_GREETING && row->category == SMTP_RELAY_TIMEOUT)
+	if (phase == SMTP_IN_GREETING && category == SMTP_RELAY_TIMEOUT)
 		verdict.hint = "Nothing spoke SMTP there: SMTP_PORT may be another service's, or "
 			       "want the other SMTP_SECURE (TLS on 465, STARTTLS on 587). "
 			       "lettergate check tells which.";

@@ -90,7 +90,7 @@ static const struct {
 	{ SMTP_LOSS_NO_LOOKUP, "relay_dns", 503, true },
 	{ SMTP_LOSS_UNREACHABLE, "relay_unreachable", 503, true },
 	{ SMTP_LOSS_TIMEOUT, "relay_timeout", 504, true },
-	{ SMTP_LOSS_DEADLINE, "deadline_passed", 504, true },
+	{ SMTP_LOSS_DEADLINE, "relay_timeout", 504, true }, /* it had a session */
 	{ SMTP_LOSS_DISCONNECTED, "relay_disconnected", 503, true },
 	{ SMTP_LOSS_CERTIFICATE, "tls_verify_failed", 502, false },
 	{ SMTP_LOSS_HANDSHAKE, "tls_handshake_failed", 502, true },
@@ -105,6 +105,17 @@ static const struct {
 	{ SMTP_LOSS_DRAINING, "draining", 503, true },
 	{ SMTP_LOSS_INTERNAL, "internal", 503, true },
 };
+
+START_TEST(a_deadline_in_the_queue_is_our_own)
+{
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_DEADLINE, SMTP_IN_QUEUE, false);
+
+	ck_assert_str_eq(smtp_category_words(verdict.category)->code, "deadline_passed");
+	ck_assert_uint_eq(verdict.status, 504);
+	ck_assert_int_eq(verdict.outcome, SMTP_NOT_SENT);
+}
+END_TEST
 
 START_TEST(a_loss_means_what_the_map_says)
 {
@@ -188,6 +199,9 @@ static const struct {
 	{ "Temporarily deferred; retry in 2 hours", 7200 },
 	{ "You have been greylisted. Please wait 4min", 240 },
 	{ "try again in 300", 0 },
+	{ "Limit of 500 messages per 1 day reached, try again in 10 minutes", 600 },
+	{ "Only 5 mails every 2 minutes; try again later", 0 },
+	{ "Your domain is 3 days old, try again later", 0 },
 	{ "try again in 1 day", 86400 },
 	{ "Daily limit reached, please try again after 2 days.", 2 * 86400 },
 	{ "try again in 1 daydream", 0 },
@@ -249,6 +263,7 @@ END_TEST
 UNIT_MAIN(verdict, tcase_add_loop_test(cases, a_reply_means_what_the_map_says, 0, COUNT(rows));
 	  tcase_add_test(cases, a_fresh_session_is_tried_where_the_old_one_may_be_the_cause);
 	  tcase_add_test(cases, provider_overrides_can_be_left_out);
+	  tcase_add_test(cases, a_deadline_in_the_queue_is_our_own);
 	  tcase_add_loop_test(cases, a_loss_means_what_the_map_says, 0, COUNT(losses));
 	  tcase_add_loop_test(cases, every_category_has_words, 0, SMTP_CATEGORIES);
 	  tcase_add_test(cases, the_verdict_over_all_is_the_contracts);
