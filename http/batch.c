@@ -1,6 +1,7 @@
 /* batch - POST /send/batch: many messages, each taken by itself */
 #include "http/posting.h"
 #include "http/result.h"
+#include "http/way_in.h"
 #include "http/send.h"
 
 #include <cjson/cJSON.h>
@@ -80,6 +81,18 @@ static void keep_refusal(struct posting *posting, size_t place, const struct ref
 	buf_free(&json);
 }
 
+/* A batch is for sending; what is asked about messages is asked one by one. */
+static bool is_sent(
+	const struct delivery *delivery, const struct json_at *at, struct refusal *refusal)
+{
+	struct json_at here = { at, TEXT("dry_run"), 0 };
+
+	if (!delivery->dry_run)
+		return true;
+	complain(&refusal->complaints, &here, "dry_run is taken by POST /send alone");
+	return refusal_set(refusal, "invalid_request", TEXT("dry_run in a batch"));
+}
+
 static void submit_place(struct posting *posting, const struct json *json,
 	const struct cJSON *object, const struct json_at *at, size_t place)
 {
@@ -92,7 +105,8 @@ static void submit_place(struct posting *posting, const struct json *json,
 		keep_refusal(posting, place, &refusal);
 		return;
 	}
-	if (posting_make(posting->exchange, json, object, at, region, &refusal, &delivery) &&
+	if (posting_make(posting->exchange, json, object, at, NULL, region, &refusal, &delivery) &&
+		is_sent(delivery, at, &refusal) &&
 		posting_submit(posting, place, delivery, at, &refusal))
 		return;
 	keep_refusal(posting, place, &refusal);
@@ -165,7 +179,7 @@ enum handled send_batch(struct exchange *exchange)
 	const struct cJSON *list;
 	struct posting *posting;
 
-	if (!posting_read(exchange, &json))
+	if (!way_in_read_json(exchange, &json))
 		return HANDLED_ANSWERED;
 	list = messages_of(&json, &refusal.complaints, &at);
 	if (!list || !is_list(list, &refusal.complaints, &at)) {

@@ -8,6 +8,9 @@
 
 enum { DELIVERY_ID_LEN = 36, ATTEMPTS_MAX = 4 };
 
+/* Nothing is sent: it is shown what would be, or the relay is asked whom it would take. */
+enum dry_run { NOT_DRY, DRY_RENDER, DRY_ENVELOPE };
+
 /* One try at one relay. */
 struct attempt {
 	struct text relay;
@@ -46,6 +49,7 @@ struct delivery {
 	const struct text *relays; /* that its key may use, until done(); none: any */
 	size_t relay_count;
 	bool all_or_none;
+	enum dry_run dry_run;
 	bool was_retried;  /* on a fresh session: that is done once */
 	struct buf *trace; /* NULL: not wanted */
 	const struct text *tags;

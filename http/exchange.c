@@ -106,20 +106,27 @@ static size_t undo_percent(char *at, size_t len)
 	return (size_t)(out - at);
 }
 
+bool exchange_query_next(const struct exchange *exchange, struct text *rest, struct text *name_out,
+	struct text *value_out)
+{
+	struct text value;
+
+	if (!rest->len)
+		return false;
+	value = text_cut(rest, '&');
+	*name_out = text_cut(&value, '=');
+	*value_out = region_copy(exchange->region, value);
+	value_out->len = undo_percent((char *)value_out->at, value_out->len);
+	return true;
+}
+
 struct text exchange_query(const struct exchange *exchange, struct text name)
 {
-	struct text rest = exchange->query;
+	struct text rest = exchange->query, found, value;
 
-	while (rest.len) {
-		struct text member = text_cut(&rest, '&');
-
-		if (text_equal(text_cut(&member, '='), name)) {
-			struct text value = region_copy(exchange->region, member);
-
-			value.len = undo_percent((char *)value.at, value.len);
+	while (exchange_query_next(exchange, &rest, &found, &value))
+		if (text_equal(found, name))
 			return value;
-		}
-	}
 	return (struct text){ 0 };
 }
 

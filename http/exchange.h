@@ -9,6 +9,7 @@
 #include "http/problem.h"
 #include "smtp/buf.h"
 
+struct intake;
 struct MHD_Connection;
 struct route;
 
@@ -25,6 +26,7 @@ struct exchange {
 	struct stamp began;
 	char *body; /* changed in place by the parser */
 	size_t body_len;
+	struct intake *intake;     /* a form's body, in place of `body`; NULL: none */
 	uint64_t deadline_most_us; /* SEND_DEADLINE */
 
 	/* the answer */
@@ -54,6 +56,10 @@ enum handled exchange_refuse(struct exchange *exchange, const struct problem *pr
 enum handled exchange_refuse_as(struct exchange *exchange, const char *code, const char *detail);
 /* A request's header; empty: not there. */
 struct text exchange_header(const struct exchange *exchange, const char *name);
+/* The query string's next member, its value decoded into the region; false: there is none. `rest`
+ * begins as exchange->query. */
+bool exchange_query_next(const struct exchange *exchange, struct text *rest, struct text *name_out,
+	struct text *value_out);
 /* A member of the query string, decoded into the region; empty: not there. */
 struct text exchange_query(const struct exchange *exchange, struct text name);
 /* Does the query string hold no member but these (NULL behind the last)? Else *other_out is one. */

@@ -26,14 +26,6 @@ static void read_html(struct reading *reading, const cJSON *value, const struct 
 		mail->has_html = read_lines(reading, value, at, &mail->html);
 }
 
-/* Better than to send something else than was asked for. */
-static void refuse_for_now(struct reading *reading, const cJSON *value, const struct json_at *at)
-{
-	if (!cJSON_IsNull(value))
-		complain(reading->complaints, at, "%.*s is not supported yet", (int)at->name.len,
-			at->name.at);
-}
-
 static const struct field fields[] = {
 	{ "from", read_from },
 	{ "to", read_to },
@@ -44,6 +36,7 @@ static const struct field fields[] = {
 	{ "bcc", read_bcc },
 	{ "reply_to", read_reply_to },
 	{ "attachments", read_attachments },
+	{ "calendar", read_calendar },
 	{ "headers", read_headers },
 	{ "message_id", read_message_id },
 	{ "date", read_date },
@@ -51,6 +44,8 @@ static const struct field fields[] = {
 	{ "references", read_references },
 	{ "priority", read_priority },
 	{ "list_unsubscribe", read_list_unsubscribe },
+	{ "template", read_template },
+	{ "raw", read_raw }, /* takes the place of all before it */
 	{ "envelope", read_envelope },
 	{ "dsn", read_dsn },
 	{ "relay", read_relay },
@@ -62,35 +57,65 @@ static const struct field fields[] = {
 	{ "trace", read_trace },
 	{ "send_at", read_send_at },
 	{ "on_unknown", read_on_unknown },
-	{ "calendar", refuse_for_now },
-	{ "template", read_template },
-	{ "raw", refuse_for_now },
-	{ "dry_run", refuse_for_now },
+	{ "dry_run", read_dry_run },
 };
 
-bool mail_read(const struct json *json, const struct cJSON *object, const struct json_at *at,
-	struct region *region, struct posted *posted_out, struct complaints *complaints)
+static bool has_field(const cJSON *object, const char *name)
 {
-	struct reading reading = {
-		.json = json, .region = region, .complaints = complaints, .posted = posted_out
-	};
-	struct smtp_mail *mail = &posted_out->mail;
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
+
+	return value && !cJSON_IsNull(value);
+}
+
+static void refuse_beside_raw(
+	struct reading *reading, const cJSON *object, const struct json_at *at)
+{
+	for (size_t i = 0; fields[i].read != read_raw; i++) {
+		struct json_at here = { at, text_of(fields[i].name), 0 };
+
+		if (has_field(object, fields[i].name))
+			complain(reading->complaints, &here,
+				"the message is whole as it comes: its recipients may be set by "
+				"envelope, and nothing else of it");
+	}
+}
+
+static bool make_text(struct reading *reading, const struct json_at *at)
+{
+	struct smtp_mail *mail = &reading->posted->mail;
+
+	if (!mail->has_html || mail->has_text || reading->text_off)
+		return true;
+	mail->has_text = smtp_html_to_text(mail->html, reading->region, &mail->text) == OK;
+	if (!mail->has_text)
+		complain(reading->complaints, at, "out of memory: no text can be made from html");
+	return mail->has_text;
+}
+
+bool mail_read(const struct json *json, const struct cJSON *object, const struct json_at *at,
+	const struct mail_besides *besides, struct region *region, struct posted *posted_out,
+	struct complaints *complaints)
+{
+	struct reading reading = { .json = json,
+		.region = region,
+		.complaints = complaints,
+		.posted = posted_out,
+		.besides = besides };
+	struct json_at from = { at, TEXT("from"), 0 }, raw = { at, TEXT("raw"), 0 };
+	bool is_whole = besides && besides->raw.at;
 
 	read_object(&reading, object, at, fields, sizeof(fields) / sizeof(fields[0]));
 	if (!cJSON_IsObject(object))
 		return false;
-	if (!reading.has_from) {
-		struct json_at from = { at, TEXT("from"), 0 };
-
-		complain(complaints, &from, "the sender is missing");
+	if (is_whole)
+		take_raw(&reading, besides->raw, &raw);
+	if (is_whole || has_field(object, "raw")) {
+		refuse_beside_raw(&reading, object, at);
+		fill_raw_envelope(&reading, at);
+	} else {
+		if (!reading.has_from)
+			complain(complaints, &from, "the sender is missing");
+		fill_envelope(&reading, at);
 	}
-	fill_envelope(&reading, at);
-	if (complaints->count || !fill_template(&reading, at))
-		return false;
-	if (!mail->has_html || mail->has_text || reading.text_off)
-		return true;
-	mail->has_text = smtp_html_to_text(mail->html, region, &mail->text) == OK;
-	if (!mail->has_text)
-		complain(complaints, at, "out of memory: no text can be made from html");
-	return mail->has_text;
+	return !complaints->count && fill_template(&reading, at) && make_text(&reading, at);
 }

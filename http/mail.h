@@ -7,6 +7,7 @@
 #include "http/delivery.h"
 #include "http/json.h"
 #include "smtp/encode.h"
+#include "smtp/raw.h"
 
 struct cJSON;
 struct exchange;
@@ -18,6 +19,7 @@ struct wishes {
 	size_t tag_count;
 	struct text metadata;
 	bool all_or_none, trace;
+	enum dry_run dry_run;
 	uint64_t deadline_us; /* from now; 0: unsaid */
 	bool needs_store;     /* delivery: queue and the like */
 };
@@ -25,6 +27,7 @@ struct wishes {
 struct posted {
 	struct exchange *exchange; /* set by the caller: where templates come from; NULL: nowhere */
 	struct smtp_mail mail;
+	const struct smtp_raw *raw; /* a whole message instead of a mail; NULL: none */
 	struct smtp_envelope envelope;
 	bool has_envelope_to; /* its recipients were named apart from the header's */
 	bool has_date;
@@ -32,7 +35,15 @@ struct posted {
 	struct wishes wishes;
 };
 
-/* Reads a message object. Everything is borrowed from `json`, its body, and `region`. False where
- * there are complaints. `at` is where the object stands. */
+/* What comes in other parts of the request than the object. */
+struct mail_besides {
+	struct text raw;                  /* a whole message, unencoded; `at` NULL: none */
+	const struct smtp_content *files; /* an attachment's content names one: {"part":0} */
+	size_t file_count;
+};
+
+/* Reads a message object. Everything is borrowed from `json`, its body, `besides` (NULL is fine)
+ * and `region`. False where there are complaints. `at` is where the object stands. */
 bool mail_read(const struct json *json, const struct cJSON *object, const struct json_at *at,
-	struct region *region, struct posted *posted_out, struct complaints *complaints);
+	const struct mail_besides *besides, struct region *region, struct posted *posted_out,
+	struct complaints *complaints);

@@ -219,6 +219,18 @@ static bool lists_need_utf8(struct smtp_mailboxes list)
 	return false;
 }
 
+void finish_envelope(struct reading *reading, const struct json_at *at)
+{
+	struct smtp_envelope *envelope = &reading->posted->envelope;
+
+	if (envelope->count > 1)
+		drop_twins(reading, at);
+	check_count(reading, at);
+	envelope->needs_utf8 |= smtp_address_needs_utf8(envelope->from);
+	for (size_t i = 0; i < envelope->count; i++)
+		envelope->needs_utf8 |= smtp_address_needs_utf8(envelope->to[i]);
+}
+
 void fill_envelope(struct reading *reading, const struct json_at *at)
 {
 	struct smtp_mail *mail = &reading->posted->mail;
@@ -236,13 +248,8 @@ void fill_envelope(struct reading *reading, const struct json_at *at)
 		add_recipients(envelope, mail->cc);
 		add_recipients(envelope, reading->bcc);
 	}
-	if (envelope->count > 1)
-		drop_twins(reading, at);
-	check_count(reading, at);
-	envelope->needs_utf8 = smtp_address_needs_utf8(envelope->from) ||
-			       smtp_address_needs_utf8(mail->from.address) ||
+	envelope->needs_utf8 = smtp_address_needs_utf8(mail->from.address) ||
 			       lists_need_utf8(mail->to) || lists_need_utf8(mail->cc) ||
 			       lists_need_utf8(mail->reply_to);
-	for (size_t i = 0; i < envelope->count; i++)
-		envelope->needs_utf8 |= smtp_address_needs_utf8(envelope->to[i]);
+	finish_envelope(reading, at);
 }

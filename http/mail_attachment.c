@@ -9,8 +9,10 @@ enum { TYPE_BYTES = 900 }; /* leaves room for a line of 998 */
 
 static void read_filename(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
-	if (!cJSON_IsNull(value))
-		(void)read_line(reading, value, at, &reading->attachment->filename);
+	if (!cJSON_IsNull(value) && read_line(reading, value, at, &reading->attachment->filename) &&
+		smtp_name_misleads(reading->attachment->filename))
+		complain(reading->complaints, at,
+			"the name has a character that turns the order of others");
 }
 
 /* restricted-name-chars (RFC 6838 section 4.2) */
@@ -66,12 +68,10 @@ static bool is_composite(struct text type)
 	return text_equal_nocase(type, TEXT("multipart"));
 }
 
-static void read_content_type(struct reading *reading, const cJSON *value, const struct json_at *at)
+static void take_content_type(struct reading *reading, struct text type, const struct json_at *at)
 {
-	struct text type, rest, name, kind;
+	struct text rest, name, kind;
 
-	if (cJSON_IsNull(value) || !read_line_of(reading, value, at, TYPE_BYTES, &type))
-		return;
 	type = rest = without_last_semicolon(type);
 	name = text_trim(text_cut(&rest, ';'));
 	kind = text_cut(&name, '/');
@@ -83,6 +83,14 @@ static void read_content_type(struct reading *reading, const cJSON *value, const
 		complain(reading->complaints, at, "an attachment is no multipart");
 	else
 		reading->attachment->content_type = type;
+}
+
+static void read_content_type(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct text type;
+
+	if (!cJSON_IsNull(value) && read_line_of(reading, value, at, TYPE_BYTES, &type))
+		take_content_type(reading, type, at);
 }
 
 static bool is_content_id(struct text id)
@@ -117,26 +125,121 @@ static void read_disposition(struct reading *reading, const cJSON *value, const 
 		reading->attachment->is_inline = word == 1;
 }
 
-static void read_content(struct reading *reading, const cJSON *value, const struct json_at *at)
+/* "data:" [ type ] ";base64," base64 (RFC 2397): the type counts unless content_type is given. */
+static bool take_data_url(struct reading *reading, const struct json_at *at, struct text *content)
 {
-	struct text base64;
+	struct text type, rest = text_from(*content, 5);
+
+	type = text_cut(&rest, ',');
+	if (type.len < 7 || !text_equal_nocase(text_from(type, type.len - 7), TEXT(";base64"))) {
+		complain(reading->complaints, at, "a data: URL is taken with ;base64 alone");
+		return false;
+	}
+	reading->url_type = text_head(type, type.len - 7);
+	*content = rest;
+	return true;
+}
+
+static void read_base64(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	struct text base64 = { 0 };
 	uint64_t len;
 
 	if (!read_text(reading, value, at, &base64))
 		return;
-	reading->attachment->content =
-		(struct smtp_content){ .encoding = SMTP_BASE64_REWRAP, .text = base64 };
+	if (text_starts_nocase(base64, TEXT("data:")) && !take_data_url(reading, at, &base64))
+		return;
 	if (!smtp_base64_check(base64, &len))
 		complain(reading->complaints, at, "not base64 (RFC 4648 section 4, padded)");
+	reading->attachment->content =
+		(struct smtp_content){ .encoding = SMTP_BASE64_REWRAP, .text = base64 };
+}
+
+/* {"type":"Buffer","data":[1,2,3]}: what JSON.stringify makes of Node.js's bytes. */
+static void read_buffer(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	const cJSON *type = cJSON_GetObjectItemCaseSensitive(value, "type"), *byte;
+	const cJSON *list = cJSON_GetObjectItemCaseSensitive(value, "data");
+	size_t count = cJSON_IsArray(list) ? (size_t)cJSON_GetArraySize(list) : 0, i = 0;
+	char *bytes;
+
+	if (!cJSON_IsArray(list) || cJSON_GetArraySize(value) != 2 ||
+		!text_equal(json_string(reading->json, type), TEXT("Buffer"))) {
+		complain(reading->complaints, at,
+			"base64 is wanted, or {\"type\":\"Buffer\",\"data\":[bytes]}");
+		return;
+	}
+	bytes = reading_room(reading, at, count + 1, 1);
+	if (!bytes)
+		return;
+	cJSON_ArrayForEach(byte, list)
+	{
+		if (!cJSON_IsNumber(byte) || byte->valuedouble != (unsigned char)byte->valueint) {
+			complain(reading->complaints, at, "data holds numbers from 0 to 255");
+			return;
+		}
+		bytes[i++] = (char)byte->valueint;
+	}
+	reading->attachment->content =
+		(struct smtp_content){ .encoding = SMTP_BASE64, .text = { bytes, count } };
+}
+
+/* {"part":0}: a file that came in a part of its own (intake.c). */
+static bool take_part(struct reading *reading, const cJSON *value)
+{
+	const struct mail_besides *besides = reading->besides;
+	const cJSON *part = cJSON_GetObjectItemCaseSensitive(value, "part");
+
+	if (!besides || !cJSON_IsNumber(part) || part->valueint < 0 ||
+		(size_t)part->valueint >= besides->file_count)
+		return false;
+	reading->attachment->content = besides->files[part->valueint];
+	return true;
+}
+
+static void read_content(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	if (take_part(reading, value))
+		return;
+	if (cJSON_IsObject(value))
+		read_buffer(reading, value, at);
+	else
+		read_base64(reading, value, at);
+}
+
+/* It would read for whoever has a key what only the gateway may: files, and hosts behind its
+ * firewall. */
+static void refuse_to_fetch(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	(void)value;
+	complain(reading->complaints, at,
+		"attachments are not fetched, neither files nor URLs: send the content itself");
+}
+
+static void take_url_type(struct reading *reading, const struct json_at *at)
+{
+	struct smtp_attachment *attachment = reading->attachment;
+	struct json_at content = { at, TEXT("content"), 0 };
+
+	if (attachment->content_type.len || !reading->url_type.len)
+		return;
+	if (text_has_control(reading->url_type))
+		complain(reading->complaints, &content, "the type of the data: URL is none");
+	else
+		take_content_type(reading, reading->url_type, &content);
 }
 
 static void read_attachment(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
 	static const struct field fields[] = { { "filename", read_filename },
 		{ "content", read_content }, { "content_type", read_content_type },
-		{ "content_id", read_content_id }, { "disposition", read_disposition } };
+		{ "content_id", read_content_id }, { "disposition", read_disposition },
+		{ "path", refuse_to_fetch }, { "href", refuse_to_fetch },
+		{ "url", refuse_to_fetch } };
 
+	reading->url_type = (struct text){ 0 };
 	read_object(reading, value, at, fields, sizeof(fields) / sizeof(fields[0]));
+	take_url_type(reading, at);
 	if (cJSON_IsObject(value) && !cJSON_GetObjectItemCaseSensitive(value, "content"))
 		complain(reading->complaints, at, "content is missing: base64");
 }

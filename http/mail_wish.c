@@ -174,6 +174,15 @@ void read_trace(struct reading *reading, const cJSON *value, const struct json_a
 		(void)read_bool(reading, value, at, &reading->posted->wishes.trace);
 }
 
+void read_dry_run(struct reading *reading, const cJSON *value, const struct json_at *at)
+{
+	static const char *const words[] = { "render", "envelope", NULL };
+	size_t word;
+
+	if (!cJSON_IsNull(value) && read_word(reading, value, at, words, &word))
+		reading->posted->wishes.dry_run = word ? DRY_ENVELOPE : DRY_RENDER;
+}
+
 void read_send_at(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
 	int64_t when;

@@ -72,10 +72,28 @@ static bool forbid_recipient(struct refusal *refusal, const struct posted *poste
 
 	if (posted->has_envelope_to)
 		return forbid(refusal, "recipient_not_allowed", address, &envelope, TEXT("to"));
+	if (posted->raw)
+		return forbid(refusal, "recipient_not_allowed", address, at, TEXT("raw"));
 	return forbid(refusal, "recipient_not_allowed", address, at,
 		holds(posted->mail.to, address)   ? TEXT("to")
 		: holds(posted->mail.cc, address) ? TEXT("cc")
 						  : TEXT("bcc"));
+}
+
+/* Everybody whom the header names as sender. */
+static bool check_authors(const struct caller *caller, const struct posted *posted,
+	const struct json_at *at, struct refusal *refusal)
+{
+	const struct smtp_raw *raw = posted->raw;
+
+	if (!raw && !allows(caller->from, caller->from_count, posted->mail.from.address))
+		return forbid(
+			refusal, "sender_not_allowed", posted->mail.from.address, at, TEXT("from"));
+	for (size_t i = 0; raw && i < raw->sender_count; i++)
+		if (!allows(caller->from, caller->from_count, raw->senders[i].address))
+			return forbid(refusal, "sender_not_allowed", raw->senders[i].address, at,
+				TEXT("raw"));
+	return true;
 }
 
 /* The null sender names nobody: it is allowed to every key that may send. */
@@ -85,9 +103,8 @@ static bool check_addresses(const struct caller *caller, const struct posted *po
 	const struct smtp_envelope *envelope = &posted->envelope;
 	struct json_at in_envelope = { at, TEXT("envelope"), 0 };
 
-	if (!allows(caller->from, caller->from_count, posted->mail.from.address))
-		return forbid(
-			refusal, "sender_not_allowed", posted->mail.from.address, at, TEXT("from"));
+	if (!check_authors(caller, posted, at, refusal))
+		return false;
 	if (envelope->from.len && !allows(caller->from, caller->from_count, envelope->from))
 		return forbid(
 			refusal, "sender_not_allowed", envelope->from, &in_envelope, TEXT("from"));
@@ -116,9 +133,9 @@ static bool check_wishes(const struct caller *caller, const struct wishes *wishe
 
 /* ---- the delivery */
 
-static void make_message_id(struct delivery *delivery, const struct smtp_mail *mail)
+static void make_message_id(struct delivery *delivery)
 {
-	struct text domain = smtp_address_domain(mail->from.address);
+	struct text domain = smtp_address_domain(delivery->from);
 	char *at = region_alloc(delivery->region, DELIVERY_ID_LEN + domain.len + 3);
 
 	if (!at)
@@ -142,6 +159,7 @@ static void take_wishes(
 		patience_us = wishes->deadline_us;
 	delivery->deadline_us = delivery->began_us + patience_us;
 	delivery->all_or_none = wishes->all_or_none;
+	delivery->dry_run = wishes->dry_run;
 	delivery->relay = wishes->relay;
 	delivery->relays = exchange->caller.relays;
 	delivery->relay_count = exchange->caller.relay_count;
@@ -163,6 +181,46 @@ static struct text keep(struct exchange *exchange, struct delivery *delivery, st
 		       : region_copy(delivery->region, text);
 }
 
+/* As it stands, on one line: for people who look. */
+static struct text subject_of(struct delivery *delivery, const struct smtp_raw *raw)
+{
+	for (size_t i = 0; i < raw->field_count; i++) {
+		struct text value = raw->fields[i].value;
+		char *line;
+		size_t len = 0;
+
+		if (raw->fields[i].kind != SMTP_RAW_SUBJECT)
+			continue;
+		line = region_alloc(delivery->region, value.len + 1);
+		for (size_t j = 0; line && j < value.len; j++)
+			if (value.at[j] != '\r' && value.at[j] != '\n')
+				line[len++] = value.at[j];
+		return text_trim((struct text){ line, len });
+	}
+	return (struct text){ 0 };
+}
+
+/* The author, by whom DKIM signs, whoever sent it on; a raw message has one always. */
+static struct text author_of(const struct posted *posted)
+{
+	const struct smtp_raw *raw = posted->raw;
+
+	for (size_t i = 0; raw && i < raw->sender_count; i++)
+		if (raw->senders[i].field->kind == SMTP_RAW_FROM)
+			return raw->senders[i].address;
+	return posted->mail.from.address;
+}
+
+static enum err compose(
+	struct delivery *delivery, const struct posted *posted, const struct stamp *stamp)
+{
+	if (posted->raw)
+		return smtp_raw_compose(posted->raw, delivery->message_id, stamp->unix_ms / 1000,
+			delivery->region, &delivery->message);
+	return smtp_message_compose(
+		&posted->mail, stamp->random + 16, delivery->region, &delivery->message);
+}
+
 static enum err fill_delivery(
 	struct exchange *exchange, struct delivery *delivery, struct posted *posted)
 {
@@ -178,13 +236,12 @@ static enum err fill_delivery(
 	delivery->created_ms = stamp.unix_ms;
 	delivery->began_us = stamp.now_us;
 	delivery->envelope = posted->envelope;
-	delivery->from = posted->mail.from.address;
-	delivery->subject = posted->mail.subject;
-	if (!posted->mail.message_id.len) {
-		make_message_id(delivery, &posted->mail);
-		posted->mail.message_id = delivery->message_id;
-	}
-	delivery->message_id = posted->mail.message_id;
+	delivery->from = author_of(posted);
+	delivery->subject = posted->raw ? subject_of(delivery, posted->raw) : posted->mail.subject;
+	delivery->message_id = posted->raw ? posted->raw->message_id : posted->mail.message_id;
+	if (!delivery->message_id.len)
+		make_message_id(delivery);
+	posted->mail.message_id = delivery->message_id;
 	if (!posted->has_date)
 		posted->mail.date_s = stamp.unix_ms / 1000;
 	take_wishes(exchange, delivery, posted);
@@ -194,8 +251,7 @@ static enum err fill_delivery(
 		delivery->region, delivery->envelope.count, sizeof(*delivery->result.answers));
 	if (!delivery->result.answers || !delivery->message_id.len)
 		return ERR_MEMORY;
-	err = smtp_message_compose(
-		&posted->mail, stamp.random + 16, delivery->region, &delivery->message);
+	err = compose(delivery, posted, &stamp);
 	return err ? err
 		   : gateway->sign(gateway->self, smtp_address_domain(delivery->from),
 			     stamp.unix_ms / 1000, delivery->region, &delivery->message);
@@ -224,8 +280,8 @@ static bool refuse_message(struct refusal *refusal, enum err err)
 }
 
 bool posting_make(struct exchange *exchange, const struct json *json, const struct cJSON *object,
-	const struct json_at *at, struct region *region, struct refusal *refusal,
-	struct delivery **delivery_out)
+	const struct json_at *at, const struct mail_besides *besides, struct region *region,
+	struct refusal *refusal, struct delivery **delivery_out)
 {
 	struct posted posted = { .exchange = exchange };
 	struct delivery *delivery = region_zalloc(region, 1, sizeof(*delivery));
@@ -235,7 +291,7 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 	if (!delivery)
 		return refusal_set(refusal, "overloaded", TEXT("out of memory"));
 	delivery->region = region;
-	if (!mail_read(json, object, at, region, &posted, &refusal->complaints))
+	if (!mail_read(json, object, at, besides, region, &posted, &refusal->complaints))
 		return refusal_set(refusal,
 			posted.refused_as ? posted.refused_as : "invalid_request",
 			TEXT("errors names each place; nothing was sent"));

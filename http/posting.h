@@ -24,18 +24,16 @@ struct posting {
 
 /* NULL: out of memory. */
 struct posting *posting_new(struct exchange *exchange, size_t count);
-/* Reads the request's body, and its headers as far as they concern a message. False: it was
- * answered with a refusal. */
-bool posting_read(struct exchange *exchange, struct json *json);
 /* Counts messages against the key's rate. False: it was answered with a refusal. */
 bool posting_charge(struct exchange *exchange, size_t messages);
 
 /* Fills in the refusal; always false. */
 bool refusal_set(struct refusal *refusal, const char *code, struct text detail);
-/* False: *refusal says why not. `at` is where the message stands in the body. */
+/* False: *refusal says why not. `at` is where the message stands in the body, `besides` what came
+ * in other parts of it (NULL: nothing). */
 bool posting_make(struct exchange *exchange, const struct json *json, const struct cJSON *object,
-	const struct json_at *at, struct region *region, struct refusal *refusal,
-	struct delivery **delivery_out);
+	const struct json_at *at, const struct mail_besides *besides, struct region *region,
+	struct refusal *refusal, struct delivery **delivery_out);
 /* Hands the delivery over, as the posting's at `place`. False: it was not taken, *refusal says why.
  */
 bool posting_submit(struct posting *posting, size_t place, struct delivery *delivery,

@@ -17,11 +17,13 @@ struct reading {
 	struct region *region;
 	struct complaints *complaints;
 	struct posted *posted;
+	const struct mail_besides *besides; /* NULL: nothing */
 	struct smtp_mailboxes bcc;
 	struct template_wish *template; /* NULL: none */
 	bool text_off, has_from, has_envelope_from, has_envelope_to;
 	struct smtp_header *headers; /* HEADERS_MAX of them; NULL: none yet */
 	struct smtp_attachment *attachment;
+	struct text url_type; /* of its data: URL; empty: none */
 	struct list_unsubscribe {
 		struct text url, mailto;
 		bool one_click;
@@ -73,6 +75,15 @@ bool read_time(struct reading *reading, const cJSON *value, const struct json_at
 reader read_from, read_to, read_cc, read_bcc, read_reply_to, read_envelope;
 /* Out of what was read: the envelope, whole. */
 void fill_envelope(struct reading *reading, const struct json_at *at);
+/* What holds for every envelope, whatever it was made of. */
+void finish_envelope(struct reading *reading, const struct json_at *at);
+/* mail_raw.c */
+reader read_raw;
+/* The message itself, unencoded. */
+void take_raw(struct reading *reading, struct text message, const struct json_at *at);
+void fill_raw_envelope(struct reading *reading, const struct json_at *at);
+/* mail_calendar.c */
+reader read_calendar;
 /* mail_header.c */
 reader read_headers, read_message_id, read_in_reply_to, read_references, read_date, read_priority;
 void keep_header(
@@ -88,4 +99,4 @@ reader read_template;
 bool fill_template(struct reading *reading, const struct json_at *at);
 /* mail_wish.c */
 reader read_dsn, read_relay, read_tags, read_metadata, read_delivery, read_partial, read_deadline,
-	read_trace, read_send_at, read_on_unknown;
+	read_trace, read_send_at, read_on_unknown, read_dry_run;

@@ -1,7 +1,9 @@
 #include "http/request.h"
 
 #include "http/guard.h"
+#include "http/intake.h"
 #include "http/route.h"
+#include "http/send.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +85,7 @@ void request_ended(void *self, struct MHD_Connection *connection, void **context
 	if (request->reserved)
 		server->gateway->release(server->gateway->self, request->reserved);
 	free(request->exchange.body);
+	intake_close(request->exchange.intake);
 	buf_free(&request->exchange.answer);
 	region_close(request->exchange.region);
 	free(request);
@@ -250,11 +253,13 @@ static bool body_has_room(struct request *request, uint64_t room)
 	if (!gateway->reserve(gateway->self, request->reserved, room + 1 - request->body_room))
 		return false;
 	request->reserved += room + 1 - request->body_room;
+	request->body_room = room + 1;
+	if (request->exchange.intake)
+		return true; /* it holds no more than it must */
 	more = realloc(request->exchange.body, room + 1);
 	if (!more)
 		return false;
 	request->exchange.body = more;
-	request->body_room = room + 1;
 	return true;
 }
 
@@ -272,6 +277,19 @@ static bool comes_with_body(const struct request *request)
 
 /* What is refused here is refused before the client was told to continue, or while it still sends.
  */
+/* False: out of memory. */
+static bool open_intake(struct request *request)
+{
+	struct exchange *exchange = &request->exchange;
+	struct text type = exchange_header(exchange, "Content-Type");
+
+	if (exchange->route->handle != send_one || !intake_fits(type))
+		return true;
+	exchange->intake =
+		intake_open(type, request->door->server->settings.body_max_bytes, exchange->region);
+	return exchange->intake;
+}
+
 static enum MHD_Result expect_body(struct request *request)
 {
 	const struct server_settings *settings = &request->door->server->settings;
@@ -282,7 +300,8 @@ static enum MHD_Result expect_body(struct request *request)
 	exchange->close = true;
 	if (length > settings->body_max_bytes)
 		return refuse_too_large(request);
-	if (!body_has_room(request, is_chunked(request) ? CHUNKED_START : length))
+	if (!open_intake(request) ||
+		!body_has_room(request, is_chunked(request) ? CHUNKED_START : length))
 		return refuse_overload(request);
 	exchange->close = false;
 	request_set_deadline(
@@ -324,7 +343,10 @@ static enum MHD_Result take_body(struct request *request, const char *bytes, siz
 	}
 	if (request->line)
 		atomic_store_explicit(&request->line->silent_us, 0, memory_order_relaxed);
-	memcpy(exchange->body + exchange->body_len, bytes, *len);
+	if (exchange->intake)
+		intake_feed(exchange->intake, (struct text){ bytes, *len });
+	else
+		memcpy(exchange->body + exchange->body_len, bytes, *len);
 	exchange->body_len = all;
 	*len = 0;
 	if (is_chunked(request))

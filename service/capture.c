@@ -16,8 +16,8 @@ void capture(struct lettergate *lettergate, struct delivery *delivery)
 	struct buf raw = buf_born(delivery->message.size);
 	struct result *result = &delivery->result;
 	const struct smtp_verdict verdict = { .class = SMTP_TAKEN,
-		.outcome = SMTP_CAPTURED,
-		.phase = SMTP_IN_DOT,
+		.outcome = delivery->dry_run ? SMTP_PROBED : SMTP_CAPTURED,
+		.phase = delivery->dry_run ? SMTP_IN_RCPT : SMTP_IN_DOT,
 		.status = 200,
 		.hint = "" };
 

@@ -157,6 +157,7 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 	carrier->transaction = (struct smtp_transaction){ .envelope = &delivery->envelope,
 		.message = &delivery->message,
 		.all_or_none = delivery->all_or_none,
+		.probe = delivery->dry_run == DRY_ENVELOPE,
 		.no_pipelining = relay_distrusts_pipelining(carrier->relay, now),
 		.deadline_ms = deadline_in_loop(carrier, delivery),
 		.region = delivery->region,

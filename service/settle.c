@@ -83,7 +83,8 @@ void settle(struct lettergate *lettergate, struct delivery *delivery, struct tex
 	delivery->result.total_us = now_us() - delivery->began_us;
 	count(lettergate, delivery);
 	tell(lettergate, delivery);
-	records_add(lettergate->records, delivery, now_unix_ms(), raw);
+	if (!delivery->dry_run)
+		records_add(lettergate->records, delivery, now_unix_ms(), raw);
 	atomic_fetch_sub_explicit(&lettergate->in_flight, 1, memory_order_relaxed);
 	delivery->done(delivery);
 }

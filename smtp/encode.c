@@ -70,6 +70,33 @@ bool smtp_base64_check(struct text base64, uint64_t *len_out)
 	return true;
 }
 
+static unsigned value_of(char letter)
+{
+	return letter >= 'a'   ? (unsigned)(letter - 'a') + 26
+	       : letter >= 'A' ? (unsigned)(letter - 'A')
+	       : letter >= '0' ? (unsigned)(letter - '0') + 52
+	       : letter == '+' ? 62
+			       : 63;
+}
+
+size_t smtp_base64_decode(struct text base64, char *out)
+{
+	size_t len = 0;
+	unsigned bits = 0, held = 0;
+
+	for (size_t i = 0; i < base64.len; i++) {
+		if (kinds[(unsigned char)base64.at[i]] != 1)
+			continue;
+		held = held << 6 | value_of(base64.at[i]);
+		bits += 6;
+		if (bits < 8)
+			continue;
+		bits -= 8;
+		out[len++] = (char)(held >> bits);
+	}
+	return len;
+}
+
 uint64_t smtp_base64_letters(struct text base64)
 {
 	uint64_t letters = 0;

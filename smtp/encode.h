@@ -9,6 +9,8 @@ enum { SMTP_MIME_LINE = 76 };
 /* Is it base64, whatever its line ends and blanks, padded as it should be? The number of bytes that
  * it stands for goes to *len_out. */
 bool smtp_base64_check(struct text base64, uint64_t *len_out);
+/* Decodes what smtp_base64_check took; gives the length. `out` may be where it lies. */
+size_t smtp_base64_decode(struct text base64, char *out);
 /* How many of the bytes are base64's own, not white space. */
 uint64_t smtp_base64_letters(struct text base64);
 /* How many of its first bytes are letters of base64, neither padding nor white space. */

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "smtp/encode.h"
 #include "smtp/part.h"
@@ -81,35 +80,6 @@ static void add_mailboxes(struct buf *out, const char *name, struct smtp_mailbox
 	buf_add(out, TEXT("\r\n"));
 }
 
-static void add_two_digits(struct buf *out, int number, char behind)
-{
-	char digits[] = { (char)('0' + number / 10), (char)('0' + number % 10), behind };
-
-	buf_add(out, (struct text){ digits, sizeof(digits) });
-}
-
-/* RFC 5322 3.3, in UTC. */
-static void add_date(struct buf *out, int64_t date_s)
-{
-	static const char days[] = "Sun, Mon, Tue, Wed, Thu, Fri, Sat, ";
-	static const char months[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
-	time_t time = (time_t)date_s;
-	struct tm tm;
-
-	gmtime_r(&time, &tm);
-	buf_add(out, TEXT("Date: "));
-	buf_add(out, (struct text){ days + 5 * tm.tm_wday, 5 });
-	buf_add_u64(out, (uint64_t)tm.tm_mday);
-	buf_add_byte(out, ' ');
-	buf_add(out, (struct text){ months + 4 * tm.tm_mon, 4 });
-	buf_add_u64(out, (uint64_t)tm.tm_year + 1900);
-	buf_add_byte(out, ' ');
-	add_two_digits(out, tm.tm_hour, ':');
-	add_two_digits(out, tm.tm_min, ':');
-	add_two_digits(out, tm.tm_sec, ' ');
-	buf_add(out, TEXT("+0000\r\n"));
-}
-
 static void add_headers(struct buf *out, const struct smtp_mail *mail)
 {
 	struct smtp_mailboxes from = { &mail->from, 1 };
@@ -123,7 +93,7 @@ static void add_headers(struct buf *out, const struct smtp_mail *mail)
 	buf_add_string(out, "Message-ID: ");
 	buf_add(out, mail->message_id);
 	buf_add_string(out, "\r\n");
-	add_date(out, mail->date_s);
+	smtp_part_date(out, mail->date_s);
 	for (size_t i = 0; i < mail->header_count; i++)
 		smtp_header_add(out, mail->headers[i].name, mail->headers[i].value);
 	buf_add_string(out, "MIME-Version: 1.0\r\n");

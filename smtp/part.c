@@ -1,6 +1,7 @@
 #include "smtp/part.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "smtp/encode.h"
 
@@ -136,4 +137,32 @@ void smtp_part_head(struct buf *out, const struct smtp_attachment *attachment)
 		buf_add_string(out, ">\r\n");
 	}
 	buf_add_string(out, "\r\n");
+}
+
+static void add_two_digits(struct buf *out, int number, char behind)
+{
+	char digits[] = { (char)('0' + number / 10), (char)('0' + number % 10), behind };
+
+	buf_add(out, (struct text){ digits, sizeof(digits) });
+}
+
+void smtp_part_date(struct buf *out, int64_t date_s)
+{
+	static const char days[] = "Sun, Mon, Tue, Wed, Thu, Fri, Sat, ";
+	static const char months[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec ";
+	time_t time = (time_t)date_s;
+	struct tm tm;
+
+	gmtime_r(&time, &tm);
+	buf_add(out, TEXT("Date: "));
+	buf_add(out, (struct text){ days + 5 * tm.tm_wday, 5 });
+	buf_add_u64(out, (uint64_t)tm.tm_mday);
+	buf_add_byte(out, ' ');
+	buf_add(out, (struct text){ months + 4 * tm.tm_mon, 4 });
+	buf_add_u64(out, (uint64_t)tm.tm_year + 1900);
+	buf_add_byte(out, ' ');
+	add_two_digits(out, tm.tm_hour, ':');
+	add_two_digits(out, tm.tm_min, ':');
+	add_two_digits(out, tm.tm_sec, ' ');
+	buf_add(out, TEXT("+0000\r\n"));
 }

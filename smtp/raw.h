@@ -9,6 +9,7 @@
 #include "smtp/mail.h"
 
 struct buf;
+struct smtp_message;
 
 enum {
 	SMTP_RAW_LINE = 998,                 /* bytes of a line without its end (RFC 5322 2.1.1) */
@@ -110,6 +111,11 @@ MUST_USE enum err smtp_raw_read(struct text message, struct region *region,
  * of appearance, each once, 1 to SMTP_RAW_RECIPIENTS of them. Errors as above. */
 MUST_USE enum err smtp_raw_recipients(const struct smtp_raw *raw, struct region *region,
 	struct text **to_out, size_t *count_out, struct smtp_raw_fault *fault_out);
+
+/* The message as it goes out: `message_id` (with <>) and the date, in seconds since 1970, are put
+ * in front where it has none. Borrows its bytes. ERR_MEMORY. */
+MUST_USE enum err smtp_raw_compose(const struct smtp_raw *raw, struct text message_id,
+	int64_t date_s, struct region *region, struct smtp_message *message_out);
 
 /* The fault as a phrase: "line 4, field To, address 2: the domain is missing". Long names are
  * cut; all of it is printable ASCII. */

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	must(region_open(64 << 20, &complaints.region) == OK);
 	body = region_copy(complaints.region, input(bytes, len));
 	if (!json_parse((char *)body.at, len, complaints.region, &json) &&
-		mail_read(&json, json.root, NULL, complaints.region, &posted, &complaints) &&
+		mail_read(&json, json.root, NULL, NULL, complaints.region, &posted, &complaints) &&
 		!smtp_message_compose(&posted.mail, bytes, complaints.region, &message))
 		check_wire(&message);
 	region_close(complaints.region);

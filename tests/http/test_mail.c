@@ -20,7 +20,7 @@ static bool read_mail(const char *text)
 	body = malloc(len + 1);
 	memcpy(body, text, len + 1);
 	ck_assert_int_eq(json_parse(body, len, region, &json), OK);
-	return mail_read(&json, json.root, NULL, region, &posted, &complaints);
+	return mail_read(&json, json.root, NULL, NULL, region, &posted, &complaints);
 }
 
 static void forget(void)
@@ -400,7 +400,7 @@ START_TEST(a_mail_is_read_as_a_whole_or_not)
 		posted = (struct posted){ 0 };
 		ck_assert_int_eq(region_open(limit, &small), OK);
 		complaints = (struct complaints){ .region = small };
-		whole = mail_read(&json, json.root, NULL, small, &posted, &complaints);
+		whole = mail_read(&json, json.root, NULL, NULL, small, &posted, &complaints);
 		ck_assert_int_eq(whole, complaints.count == 0);
 		refusals += !whole;
 		if (!whole)

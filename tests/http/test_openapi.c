@@ -81,7 +81,7 @@ START_TEST(every_field_described_is_known)
 
 		snprintf(body, sizeof(body), "{\"%s\":null}", field->string);
 		ck_assert_int_eq(json_parse(body, strlen(body), region, &json), OK);
-		(void)mail_read(&json, json.root, NULL, region, &posted, &complaints);
+		(void)mail_read(&json, json.root, NULL, NULL, region, &posted, &complaints);
 		for (size_t i = 0; i < complaints.count; i++)
 			ck_assert_msg(
 				!text_contains_nocase(complaints.at[i].detail, TEXT("unknown")),

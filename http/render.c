@@ -1,0 +1,77 @@
+#include "http/render.h"
+
+#include "http/json.h"
+
+enum { STEP = 57 * 64, STEP_LINES = STEP / 57 * 78 };
+
+static void add_message(struct buf *out, const struct smtp_message *message)
+{
+	struct smtp_message_reader reader = { 0 };
+	char *room = buf_reserve(out, message->size);
+
+	if (room)
+		buf_took(out, smtp_message_read(message, &reader, room, message->size));
+}
+
+/* In one line, as JSON wants it. */
+static void add_base64(struct buf *out, const struct smtp_message *message)
+{
+	struct smtp_message_reader reader = { 0 };
+	struct buf lines = buf_born(STEP_LINES + 1024);
+	char bytes[STEP];
+	size_t len;
+
+	while ((len = smtp_message_read(message, &reader, bytes, sizeof(bytes)))) {
+		struct text rest;
+
+		buf_clear(&lines);
+		smtp_content_add(&lines,
+			&(struct smtp_content){ .encoding = SMTP_BASE64, .text = { bytes, len } });
+		for (rest = buf_text(&lines); rest.len; rest = text_from(rest, 1))
+			buf_add(out, text_cut(&rest, '\r')); /* and the LF behind it */
+	}
+	buf_free(&lines);
+}
+
+static void add_envelope(struct buf *out, const struct smtp_envelope *envelope)
+{
+	json_add_name(out, "envelope");
+	buf_add_byte(out, '{');
+	json_add_member(out, "from", envelope->from);
+	json_add_name(out, "to");
+	buf_add_byte(out, '[');
+	for (size_t i = 0; i < envelope->count; i++) {
+		json_add_comma(out);
+		json_add_string(out, envelope->to[i]);
+	}
+	buf_add(out, TEXT("]}"));
+}
+
+static void add_object(struct buf *out, const struct delivery *delivery)
+{
+	buf_add_byte(out, '{');
+	json_add_member(out, "id", text_of(delivery->id));
+	json_add_member(out, "message_id", delivery->message_id);
+	json_add_member(out, "outcome", TEXT("rendered"));
+	add_envelope(out, &delivery->envelope);
+	json_add_member_u64(out, "size", delivery->message.size);
+	json_add_name(out, "raw");
+	buf_add_byte(out, '"');
+	add_base64(out, &delivery->message);
+	buf_add(out, TEXT("\"}\n"));
+}
+
+enum handled render_answer(struct exchange *exchange, const struct delivery *delivery)
+{
+	bool as_message =
+		text_contains_nocase(exchange_header(exchange, "Accept"), TEXT("message/rfc822"));
+
+	exchange->status = 200;
+	if (as_message) {
+		exchange->content_type = "message/rfc822";
+		add_message(&exchange->answer, &delivery->message);
+	} else {
+		add_object(&exchange->answer, delivery);
+	}
+	return HANDLED_ANSWERED;
+}

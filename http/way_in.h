@@ -1,0 +1,13 @@
+/* way_in - the forms in which a message may be posted: JSON, a form, the message itself
+ *
+ * Whichever it is, it becomes an object like the one that JSON would have been, and what comes
+ * beside it. */
+#pragma once
+
+#include "http/exchange.h"
+#include "http/mail.h"
+
+/* Reads the request's body. False: it was answered with a refusal. */
+bool way_in_read(struct exchange *exchange, struct json *json, struct mail_besides *besides);
+/* The same for a body that may be JSON alone. */
+bool way_in_read_json(struct exchange *exchange, struct json *json);
