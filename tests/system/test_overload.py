@@ -101,7 +101,7 @@ def test_past_the_bytes_in_flight_as_well():
                                              HTTP_MAX_BODY="8M") as gateway:
         parked = park(gateway, 4, mail(text="a line of text\n" * 60000))
         assert wait_for(lambda: in_flight(gateway) > 1)
-        answers = [gateway.send(text="x" * 4000000) for _ in range(5)]
+        answers = [gateway.send(text="x" * 6000000) for _ in range(5)]
         for answer in answers:
             assert 1 <= pause_of(answer, "overloaded") <= PAUSE_MOST
             assert "MAX_IN_FLIGHT_BYTES" in answer["detail"]

@@ -464,7 +464,7 @@ def test_without_a_key_only_loopback_is_served():
     assert gateway.wait(10) == 2 and "API_KEY" in gateway.output, gateway.output
     with Relay() as relay, Gateway(relay, key=None) as gateway:
         assert gateway.send().status == 200
-        assert gateway.log("no_api_key")
+        assert wait_for(lambda: gateway.log("no_api_key"))
 
 
 def test_memory_is_flat_after_large_messages():
