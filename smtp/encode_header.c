@@ -4,7 +4,14 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-enum { WORD = 75, HEADER_MAX = 998, PARAMETER_MAX = 900, SECTION = 60, NAME_MAX_BYTES = 200 };
+enum {
+	WORD = 75,
+	WORDS_ROOM = 24, /* of a line that a word may begin in: two characters of any kind */
+	HEADER_MAX = 998,
+	PARAMETER_MAX = 900,
+	SECTION = 60,
+	NAME_MAX_BYTES = 200
+};
 
 /* Would a reader take some of it for an encoded word, "=?charset?B?…" (RFC 2047 2)? A URL may hold
  * "=?" by itself, and must stay as it is. */
@@ -127,8 +134,8 @@ const char *smtp_header_why_not(struct text name, struct text value)
 	return NULL;
 }
 
-/* Folds in front of a blank where the next word would pass the line. */
-static void add_folded(struct buf *out, struct text value, size_t column)
+/* Folds in front of a blank where the next word would pass the line. Gives where the line ends. */
+static size_t add_folded(struct buf *out, struct text value, size_t column)
 {
 	while (value.len) {
 		size_t len = byte_is_blank(value.at[0]);
@@ -144,6 +151,17 @@ static void add_folded(struct buf *out, struct text value, size_t column)
 		column += len;
 		value = text_from(value, len);
 	}
+	return column;
+}
+
+/* A name that leaves no room for a word stands alone, without a blank behind it, so that what is
+ * unfolded has one. */
+static void add_words(struct buf *out, struct text value, size_t column)
+{
+	bool fits = column + 1 + WORDS_ROOM <= SMTP_MIME_LINE;
+
+	buf_add_string(out, fits ? " " : "\r\n ");
+	(void)smtp_words_add(out, value, fits ? column + 1 : 1);
 }
 
 void smtp_header_add(struct buf *out, struct text name, struct text value)
@@ -157,23 +175,39 @@ void smtp_header_add(struct buf *out, struct text name, struct text value)
 	if (out->err)
 		return;
 	buf_add(out, name);
-	buf_add(out, TEXT(": "));
-	if (is_structured(name))
-		add_folded(out, text_trim(value), name.len + 2);
-	else if (needs_words(name, value))
-		(void)smtp_words_add(out, value, name.len + 2);
-	else
-		add_folded(out, value, name.len + 2);
+	buf_add_byte(out, ':');
+	if (!is_structured(name) && needs_words(name, value)) {
+		add_words(out, value, name.len + 1);
+	} else {
+		buf_add_byte(out, ' ');
+		(void)add_folded(out, text_trim(value), name.len + 2);
+	}
 	buf_add(out, TEXT("\r\n"));
 }
 
+/* Atoms with one blank between them: of more, readers keep one. */
 static bool is_atom_phrase(struct text phrase)
 {
-	for (size_t i = 0; i < phrase.len; i++)
+	char before = ' ';
+
+	for (size_t i = 0; i < phrase.len; before = phrase.at[i++]) {
+		if (before == ' ' && phrase.at[i] == ' ')
+			return false;
 		if (!byte_is_letter(phrase.at[i]) && !byte_is_digit(phrase.at[i]) &&
 			(phrase.at[i] == 0 || !strchr(" !#$%&'*+-/^_`{|}~", phrase.at[i])))
 			return false;
-	return phrase.len && phrase.at[0] != ' ' && phrase.at[phrase.len - 1] != ' ';
+	}
+	return before != ' ';
+}
+
+/* Its length in quotes, on one line: there is no good place to fold at between quotes. */
+static size_t quoted_length(struct text text)
+{
+	size_t len = text.len + 2;
+
+	for (size_t i = 0; i < text.len; i++)
+		len += text.at[i] == '"' || text.at[i] == '\\';
+	return len;
 }
 
 static size_t add_quoted(struct buf *out, struct text text)
@@ -196,10 +230,11 @@ size_t smtp_phrase_add(struct buf *out, struct text phrase, size_t column)
 		out->err = ERR_VALUE;
 	if (!text_is_ascii(phrase) || phrase.len > 200 || has_word_start(phrase))
 		return smtp_words_add(out, phrase, column);
-	if (!is_atom_phrase(phrase))
-		return column + add_quoted(out, phrase);
-	buf_add(out, phrase);
-	return column + phrase.len;
+	if (is_atom_phrase(phrase))
+		return add_folded(out, phrase, column);
+	if (column + quoted_length(phrase) > SMTP_MIME_LINE)
+		return smtp_words_add(out, phrase, column);
+	return column + add_quoted(out, phrase);
 }
 
 /* RFC 2231 section 7: attribute-char. */
@@ -232,7 +267,8 @@ static void add_continued(struct buf *out, const char *name, struct text value)
 
 void smtp_parameter_add(struct buf *out, const char *name, struct text value)
 {
-	bool ascii = text_is_ascii(value);
+	/* There are readers that take an encoded word for one in quotes too. */
+	bool ascii = text_is_ascii(value) && !has_word_start(value);
 
 	if (!out->err && text_has_control(value))
 		out->err = ERR_VALUE;

@@ -266,6 +266,8 @@ static const struct {
 	{ "say \"hi\" \\o/", "\"say \\\"hi\\\" \\\\o/\"" },
 	{ "a@b.org", "\"a@b.org\"" },
 	{ " Ann", "\" Ann\"" },
+	{ "Ann ", "\"Ann \"" },
+	{ "Ann  B", "\"Ann  B\"" }, /* two blanks between atoms would be read as one */
 	{ "J\xc3\xbcrgen", "=?UTF-8?B?SsO8cmdlbg==?=" },
 	{ "=?UTF-8?B?SsO8cmdlbg==?=", "=?UTF-8?B?PT9VVEYtOD9CP1NzTzhjbWRsYmc9PT89?=" },
 };
@@ -281,12 +283,49 @@ START_TEST(a_name_is_an_atom_a_string_or_words)
 }
 END_TEST
 
+static const char *const long_names[] = { A70 " " A70 " b", A70 ", b", "\"" A70 "\"", "a  " A70 };
+
+START_TEST(a_long_name_stays_within_its_lines)
+{
+	struct buf out = buf_born(1024), line = buf_born(1024), name = buf_born(1024);
+	size_t column = smtp_phrase_add(&out, text_of(long_names[_i]), 6);
+
+	buf_add(&out, TEXT("\r\n"));
+	unfold(buf_text(&out), 76, &line);
+	ck_assert_uint_le(column, 76);
+	decode_words(buf_text(&line), &name);
+	ck_assert_msg(
+		text_equal(buf_text(&name), text_of(long_names[_i])), "%.*s", (int)out.len, out.at);
+	buf_free(&out);
+	buf_free(&line);
+	buf_free(&name);
+}
+END_TEST
+
+/* "Name: " alone on its line would be read as a value that begins with a blank. */
+START_TEST(no_line_ends_in_a_blank_behind_a_long_name)
+{
+	struct buf out = buf_born(1024), name = buf_born(1024);
+
+	for (int i = 0; i < 76; i++) {
+		buf_add_byte(&name, 'X');
+		buf_clear(&out);
+		smtp_header_add(&out, buf_text(&name), TEXT("\xe6\x97\xa5\xf0\x9f\x93\xa7"));
+		ck_assert_int_eq(out.err, OK);
+		ck_assert_msg(!memmem(out.at, out.len, " \r\n", 3), "%.*s", (int)out.len, out.at);
+	}
+	buf_free(&out);
+	buf_free(&name);
+}
+END_TEST
+
 static const struct {
 	const char *value, *out;
 } parameters[] = {
 	{ "a.txt", ";\r\n filename=\"a.txt\"" },
 	{ "a \"b\" \\.txt", ";\r\n filename=\"a \\\"b\\\" \\\\.txt\"" },
 	{ "gr\xc3\xbc\xc3\x9f.txt", ";\r\n filename*=utf-8''gr%C3%BC%C3%9F.txt" },
+	{ "=?utf-8?q?x?=.txt", ";\r\n filename*=utf-8''%3D%3Futf-8%3Fq%3Fx%3F%3D.txt" },
 	{ "\xe2\x82\xac 5'*%;.txt", ";\r\n filename*=utf-8''%E2%82%AC%205%27%2A%25%3B.txt" },
 };
 
@@ -428,5 +467,7 @@ UNIT_MAIN(encode, tcase_add_test(cases, a_header_line_is_never_too_long_whatever
 	  tcase_add_loop_test(cases, a_header_without_blanks_is_within_998, 0, 5);
 	  tcase_add_test(cases, a_header_takes_no_second_line);
 	  tcase_add_loop_test(cases, a_name_is_an_atom_a_string_or_words, 0, COUNT(phrases));
+	  tcase_add_loop_test(cases, a_long_name_stays_within_its_lines, 0, COUNT(long_names));
+	  tcase_add_test(cases, no_line_ends_in_a_blank_behind_a_long_name);
 	  tcase_add_loop_test(cases, a_parameter_is_quoted_or_extended, 0, COUNT(parameters));
 	  tcase_add_loop_test(cases, a_long_parameter_goes_in_sections, 0, 2);)
