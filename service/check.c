@@ -267,15 +267,13 @@ static void set_envelope(struct check_run *run)
 	run->message = (struct smtp_message){ .size = 1024 }; /* never read */
 }
 
-static enum err check_remote(struct check_run *run, struct settings *settings,
-	const struct check_wish *wish, struct buf *why)
+static enum err check_remote(struct check_run *run, struct settings *settings, struct buf *why)
 {
 	enum err err = relay_open(settings_hold(settings), 1, &run->relay, why);
 
 	if (err)
 		return err;
 	run->settings = relay_settings(run->relay);
-	run->wish = wish;
 	run->trace = buf_born(TRACE_BYTES);
 	set_envelope(run);
 	if (uv_loop_init(&run->loop)) {
@@ -316,10 +314,12 @@ enum err check_relay(struct settings *settings, const struct check_wish *wish,
 		return ERR_MEMORY;
 	}
 	run->report = &report;
+	run->wish = wish;
+	check_dkim(run, &settings->dkim);
 	if (strcmp(settings->relay.host, "capture") == 0)
 		check_capture(&report, wish);
 	else
-		err = check_remote(run, settings, wish, why);
+		err = check_remote(run, settings, why);
 	free(run);
 	if (err)
 		check_report_free(&report);

@@ -1,9 +1,9 @@
 /* check - goes through all that stands between this machine and a message sent, step by step
  *
- * Look-up, every address, greeting, EHLO, STARTTLS, certificate, AUTH and, if wanted, MAIL and
- * RCPT; each with its time, what was found, and for what is wrong the change that mends it. Sends
- * no message. Runs in a loop of its own and blocks the calling thread. Words from the relay hold no
- * control characters; secrets are in none. */
+ * Who signs (DKIM), look-up, every address, greeting, EHLO, STARTTLS, certificate, AUTH and, if
+ * wanted, MAIL and RCPT; each with its time, what was found, and for what is wrong the change that
+ * mends it. Sends no message. Runs in a loop of its own and blocks the calling thread. Words from
+ * the relay hold no control characters; secrets are in none. */
 #pragma once
 
 #include "service/settings.h"

@@ -75,6 +75,10 @@ void check_add_foreign(struct buf *out, struct text text);
 /* "535 5.7.8 authentication failed" */
 void check_add_said(struct buf *out, const struct smtp_said *said);
 
+/* ---- who signs (check_dkim.c): a step of its own, if anybody does */
+
+void check_dkim(struct check_run *run, const struct dkim_signer *signer);
+
 /* ---- the conversation (check_talk.c) */
 
 void check_talk(struct check_run *run); /* begins, on run->used */
