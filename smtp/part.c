@@ -16,17 +16,16 @@ static bool is_seven_bit(struct text text)
 		return false;
 	while (text.len) {
 		size_t run = text_find_control(text);
+		bool is_tab = run < text.len && text.at[run] == '\t';
 
-		column += run;
+		column += run + is_tab;
 		if (column > SMTP_MIME_LINE + 2) /* 78: RFC 5322 2.1.1 */
 			return false;
 		if (run == text.len)
 			break;
 		if (text.at[run] == '\r' || text.at[run] == '\n')
 			column = 0;
-		else if (text.at[run] == '\t')
-			column++;
-		else
+		else if (!is_tab)
 			return false;
 		text = text_from(text, run + 1);
 	}

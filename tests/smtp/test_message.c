@@ -240,6 +240,8 @@ static struct text run_of(char byte, size_t len)
 	return (struct text){ bytes, len };
 }
 
+#define SEVENTY "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggg"
+
 START_TEST(a_text_goes_in_the_encoding_that_fits)
 {
 	static const struct {
@@ -248,6 +250,8 @@ START_TEST(a_text_goes_in_the_encoding_that_fits)
 	} cases[] = {
 		{ TEXT("plain\n"), "7bit", "\r\n\r\nplain\r\n" },
 		{ TEXT("tab\there"), "7bit", "\r\n\r\ntab\there\r\n" },
+		{ TEXT(SEVENTY "1234567\t"), "7bit", SEVENTY "1234567\t\r\n" },
+		{ TEXT(SEVENTY "12345678\t"), "quoted-printable", SEVENTY "12345=\r\n678=09\r\n" },
 		{ TEXT("a\rb\nc\r\nd"), "7bit", "\r\n\r\na\r\nb\r\nc\r\nd\r\n" },
 		{ TEXT(""), "7bit", "\r\n\r\n" },
 		{ TEXT("caf\xc3\xa9 au lait, please"), "quoted-printable",
