@@ -28,6 +28,7 @@ struct exchange {
 	size_t body_len;
 	struct intake *intake;     /* a form's body, in place of `body`; NULL: none */
 	uint64_t deadline_most_us; /* SEND_DEADLINE */
+	size_t template_steps;     /* that its templates took, of MUSTACHE_STEPS */
 
 	/* the answer */
 	unsigned status;

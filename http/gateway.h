@@ -5,6 +5,7 @@
 #pragma once
 
 #include "http/delivery.h"
+#include "http/template.h"
 
 enum scope {
 	SCOPE_SEND = 1,
@@ -34,6 +35,18 @@ enum submission {
 	SUBMISSION_DRAINING,
 	SUBMISSION_NO_RELAY,        /* no relay of the name asked for */
 	SUBMISSION_RELAY_FORBIDDEN, /* the key may use none of those that there are */
+};
+
+/* What became of a change of the templates that are kept. */
+enum template_change {
+	TEMPLATE_MADE = 1,
+	TEMPLATE_CHANGED,
+	TEMPLATE_REMOVED,
+	TEMPLATE_MISSING, /* there is none of this name */
+	TEMPLATE_IS_FILE, /* out of TEMPLATES_DIR: changed only there */
+	TEMPLATE_IS_WRONG,
+	TEMPLATE_NO_ROOM,
+	TEMPLATE_NO_MEMORY,
 };
 
 /* The clock and chance, in one call. */
@@ -96,4 +109,18 @@ struct gateway {
 	bool (*ready)(void *self, struct buf *json);
 	void (*metrics)(void *self, bool open_metrics, struct buf *text);
 	void (*observe)(void *self, const struct exchange_seen *seen);
+	/* The template of this name, whatever becomes of it until template_release; NULL: none. */
+	const struct template *(*template_hold)(void *self, struct text name);
+	void (*template_release)(void *self, const struct template *template);
+	/* A partial that all templates may use, copied into `region`. False: none, or no memory. */
+	bool (*template_partial)(
+		void *self, struct text name, struct region *region, struct text *text_out);
+	/* Keeps a copy. Where it was made or changed, *template_out holds it, until
+	 * template_release; where it is wrong, the fault says why (its words are the caller's). */
+	enum template_change (*template_put)(void *self, const struct template_source *source,
+		const struct template **template_out, struct template_fault *fault_out);
+	enum template_change (*template_remove)(void *self, struct text name);
+	/* Calls `see` with each, by name, while nobody can change them. */
+	void (*template_list)(void *self,
+		void (*see)(const struct template *template, void *context), void *context);
 };

@@ -59,8 +59,11 @@ static const struct problem_words own[] = {
 		"Ask again when it is done.", 409, true },
 	{ "already_settled", "The message is settled", "It can no longer be changed.", 409, false },
 	{ "template_not_found", "No such template", "No template has this name.", 404, false },
-	{ "template_error", "The template is wrong", "See errors for line and column.", 422,
-		false },
+	{ "template_error", "The template is wrong, or a value does not fit it",
+		"See errors for the part, line and column: the template does not parse, a value is "
+		"a list or an object where a text is wanted, the subject would be more than one "
+		"line, or the result too large. Nothing was sent.",
+		422, false },
 	{ "not_kept", "The message's text is not kept",
 		"It went when the message was settled; KEEP_BODY says how long it stays.", 410,
 		false },

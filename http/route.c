@@ -3,6 +3,7 @@
 #include "http/messages.h"
 #include "http/operate.h"
 #include "http/send.h"
+#include "http/templates.h"
 
 #include <string.h>
 
@@ -12,6 +13,12 @@ static const struct route routes[] = {
 	{ "GET", "/messages", SCOPE_READ, false, false, messages_list },
 	{ "GET", "/messages/{id}", SCOPE_READ, false, false, messages_show },
 	{ "GET", "/messages/{id}/raw", SCOPE_READ, false, false, messages_raw },
+	{ "GET", "/templates", SCOPE_SEND | SCOPE_TEMPLATES, false, false, templates_list },
+	{ "GET", "/templates/{name}", SCOPE_SEND | SCOPE_TEMPLATES, false, false, templates_show },
+	{ "PUT", "/templates/{name}", SCOPE_TEMPLATES, true, false, templates_put },
+	{ "DELETE", "/templates/{name}", SCOPE_TEMPLATES, false, false, templates_remove },
+	{ "POST", "/templates/{name}/render", SCOPE_SEND | SCOPE_TEMPLATES, true, false,
+		templates_render },
 	{ "GET", "/healthz", 0, false, false, operate_alive },
 	{ "GET", "/readyz", 0, false, false, operate_ready },
 	{ "GET", "/metrics", 0, false, true, operate_metrics },
@@ -19,6 +26,8 @@ static const struct route routes[] = {
 	{ "GET", "/problems/{code}", 0, false, false, operate_problem },
 	{ "GET", "/openapi.json", 0, false, false, operate_openapi },
 };
+
+enum { GETS = 1, POSTS = 2, PUTS = 4, DELETES = 8 };
 
 /* Segment by segment, on the path as it came: no decoding, so no second spelling. */
 static bool fits(const char *pattern, struct text path, struct text *id_out)
@@ -45,10 +54,29 @@ static bool fits(const char *pattern, struct text path, struct text *id_out)
 	return want.len == 0 && path.len == 0;
 }
 
+/* The Allow header for each set of methods that some path takes. */
+static const char *const allows[] = { [GETS] = "GET, HEAD",
+	[POSTS] = "POST",
+	[GETS | PUTS | DELETES] = "GET, HEAD, PUT, DELETE",
+	[GETS | POSTS | PUTS | DELETES] = NULL };
+
+static unsigned method_of(const struct route *route)
+{
+	switch (route->method[0]) {
+	case 'G':
+		return GETS;
+	case 'D':
+		return DELETES;
+	default:
+		return route->method[1] == 'O' ? POSTS : PUTS;
+	}
+}
+
 const struct route *route_find(
 	struct text method, struct text path, struct text *id_out, const char **allow_out)
 {
 	bool is_head = text_equal(method, TEXT("HEAD"));
+	unsigned methods = 0;
 
 	*allow_out = NULL;
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
@@ -57,8 +85,9 @@ const struct route *route_find(
 		if (text_equal(method, text_of(routes[i].method)) ||
 			(is_head && strcmp(routes[i].method, "GET") == 0))
 			return &routes[i];
-		*allow_out = strcmp(routes[i].method, "GET") == 0 ? "GET, HEAD" : routes[i].method;
+		methods |= method_of(&routes[i]);
 	}
+	*allow_out = allows[methods];
 	return NULL;
 }
 

@@ -203,6 +203,41 @@ static void observe(void *self, const struct exchange_seen *seen)
 	log_end(&line);
 }
 
+static const struct template *template_hold(void *self, struct text name)
+{
+	return catalogue_hold(((struct lettergate *)self)->catalogue, name);
+}
+
+static void template_release(void *self, const struct template *template)
+{
+	(void)self;
+	catalogue_release(template);
+}
+
+static bool template_partial(
+	void *self, struct text name, struct region *region, struct text *text_out)
+{
+	return catalogue_partial(((struct lettergate *)self)->catalogue, name, region, text_out);
+}
+
+static enum template_change template_put(void *self, const struct template_source *source,
+	const struct template **template_out, struct template_fault *fault_out)
+{
+	return catalogue_put(
+		((struct lettergate *)self)->catalogue, source, template_out, fault_out);
+}
+
+static enum template_change template_remove(void *self, struct text name)
+{
+	return catalogue_remove(((struct lettergate *)self)->catalogue, name);
+}
+
+static void template_list(
+	void *self, void (*see)(const struct template *template, void *context), void *context)
+{
+	catalogue_list(((struct lettergate *)self)->catalogue, see, context);
+}
+
 void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out)
 {
 	*gateway_out = (struct gateway){ .self = lettergate,
@@ -219,5 +254,11 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 		.raw = raw,
 		.ready = ready,
 		.metrics = print_metrics,
-		.observe = observe };
+		.observe = observe,
+		.template_hold = template_hold,
+		.template_release = template_release,
+		.template_partial = template_partial,
+		.template_put = template_put,
+		.template_remove = template_remove,
+		.template_list = template_list };
 }

@@ -97,6 +97,8 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	}
 	if (!err)
 		err = keys_load(settings->api_keys_file, settings->api_key, &lettergate->keys, why);
+	if (!err)
+		err = catalogue_open(settings->templates_dir, &lettergate->catalogue, why);
 	if (err || lettergate->captures)
 		settings_free(settings);
 	else
@@ -158,6 +160,7 @@ enum err lettergate_reload(
 	struct lettergate *lettergate, struct settings *settings, struct buf *why)
 {
 	struct keys *keys = NULL, *old_keys;
+	struct shelf *shelf = NULL;
 	struct relay *relay = NULL, *old_relay;
 	struct settings *old_settings;
 	bool captures = strcmp(settings->relay.host, "capture") == 0;
@@ -168,11 +171,15 @@ enum err lettergate_reload(
 		settings_free(settings);
 		return ERR_VALUE;
 	}
-	err = open_anew(lettergate, settings_hold(settings), &keys, &relay, why);
+	err = catalogue_read(settings->templates_dir, &shelf, why);
+	if (!err)
+		err = open_anew(lettergate, settings_hold(settings), &keys, &relay, why);
 	if (err) {
+		catalogue_forget(shelf);
 		settings_free(settings);
 		return err;
 	}
+	catalogue_exchange(lettergate->catalogue, shelf);
 	pthread_rwlock_wrlock(&lettergate->lock);
 	old_keys = lettergate->keys;
 	old_relay = lettergate->relay;
@@ -227,6 +234,7 @@ void lettergate_close(struct lettergate *lettergate)
 	keys_free(lettergate->keys);
 	settings_free(lettergate->settings);
 	records_close(lettergate->records);
+	catalogue_close(lettergate->catalogue);
 	metrics_close(lettergate->metrics);
 	pthread_rwlock_destroy(&lettergate->lock);
 	free(lettergate);

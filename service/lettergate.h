@@ -13,6 +13,7 @@
 #include "service/metrics.h"
 #include "service/records.h"
 #include "service/relay.h"
+#include "service/catalogue.h"
 
 struct worker;
 
@@ -20,6 +21,7 @@ struct lettergate {
 	struct log *log;
 	struct metrics *metrics;
 	struct records *records;
+	struct catalogue *catalogue;
 	pthread_rwlock_t lock; /* over keys, relay, settings and is_stopping */
 	struct keys *keys;
 	struct settings *settings; /* in force: who signs */
@@ -48,7 +50,8 @@ bool lettergate_has_relay(const struct lettergate *lettergate, struct text name)
 bool lettergate_may_carry(const struct lettergate *lettergate, const struct delivery *delivery);
 /* The function table for HTTP (gateway.c). It must not outlive the gateway. */
 void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out);
-/* Exchanges keys, relay and settings. On an error all stays as it was. Takes over `settings`. */
+/* Exchanges keys, relay, templates and settings. On an error all stays as it was. Takes over
+ * `settings`. */
 MUST_USE enum err lettergate_reload(
 	struct lettergate *lettergate, struct settings *settings, struct buf *why);
 /* Messages handed over and not yet settled. */

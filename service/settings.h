@@ -52,6 +52,7 @@ struct settings {
 	const char *const *trusted_proxies; /* networks: "10.0.0.0/8", "::1" */
 	size_t trusted_proxy_count;
 	const char *api_key, *api_keys_file;                                  /* "": none */
+	const char *templates_dir;                                            /* "": none */
 	const char *dkim_domain, *dkim_selector, *dkim_key_pem, *dkim_unsign; /* "": none */
 	struct dkim_signer dkim; /* these, or those of the config file's list, opened */
 	unsigned max_in_flight;

@@ -126,6 +126,9 @@ const struct setting settings_table[] = {
 		"the same in bytes" },
 	{ "SEND_DEADLINE", SETTING_DURATION, BOUNDS(send_deadline_ms, "50s", 100, HOUR),
 		"how long a send may take in all; a request may ask for less" },
+	{ "TEMPLATES_DIR", SETTING_TEXT, PLAIN(templates_dir),
+		"a folder of templates: order.subject.mustache, order.text.mustache, "
+		"order.html.mustache; read at the start and on SIGHUP" },
 	{ "LOG_LEVEL", SETTING_WORD, WORDS(log_level, "info", level_words),
 		"debug, info, warn or error" },
 	{ "LOG_FORMAT", SETTING_FLAG, WORDS(log_text, "json", format_words),

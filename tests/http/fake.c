@@ -310,6 +310,7 @@ void fake_open(struct fake *fake)
 		.budget = 512 << 20,
 		.gateway = { fake, stamp, admit, charge, reserve, release, overload_pause_s, sign,
 			submit, look_up, list, raw, ready, metrics, observe } };
+	fake_templates_open(&fake->templates, &fake->gateway);
 	pthread_mutex_init(&fake->lock, NULL);
 	fake->message = buf_born(64 << 20);
 	fake->envelope = buf_born(1 << 20);
@@ -320,6 +321,7 @@ void fake_close(struct fake *fake)
 	ck_assert_uint_eq(atomic_load(&fake->reserved), 0);
 	buf_free(&fake->message);
 	buf_free(&fake->envelope);
+	fake_templates_close(&fake->templates);
 	pthread_mutex_destroy(&fake->lock);
 }
 

@@ -4,6 +4,7 @@
  * than ten seconds. */
 #pragma once
 
+#include "fake_template.h"
 #include "http/server.h"
 #include "smtp/buf.h"
 
@@ -43,6 +44,7 @@ struct fake {
 	unsigned seen_status;
 	bool all_or_none, has_trace;
 	uint64_t patience_us;
+	struct fake_templates templates;
 };
 
 void fake_open(struct fake *fake);

@@ -217,7 +217,7 @@ static const struct {
 	{ "{" REST ",\"trace\":\"yes\"}", "/trace", "true or false" },
 	{ "{" REST ",\"dry_run\":\"render\"}", "/dry_run", "not supported yet" },
 	{ "{" REST ",\"raw\":\"QQ==\"}", "/raw", "not supported yet" },
-	{ "{" REST ",\"template\":{\"name\":\"x\"}}", "/template", "not supported yet" },
+	{ "{" REST ",\"template\":{\"name\":\"x\"}}", "/template", "no templates here" },
 	{ "{" REST ",\"calendar\":{}}", "/calendar", "not supported yet" },
 };
 
