@@ -16,7 +16,7 @@ struct entry {
 struct file {
 	struct text filename, content_type, content_id;
 	bool is_inline;
-	struct spool spool;
+	struct spool_part part;
 };
 
 struct intake {
@@ -27,6 +27,8 @@ struct intake {
 	struct text where; /* … and the part's name */
 	struct entry entries[FIELDS_MAX];
 	size_t entry_count;
+	struct spool
+		spool; /* of all files: one descriptor, and little memory for many small ones */
 	struct file files[FILES_MAX];
 	size_t file_count;
 	struct file *file; /* whose part it is; NULL: a field's */
@@ -77,7 +79,7 @@ static enum err begin_file(struct intake *intake, const struct form_part *part)
 	if (intake->file_count == FILES_MAX)
 		return refuse(intake, "attachments: at most 100 are taken");
 	file = &intake->files[intake->file_count++];
-	spool_open(&file->spool);
+	file->part = (struct spool_part){ .spool = &intake->spool, .at = intake->spool.len };
 	file->is_inline = is_named(part->name, TEXT("inline"));
 	file->filename = region_copy(intake->region, part->filename);
 	file->content_type = region_copy(intake->region, part->content_type);
@@ -90,14 +92,16 @@ static enum err begin_file(struct intake *intake, const struct form_part *part)
 static enum err begin_part(void *self, const struct form_part *part)
 {
 	struct intake *intake = self;
-	bool is_file =
+	bool is_for_files =
 		is_named(part->name, TEXT("attachment")) || is_named(part->name, TEXT("inline"));
 
 	intake->where = region_copy(intake->region, part->name);
 	if (!is_plain_encoding(part->transfer_encoding))
 		return refuse(intake, "a part comes as it is, without a transfer encoding");
-	if (is_file)
+	if (is_for_files && (part->is_file || part->content_type.len))
 		return begin_file(intake, part);
+	if (is_for_files && !text_equal(part->name, TEXT("attachments"))) /* these may be JSON */
+		return refuse(intake, "a file is wanted, as in attachment=@report.pdf");
 	if (part->is_file && !is_text_field(part->name))
 		return refuse(intake, "files go in the fields attachment and inline");
 	intake->file = NULL;
@@ -110,7 +114,7 @@ static enum err take_content(void *self, struct text piece)
 	struct intake *intake = self;
 
 	if (intake->file)
-		return spool_add(&intake->file->spool, piece);
+		return spool_add(&intake->spool, piece);
 	buf_add(&intake->value, piece);
 	return intake->value.err;
 }
@@ -122,8 +126,9 @@ static enum err end_part(void *self)
 	struct entry *entry;
 
 	if (file) { /* a browser sends the field of a file that was not chosen empty */
-		if (!file->filename.len && !file->spool.len)
-			spool_close(&intake->files[--intake->file_count].spool);
+		file->part.len = intake->spool.len - file->part.at;
+		if (!file->filename.len && !file->part.len)
+			intake->file_count--;
 		return OK;
 	}
 	if (intake->entry_count == FIELDS_MAX)
@@ -275,7 +280,7 @@ static void add_files(struct intake *intake)
 	json_add_name(json, "attachments");
 	buf_add_byte(json, '[');
 	for (size_t i = 0; i < intake->file_count; i++) {
-		const struct file *file = &intake->files[i];
+		struct file *file = &intake->files[i];
 
 		json_add_comma(json);
 		buf_add_byte(json, '{');
@@ -288,7 +293,7 @@ static void add_files(struct intake *intake)
 		buf_add(json, TEXT("{"));
 		json_add_member_u64(json, "part", i);
 		buf_add(json, TEXT("}}"));
-		intake->contents[i] = spool_content(&file->spool);
+		intake->contents[i] = spool_content(&file->part);
 	}
 	buf_add_byte(json, ']');
 }
@@ -310,6 +315,7 @@ struct intake *intake_open(struct text content_type, size_t most, struct region 
 	if (!intake)
 		return NULL;
 	intake->region = region;
+	spool_open(&intake->spool);
 	intake->value = buf_born(most);
 	intake->json = buf_born(most * 2);
 	intake->err = form_boundary(content_type, &boundary, &intake->why);
@@ -322,8 +328,7 @@ void intake_close(struct intake *intake)
 {
 	if (!intake)
 		return;
-	for (size_t i = 0; i < intake->file_count; i++)
-		spool_close(&intake->files[i].spool);
+	spool_close(&intake->spool);
 	buf_free(&intake->value);
 	buf_free(&intake->json);
 }

@@ -6,9 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static size_t read_file(const struct smtp_source *source, uint64_t at, char *out, size_t room)
+static size_t read_file(const struct spool *spool, uint64_t at, char *out, size_t room)
 {
-	const struct spool *spool = (const struct spool *)source;
 	size_t done = 0;
 
 	while (done < room) {
@@ -23,11 +22,17 @@ static size_t read_file(const struct smtp_source *source, uint64_t at, char *out
 	return done;
 }
 
+static size_t read_part(const struct smtp_source *source, uint64_t at, char *out, size_t room)
+{
+	const struct spool_part *part = (const struct spool_part *)source;
+	uint64_t left = at < part->len ? part->len - at : 0;
+
+	return read_file(part->spool, part->at + at, out, room < left ? room : (size_t)left);
+}
+
 void spool_open(struct spool *spool)
 {
-	*spool = (struct spool){
-		.source = { read_file }, .head = buf_born(SPOOL_IN_MEMORY), .fd = -1
-	};
+	*spool = (struct spool){ .head = buf_born(SPOOL_IN_MEMORY), .fd = -1 };
 }
 
 void spool_close(struct spool *spool)
@@ -93,12 +98,15 @@ enum err spool_add(struct spool *spool, struct text bytes)
 	return err;
 }
 
-struct smtp_content spool_content(const struct spool *spool)
+struct smtp_content spool_content(struct spool_part *part)
 {
-	if (spool->fd < 0)
+	struct text held = buf_text(&part->spool->head);
+
+	part->source.read = read_part;
+	if (part->spool->fd < 0)
 		return (struct smtp_content){ .encoding = SMTP_BASE64,
-			.text = buf_text(&spool->head) };
+			.text = text_head(text_from(held, part->at), part->len) };
 	return (struct smtp_content){
-		.encoding = SMTP_BASE64, .source = &spool->source, .len = spool->len
+		.encoding = SMTP_BASE64, .source = &part->source, .len = part->len
 	};
 }

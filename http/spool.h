@@ -10,15 +10,21 @@
 enum { SPOOL_IN_MEMORY = 64 << 10 };
 
 struct spool {
-	struct smtp_source source; /* first: for smtp_content, once all is written */
-	struct buf head;           /* all of it, while there is no file */
-	int fd;                    /* -1: none yet */
+	struct buf head; /* all of it, while there is no file */
+	int fd;          /* -1: none yet */
 	uint64_t len;
+};
+
+/* Several things may be written one behind the other: what stands where. */
+struct spool_part {
+	struct smtp_source source; /* first: for smtp_content */
+	const struct spool *spool;
+	uint64_t at, len;
 };
 
 void spool_open(struct spool *spool);
 void spool_close(struct spool *spool);
 /* ERR_MEMORY; ERR_IO: errno says why. Then it is of no further use. */
 MUST_USE enum err spool_add(struct spool *spool, struct text bytes);
-/* All that was written, to go out as base64. Borrows the spool. */
-struct smtp_content spool_content(const struct spool *spool);
+/* The part, once all is written, to go out as base64. Borrows it and its spool. */
+struct smtp_content spool_content(struct spool_part *part);

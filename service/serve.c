@@ -358,6 +358,7 @@ int serve_command(char *const *args)
 	int code;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a file that may grow no more is an error of write(2) */
 	hold_signals(SIG_BLOCK);
 	keep_secrets();
 	err = open_program(&program, &why);

@@ -29,6 +29,7 @@ static void check_spool(size_t len, size_t step)
 {
 	struct smtp_content held = { .encoding = SMTP_BASE64, .text = { bytes, len } }, spooled;
 	struct spool spool;
+	struct spool_part part = { .spool = &spool, .len = len };
 	size_t wanted_len = read_all(&held, wanted);
 
 	spool_open(&spool);
@@ -38,7 +39,7 @@ static void check_spool(size_t len, size_t step)
 			OK);
 	ck_assert_uint_eq(spool.len, len);
 	ck_assert_int_eq(spool.fd >= 0, len > SPOOL_IN_MEMORY);
-	spooled = spool_content(&spool);
+	spooled = spool_content(&part);
 	ck_assert_uint_eq(smtp_content_size(&spooled), wanted_len);
 	ck_assert_uint_eq(read_all(&spooled, wire), wanted_len);
 	ck_assert(memcmp(wire, wanted, wanted_len) == 0);
@@ -55,6 +56,39 @@ START_TEST(test_what_goes_in_comes_out)
 		check_spool(lens[i], 4096);
 		check_spool(lens[i], SPOOL_IN_MEMORY + 7);
 		check_spool(lens[i], 977);
+	}
+}
+END_TEST
+
+/* Things of all sizes behind each other, held and in the file. */
+START_TEST(test_parts_stand_one_behind_the_other)
+{
+	static const size_t lens[] = { 0, 1, 57, 4000, SPOOL_IN_MEMORY, 0, 58, 100000, 0 };
+	enum { COUNT = sizeof(lens) / sizeof(lens[0]) };
+	struct spool_part parts[COUNT];
+
+	fill();
+	for (size_t count = 1; count <= COUNT; count++) {
+		struct spool spool;
+
+		spool_open(&spool);
+		for (size_t i = 0; i < count; i++) {
+			parts[i] = (struct spool_part){
+				.spool = &spool, .at = spool.len, .len = lens[i]
+			};
+			ck_assert_int_eq(
+				spool_add(&spool, (struct text){ bytes + i, lens[i] }), OK);
+		}
+		for (size_t i = 0; i < count; i++) {
+			struct smtp_content held = { .encoding = SMTP_BASE64,
+				.text = { bytes + i, lens[i] } },
+					    spooled = spool_content(&parts[i]);
+			size_t wanted_len = read_all(&held, wanted);
+
+			ck_assert_uint_eq(read_all(&spooled, wire), wanted_len);
+			ck_assert(memcmp(wire, wanted, wanted_len) == 0);
+		}
+		spool_close(&spool);
 	}
 }
 END_TEST
@@ -86,5 +120,6 @@ START_TEST(test_a_file_that_cannot_grow_is_said_so)
 END_TEST
 
 UNIT_MAIN(spool, tcase_add_test(cases, test_what_goes_in_comes_out);
+	  tcase_add_test(cases, test_parts_stand_one_behind_the_other);
 	  tcase_add_test(cases, test_a_folder_that_cannot_be_written_is_passed_over);
 	  tcase_add_test(cases, test_a_file_that_cannot_grow_is_said_so))
