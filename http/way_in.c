@@ -87,7 +87,7 @@ static void refuse_form(
 				"the form's fields are larger than is taken");
 			break;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	default:
 		exchange_refuse(exchange,
 			&(struct problem){ .code = "invalid_request",
