@@ -134,16 +134,18 @@ const char *smtp_header_why_not(struct text name, struct text value)
 	return NULL;
 }
 
-/* Folds in front of a blank where the next word would pass the line. Gives where the line ends. */
+/* Folds in front of the blanks where the word behind them would pass the line: no line ends in
+ * blanks, which might get lost. Gives where the line ends. */
 static size_t add_folded(struct buf *out, struct text value, size_t column)
 {
 	while (value.len) {
-		size_t len = byte_is_blank(value.at[0]);
+		size_t blanks = 0, len;
 
-		while (len < value.len && !byte_is_blank(value.at[len]))
+		while (blanks < value.len && byte_is_blank(value.at[blanks]))
+			blanks++;
+		for (len = blanks; len < value.len && !byte_is_blank(value.at[len]);)
 			len++;
-		if (column > 1 && column + len > SMTP_MIME_LINE && byte_is_blank(value.at[0]) &&
-			len > 1) {
+		if (column > 1 && blanks && column + len > SMTP_MIME_LINE && len > blanks) {
 			buf_add(out, TEXT("\r\n"));
 			column = 0;
 		}

@@ -211,6 +211,28 @@ START_TEST(a_header_reads_as_it_was_given)
 }
 END_TEST
 
+START_TEST(no_line_of_a_folded_header_ends_in_blanks)
+{
+	struct buf out = buf_born(8192), in = buf_born(8192), line = buf_born(8192);
+
+	for (size_t first = 55; first < 75; first++) {
+		buf_clear(&in);
+		buf_clear(&out);
+		buf_clear(&line);
+		for (size_t i = 0; i < first; i++)
+			buf_add_byte(&in, 'y');
+		buf_add_string(&in, "   bc     k");
+		smtp_header_add(&out, TEXT("X"), buf_text(&in));
+		ck_assert(!memmem(out.at, out.len, " \r\n", 3));
+		unfold(buf_text(&out), 78, &line);
+		ck_assert(text_equal(text_from(buf_text(&line), 3), buf_text(&in)));
+	}
+	buf_free(&in);
+	buf_free(&line);
+	buf_free(&out);
+}
+END_TEST
+
 START_TEST(a_header_without_blanks_is_within_998)
 {
 	struct buf out = buf_born(65536), in = buf_born(65536), line = buf_born(65536);
@@ -456,7 +478,37 @@ START_TEST(what_a_structured_header_cannot_hold_is_said)
 }
 END_TEST
 
-UNIT_MAIN(encode, tcase_add_test(cases, a_header_line_is_never_too_long_whatever_blanks_it_holds);
+/* What OpenSSL encodes, with blanks between in odd places, in place and beside it. */
+START_TEST(base64_is_decoded_also_where_it_lies)
+{
+	char bytes[300], wrapped[1000], out[600];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 37 + 11);
+	for (size_t len = 0; len <= sizeof(bytes); len++) {
+		unsigned char letters[401];
+		size_t count = (size_t)EVP_EncodeBlock(
+			       letters, (const unsigned char *)bytes, (int)len),
+		       at = 0;
+		uint64_t said = 0;
+
+		for (size_t i = 0; i < count; i++) {
+			wrapped[at++] = (char)letters[i];
+			if (i % (len % 7 + 1) == 0)
+				wrapped[at++] = " \t\r\n"[i % 4];
+		}
+		ck_assert(smtp_base64_check((struct text){ wrapped, at }, &said));
+		ck_assert_uint_eq(said, len);
+		ck_assert_uint_eq(smtp_base64_decode((struct text){ wrapped, at }, out), len);
+		ck_assert(memcmp(out, bytes, len) == 0);
+		ck_assert_uint_eq(smtp_base64_decode((struct text){ wrapped, at }, wrapped), len);
+		ck_assert(memcmp(wrapped, bytes, len) == 0);
+	}
+}
+END_TEST
+
+UNIT_MAIN(encode, tcase_add_test(cases, base64_is_decoded_also_where_it_lies);
+	  tcase_add_test(cases, a_header_line_is_never_too_long_whatever_blanks_it_holds);
 	  tcase_add_test(cases, a_url_that_holds_the_start_of_a_word_stays_as_it_is);
 	  tcase_add_loop_test(cases, quoted_printable_is_as_wanted, 0, COUNT(printable));
 	  tcase_add_loop_test(cases, quoted_printable_comes_out_again, 0, 20);
@@ -468,6 +520,7 @@ UNIT_MAIN(encode, tcase_add_test(cases, a_header_line_is_never_too_long_whatever
 	  tcase_add_test(cases, a_header_takes_no_second_line);
 	  tcase_add_loop_test(cases, a_name_is_an_atom_a_string_or_words, 0, COUNT(phrases));
 	  tcase_add_loop_test(cases, a_long_name_stays_within_its_lines, 0, COUNT(long_names));
+	  tcase_add_test(cases, no_line_of_a_folded_header_ends_in_blanks);
 	  tcase_add_test(cases, no_line_ends_in_a_blank_behind_a_long_name);
 	  tcase_add_loop_test(cases, a_parameter_is_quoted_or_extended, 0, COUNT(parameters));
 	  tcase_add_loop_test(cases, a_long_parameter_goes_in_sections, 0, 2);)
