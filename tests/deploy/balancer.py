@@ -24,14 +24,17 @@ class Names:
         self.addresses = set()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 53))
-        threading.Thread(target=self.run, daemon=True).start()
+        self.socket.settimeout(0.1)  # who waits in it keeps the port, closed or not
+        self.is_over = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self):
-        while True:
+        while not self.is_over:
             try:
                 query, client = self.socket.recvfrom(512)
-            except OSError:
-                return
+            except socket.timeout:
+                continue
             end = query.index(b"\0", 12) + 5
             kind = struct.unpack("!H", query[end - 4:end - 2])[0]
             found = sorted(self.addresses) if kind == 1 else []
@@ -44,6 +47,8 @@ class Names:
         return self
 
     def __exit__(self, *_):
+        self.is_over = True
+        self.thread.join()
         self.socket.close()
 
 
