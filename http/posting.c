@@ -271,6 +271,7 @@ static bool refuse_message(struct refusal *refusal, enum err err)
 		return refusal_set(refusal, "invalid_request",
 			TEXT("the message cannot be signed (DKIM): its header is malformed"));
 	case ERR_TLS:
+	case ERR_VALUE: /* a file that its content is in cannot be read */
 		return refusal_set(
 			refusal, "internal", TEXT("the message could not be signed (DKIM)"));
 	default:

@@ -83,7 +83,7 @@ START_TEST(what_cannot_be_signed_is_not_sent)
 		{ ERR_MISSING, 422, "cannot be signed (DKIM)" },
 		{ ERR_LIMIT, 413, "\"code\":\"body_too_large\"" },
 		{ ERR_MEMORY, 503, "\"code\":\"overloaded\"" },
-		{ ERR_VALUE, 422, "\"code\":\"invalid_request\"" },
+		{ ERR_VALUE, 503, "\"code\":\"internal\"" },
 	};
 
 	start();

@@ -4,6 +4,7 @@ that `lettergate check` prints.
 What a signature looks like, and that other verifiers find it good, is test_dkim_verify.py's.
 """
 
+import base64
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from gateway import ROOT, Gateway, b64, both, command, together, wait_for
+from gateway import ROOT, Gateway, b64, both, command, mail, together, wait_for
 from relay import Relay
 from test_dkim_verify import dkimpy, ed25519_key, rsa_key
 
@@ -140,6 +141,63 @@ def test_keys_are_chosen_by_the_header_from(tmp_path, rsa, folder):
         message = sent(gateway, relay, **{"from": "a@example.org",
                                           "envelope": {"from": "bounce@example.com"}})
         assert signatures(message) == [], "the envelope decides nothing"
+
+
+RAW = "From: Shop <a@example.com>\r\nTo: ann@example.org\r\nMessage-ID: <1@example.com>\r\n" \
+      "Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nSubject: Grüße\r\n\r\n..Grüße \t x \r\n\r\n\r\n"
+
+
+def form(*parts):
+    """multipart/form-data: (name, file name, content)"""
+    body = b"".join(b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+                    % (name, b'; filename="%s"' % file if file else b"", content)
+                    for name, file, content in parts)
+    return body + b"--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+def whole(message):
+    return message.encode(), {"Content-Type": "message/rfc822"}
+
+
+def test_whatever_way_it_came_in(rsa, ed):
+    fields = [(b"from", b"", b"a@example.com"), (b"to", b"", b"ann@example.org"),
+              (b"subject", b"", b"x"), (b"text", b"", b"x")]
+    relay = Relay()
+    with both(relay, **signs(rsa, ed)) as gateway:
+        for body, headers in [
+                form(*fields), form(*fields, (b"attachment", b"a.bin", bytes(range(256)) * 20000)),
+                whole(RAW), whole(RAW.replace("\r\n", "\n")), whole(RAW.rstrip()),
+                whole(RAW.replace("Date:", "X-Date:").replace("Message-ID:", "X-ID:")),
+                whole("Sender: b@example.org\r\n" +
+                      RAW.replace("Shop <a@example.com>", "a@example.com, b@example.org")),
+                (json.dumps({"raw": b64(RAW)}).encode(), {})]:
+            answer = gateway.post("/send", body, headers)
+            assert answer.status == 200, answer
+            assert good(relay.ledger[-1].body, rsa, ed), relay.ledger[-1].body[:3000]
+        answer = gateway.post("/send/batch", [{"raw": b64(RAW)}, mail(), {"raw": b64(RAW)}])
+        assert [one["status"] for one in answer["results"]] == [200] * 3
+        assert all(good(taken.body, rsa, ed) for taken in relay.ledger[-3:])
+
+
+def test_the_signature_of_another_stays(rsa):
+    """A message may have been signed before; ours comes in front."""
+    relay = Relay()
+    with both(relay, **signs(rsa)) as gateway:
+        before = "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=x; h=from; bh=x; b=y\r\n"
+        answer = gateway.post("/send", *whole(before + RAW))
+        assert answer.status == 200, answer
+        message = relay.ledger[-1].body
+        assert message.endswith((before + RAW).encode()) and dkimpy([rsa], message, 0)
+        assert message.count(b"DKIM-Signature:") == 2
+
+
+def test_a_rendered_message_is_signed_too(rsa, ed):
+    relay = Relay()
+    with both(relay, **signs(rsa, ed)) as gateway:
+        answer = gateway.send(dry_run="render")
+        message = base64.b64decode(answer["raw"])
+        assert good(message, rsa, ed) and answer["size"] == len(message)
+        assert relay.ledger == []
 
 
 def test_a_captured_message_is_signed_too(rsa, ed):
