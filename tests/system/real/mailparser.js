@@ -21,6 +21,10 @@ const read = async (message) => {
 		bcc: addresses(mail.bcc),
 		reply_to: addresses(mail.replyTo),
 		message_id: mail.messageId,
+		date: mail.date,
+		in_reply_to: mail.inReplyTo,
+		references: mail.references ? [].concat(mail.references) : [],
+		headers: mail.headerLines.filter(({ key }) => /^(x|list)-/.test(key)).map(({ key }) => key),
 		text: mail.text,
 		html: mail.html,
 		attachments: mail.attachments.map((part) => ({
@@ -29,10 +33,17 @@ const read = async (message) => {
 			content_id: part.contentId || null,
 			disposition: part.contentDisposition,
 			sha256: createHash("sha256").update(part.content).digest("hex"),
+			text: part.contentType === "text/calendar" ? part.content.toString() : undefined,
 		})),
 	};
 };
 
-Promise.all(JSON.parse(readFileSync(0)).map(read))
+const readAll = async (messages) => {
+	const found = [];
+	for (const message of messages) found.push(await read(message)); // thousands: one by one
+	return found;
+};
+
+readAll(JSON.parse(readFileSync(0)))
 	.then((found) => process.stdout.write(JSON.stringify(found)))
 	.catch((error) => { console.error(error); process.exit(1); });
