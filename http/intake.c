@@ -57,11 +57,14 @@ static bool is_text_field(struct text name)
 	return false;
 }
 
+/* attachment, attachments, attachment[], attachments[]: as each framework has it. */
 static bool is_named(struct text name, struct text wanted)
 {
-	return text_starts(name, wanted) &&
-	       (name.len == wanted.len || text_equal(text_from(name, wanted.len), TEXT("[]")) ||
-		       text_equal(text_from(name, wanted.len), TEXT("s")));
+	struct text rest = text_from(name, wanted.len);
+
+	if (text_starts(rest, TEXT("s")))
+		rest = text_from(rest, 1);
+	return text_starts(name, wanted) && (!rest.len || text_equal(rest, TEXT("[]")));
 }
 
 static bool is_plain_encoding(struct text encoding)

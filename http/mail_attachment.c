@@ -129,9 +129,11 @@ static void read_disposition(struct reading *reading, const cJSON *value, const 
 static bool take_data_url(struct reading *reading, const struct json_at *at, struct text *content)
 {
 	struct text type, rest = text_from(*content, 5);
+	bool has_content = text_find(rest, ',') < rest.len;
 
 	type = text_cut(&rest, ',');
-	if (type.len < 7 || !text_equal_nocase(text_from(type, type.len - 7), TEXT(";base64"))) {
+	if (!has_content || type.len < 7 ||
+		!text_equal_nocase(text_from(type, type.len - 7), TEXT(";base64"))) {
 		complain(reading->complaints, at, "a data: URL is taken with ;base64 alone");
 		return false;
 	}

@@ -43,8 +43,8 @@ static struct text method_in(struct text content)
 		struct text line = text_cut(&content, '\n');
 
 		if (text_starts_nocase(line, TEXT("METHOD:"))) {
-			line = text_trim(text_from(line, 7));
-			return text_head(line, text_find(line, '\r'));
+			line = text_from(line, 7);
+			return text_trim(text_head(line, text_find(line, '\r')));
 		}
 	}
 	return (struct text){ 0 };

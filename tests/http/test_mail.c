@@ -9,7 +9,7 @@ static struct posted posted;
 static struct complaints complaints;
 static char *body;
 
-static bool read_mail(const char *text)
+static bool read_besides(const char *text, const struct mail_besides *besides)
 {
 	struct json json = { 0 };
 	size_t len = strlen(text);
@@ -20,7 +20,12 @@ static bool read_mail(const char *text)
 	body = malloc(len + 1);
 	memcpy(body, text, len + 1);
 	ck_assert_int_eq(json_parse(body, len, region, &json), OK);
-	return mail_read(&json, json.root, NULL, NULL, region, &posted, &complaints);
+	return mail_read(&json, json.root, NULL, besides, region, &posted, &complaints);
+}
+
+static bool read_mail(const char *text)
+{
+	return read_besides(text, NULL);
 }
 
 static void forget(void)
@@ -38,6 +43,8 @@ static bool complained_at(const char *pointer, const char *words)
 	return false;
 }
 
+/* From: a@example.com, To: b@example.org, and a text */
+#define RAW  "RnJvbTogYUBleGFtcGxlLmNvbQpUbzogYkBleGFtcGxlLm9yZwoKSGkK"
 #define REST "\"from\":\"a@example.com\",\"to\":\"b@example.org\""
 
 /* Every place for one line, with %s for what is put there. */
@@ -84,6 +91,10 @@ static const struct {
 		"/attachments/0/content_id" },
 	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"disposition\":\"inline%s\"}]}",
 		"/attachments/0/disposition" },
+	{ "{" REST ",\"calendar\":{\"content\":\"BEGIN:VCALENDAR\",\"method\":\"REQUEST%s\"}}",
+		"/calendar/method" },
+	{ "{" REST ",\"dry_run\":\"render%s\"}", "/dry_run" },
+	{ "{\"raw\":\"" RAW "\",\"envelope\":{\"from\":\"a%s@example.com\"}}", "/envelope/from" },
 };
 
 /* `form` with `piece` for its first %. */
@@ -197,7 +208,40 @@ static const struct {
 	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"fileName\":\"x\"}]}",
 		"/attachments/0/fileName", "did you mean filename?" },
 	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"path\":\"/etc/passwd\"}]}",
-		"/attachments/0/path", "unknown" },
+		"/attachments/0/path", "not fetched" },
+	{ "{" REST ",\"attachments\":[{\"filename\":\"x\",\"href\":\"https://x.example/\"}]}",
+		"/attachments/0/href", "not fetched" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"url\":\"https://x.example/\"}]}",
+		"/attachments/0/url", "not fetched" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"data:text/csv,a\"}]}",
+		"/attachments/0/content", ";base64 alone" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"data:text/csv;base64\"}]}",
+		"/attachments/0/content", ";base64 alone" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"data:,\"}]}", "/attachments/0/content",
+		";base64 alone" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"data:text;base64,QQ==\"}]}",
+		"/attachments/0/content", "media type" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"data:a/b\\r\\nX:;base64,QQ==\"}]}",
+		"/attachments/0/content", "none" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"data:text/csv;base64,Q\"}]}",
+		"/attachments/0/content", "base64" },
+	{ "{" REST ",\"attachments\":[{\"content\":{\"part\":0}}]}", "/attachments/0/content",
+		"Buffer" },
+	{ "{" REST ",\"attachments\":[{\"content\":{\"type\":\"Buffer\"}}]}",
+		"/attachments/0/content", "Buffer" },
+	{ "{" REST ",\"attachments\":[{\"content\":{\"type\":\"Blob\",\"data\":[]}}]}",
+		"/attachments/0/content", "Buffer" },
+	{ "{" REST ",\"attachments\":[{\"content\":{\"type\":\"Buffer\",\"data\":[],\"x\":1}}]}",
+		"/attachments/0/content", "Buffer" },
+	{ "{" REST ",\"attachments\":[{\"content\":{\"type\":\"Buffer\",\"data\":[256]}}]}",
+		"/attachments/0/content", "0 to 255" },
+	{ "{" REST ",\"attachments\":[{\"content\":{\"type\":\"Buffer\",\"data\":[-1]}}]}",
+		"/attachments/0/content", "0 to 255" },
+	{ "{" REST ",\"attachments\":[{\"content\":{\"type\":\"Buffer\",\"data\":[1.5]}}]}",
+		"/attachments/0/content", "0 to 255" },
+	{ "{" REST ",\"attachments\":[{\"content\":{\"type\":\"Buffer\",\"data\":[\"1\"]}}]}",
+		"/attachments/0/content", "0 to 255" },
+	{ "{" REST ",\"attachments\":[{\"content\":7}]}", "/attachments/0/content", "string" },
 	{ "{" REST ",\"list_unsubscribe\":{}}", "/list_unsubscribe", "url or mailto" },
 	{ "{" REST ",\"list_unsubscribe\":{\"mailto\":\"a@b.example\",\"one_click\":true}}",
 		"/list_unsubscribe", "https" },
@@ -215,15 +259,42 @@ static const struct {
 	{ "{" REST ",\"metadata\":{\"a\\n\":1}}", "/metadata", "control" },
 	{ "{" REST ",\"metadata\":[]}", "/metadata", "object" },
 	{ "{" REST ",\"trace\":\"yes\"}", "/trace", "true or false" },
-	{ "{" REST ",\"dry_run\":\"render\"}", "/dry_run", "not supported yet" },
-	{ "{" REST ",\"raw\":\"QQ==\"}", "/raw", "not supported yet" },
+	{ "{" REST ",\"dry_run\":\"send\"}", "/dry_run", "render" },
+	{ "{" REST ",\"dry_run\":true}", "/dry_run", "string" },
+	{ "{\"raw\":\"QQ\"}", "/raw", "base64" },
+	{ "{\"raw\":[]}", "/raw", "string" },
+	{ "{\"raw\":\"QQ==\"}", "/raw", "line 1" },
+	{ "{\"raw\":\"RnJvbTogYUBleGFtcGxlLmNvbQpUbzogYkBleGFtcGxlLm9yZwoKYQ1iCg==\"}", "/raw",
+		"CR" },
+	{ "{\"raw\":\"RnJvbTogYUBleGFtcGxlLmNvbQoKSGkK\"}", "/raw", "no recipient" },
+	{ "{\"raw\":\"" RAW "\",\"from\":\"a@example.com\"}", "/from", "whole as it comes" },
+	{ "{\"raw\":\"" RAW "\",\"bcc\":\"a@example.com\"}", "/bcc", "envelope" },
+	{ "{\"raw\":\"" RAW "\",\"template\":{\"subject\":\"x\"}}", "/template", "whole" },
+	{ "{\"raw\":\"" RAW "\",\"envelope\":{\"to\":[]}}", "/envelope/to", "no recipient" },
 	{ "{" REST ",\"template\":{\"name\":\"x\"}}", "/template", "no templates here" },
-	{ "{" REST ",\"calendar\":{}}", "/calendar", "not supported yet" },
+	{ "{" REST ",\"calendar\":\"x\"}", "/calendar", "object" },
+	{ "{" REST ",\"calendar\":{}}", "/calendar", "content is missing" },
+	{ "{" REST ",\"calendar\":{\"method\":\"REQUEST\"}}", "/calendar", "content is missing" },
+	{ "{" REST ",\"calendar\":{\"content\":\"END:VCALENDAR\"}}", "/calendar/content",
+		"BEGIN:VCALENDAR" },
+	{ "{" REST ",\"calendar\":{\"content\":\"BEGIN:VCALENDAR\\u0000\"}}", "/calendar/content",
+		"control" },
+	{ "{" REST ",\"calendar\":{\"content\":\"BEGIN:VCALENDAR\",\"method\":\"a b\"}}",
+		"/calendar/method", "REQUEST" },
+	{ "{" REST ",\"calendar\":{\"content\":\"BEGIN:VCALENDAR\",\"method\":\"\"}}",
+		"/calendar/method", "REQUEST" },
+	{ "{" REST ",\"calendar\":{\"content\":\"BEGIN:VCALENDAR\",\"method\":\"a\\r\\n\"}}",
+		"/calendar/method", "control" },
+	{ "{" REST ",\"calendar\":{\"method\":\"CANCEL\",\"content\":"
+	  "\"BEGIN:VCALENDAR\\r\\nMETHOD:REQUEST\\r\\n\"}}",
+		"/calendar/method", "METHOD:REQUEST" },
+	{ "{" REST ",\"calendar\":{\"content\":\"BEGIN:VCALENDAR\",\"filename\":\"x\"}}",
+		"/calendar/filename", "unknown" },
 };
 
 START_TEST(what_is_refused_says_where_and_why)
 {
-	ck_assert(!read_mail(refused[_i].json));
+	ck_assert_msg(!read_mail(refused[_i].json), "%s", refused[_i].json);
 	ck_assert_msg(complained_at(refused[_i].pointer, refused[_i].words), "%s: %.*s: %.*s",
 		refused[_i].json, (int)complaints.at[0].pointer.len, complaints.at[0].pointer.at,
 		(int)complaints.at[0].detail.len, complaints.at[0].detail.at);
@@ -453,6 +524,138 @@ START_TEST(null_is_as_if_it_were_not_there)
 }
 END_TEST
 
+static const struct {
+	const char *attachment, *type, *content;
+	size_t len;
+} contents[] = {
+	{ "\"content\":\"data:text/csv;base64,YTti\"", "text/csv", "YTti\r\n", 6 },
+	{ "\"content\":\"DATA:;BASE64,YTti\"", "", "YTti\r\n", 6 },
+	{ "\"content\":\"data:image/png;name=a.png;base64,YTti\"", "image/png;name=a.png",
+		"YTti\r\n", 6 },
+	{ "\"content\":\"data:text/csv;base64,YTti\",\"content_type\":\"a/b\"", "a/b", "YTti\r\n",
+		6 },
+	{ "\"content_type\":\"a/b\",\"content\":\"data:text/csv;base64,\"", "a/b", "", 0 },
+	{ "\"content\":\"YT\\r\\nti\"", "", "YTti\r\n", 6 },
+	{ "\"content\":\"\\/\\u002B==\"", "", "/+==\r\n", 6 },
+	{ "\"content\":{\"type\":\"Buffer\",\"data\":[97,59,98]}", "", "YTti\r\n", 6 },
+	{ "\"content\":{\"data\":[0,255],\"type\":\"Buffer\"}", "", "AP8=\r\n", 6 },
+	{ "\"content\":{\"type\":\"Buffer\",\"data\":[]}", "", "", 0 },
+};
+
+START_TEST(content_comes_in_many_forms)
+{
+	struct buf text = buf_born(1000), out = buf_born(1 << 16);
+	const struct smtp_attachment *attachment;
+
+	put(&text, "{" REST ",\"attachments\":[{%s}]}", contents[_i].attachment);
+	buf_add_byte(&text, 0);
+	ck_assert_msg(read_mail(text.at), "%s: %.*s", text.at, (int)complaints.at[0].detail.len,
+		complaints.at[0].detail.at);
+	ck_assert_uint_eq(posted.mail.attachment_count, 1);
+	attachment = &posted.mail.attachments[0];
+	ck_assert(text_equal(attachment->content_type, text_of(contents[_i].type)));
+	smtp_content_add(&out, &attachment->content);
+	ck_assert_uint_eq(out.len, contents[_i].len);
+	ck_assert(out.len == 0 || memcmp(out.at, contents[_i].content, out.len) == 0);
+	forget();
+	buf_free(&text);
+	buf_free(&out);
+}
+END_TEST
+
+/* A type of one attachment's URL is not the next one's. */
+START_TEST(each_attachment_has_its_own_type)
+{
+	ck_assert(read_mail("{" REST ",\"attachments\":[{\"content\":\"data:text/csv;base64,\"},"
+			    "{\"content\":\"QQ==\"}]}"));
+	ck_assert(text_equal(posted.mail.attachments[0].content_type, TEXT("text/csv")));
+	ck_assert_uint_eq(posted.mail.attachments[1].content_type.len, 0);
+	forget();
+}
+END_TEST
+
+static const struct {
+	const char *calendar, *method;
+} methods[] = {
+	{ "\"content\":\"BEGIN:VCALENDAR\"", "PUBLISH" },
+	{ "\"content\":\"begin:vcalendar\\r\\nmethod: REPLY \\r\\n\"", "REPLY" },
+	{ "\"content\":\"BEGIN:VCALENDAR\\nMETHOD:a b\\n\"", "PUBLISH" },
+	{ "\"content\":\"BEGIN:VCALENDAR\\nMETHOD:REQUEST\",\"method\":\"request\"", "request" },
+	{ "\"content\":\"BEGIN:VCALENDAR\",\"method\":\"CANCEL\"", "CANCEL" },
+	{ "\"content\":\"BEGIN:VCALENDAR\",\"method\":null", "PUBLISH" },
+};
+
+START_TEST(a_calendar_says_its_method)
+{
+	struct buf text = buf_born(1000);
+
+	put(&text, "{" REST ",\"calendar\":{%s}}", methods[_i].calendar);
+	buf_add_byte(&text, 0);
+	ck_assert_msg(read_mail(text.at), "%s: %.*s", text.at, (int)complaints.at[0].detail.len,
+		complaints.at[0].detail.at);
+	ck_assert(text_equal(posted.mail.calendar.method, text_of(methods[_i].method)));
+	ck_assert(text_starts_nocase(posted.mail.calendar.content, TEXT("BEGIN:VCALENDAR")));
+	forget();
+	buf_free(&text);
+}
+END_TEST
+
+START_TEST(a_raw_message_brings_its_envelope)
+{
+	ck_assert(read_mail("{\"raw\":\"" RAW "\",\"subject\":null}"));
+	ck_assert(posted.raw != NULL);
+	ck_assert(text_equal(posted.envelope.from, TEXT("a@example.com")));
+	ck_assert_uint_eq(posted.envelope.count, 1);
+	ck_assert(text_equal(posted.envelope.to[0], TEXT("b@example.org")));
+	ck_assert(!posted.has_envelope_to);
+	forget();
+	ck_assert(read_mail("{\"raw\":\"" RAW "\",\"envelope\":{\"from\":\"\",\"to\":"
+			    "[\"c@example.org\",\"d@example.org\",\"c@example.org\"]},"
+			    "\"dry_run\":\"render\"}"));
+	ck_assert_uint_eq(posted.envelope.from.len, 0);
+	ck_assert_uint_eq(posted.envelope.count, 2);
+	ck_assert(posted.has_envelope_to);
+	ck_assert_int_eq(posted.wishes.dry_run, DRY_RENDER);
+	forget();
+	ck_assert(read_mail("{" REST ",\"raw\":null,\"dry_run\":\"envelope\"}"));
+	ck_assert(!posted.raw);
+	ck_assert_int_eq(posted.wishes.dry_run, DRY_ENVELOPE);
+	forget();
+}
+END_TEST
+
+/* The message itself, and files, beside an object that says how. */
+START_TEST(what_comes_beside_the_object)
+{
+	struct smtp_content file = { .encoding = SMTP_BASE64, .text = TEXT("abc") };
+	struct mail_besides files = { .files = &file, .file_count = 1 };
+	struct mail_besides whole = { .raw = TEXT("From: a@example.com\nTo: b@example.org\n\nHi") };
+	static const struct {
+		const char *json, *pointer;
+	} rows[] = {
+		{ "{" REST ",\"attachments\":[{\"content\":{\"part\":0}}]}", NULL },
+		{ "{" REST ",\"attachments\":[{\"content\":{\"part\":1}}]}",
+			"/attachments/0/content" },
+		{ "{" REST ",\"attachments\":[{\"content\":{\"part\":-1}}]}",
+			"/attachments/0/content" },
+		{ "{" REST ",\"attachments\":[{\"content\":{\"part\":\"0\"}}]}",
+			"/attachments/0/content" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ck_assert_int_eq(read_besides(rows[i].json, &files), !rows[i].pointer);
+		ck_assert(!rows[i].pointer || complained_at(rows[i].pointer, "base64"));
+		forget();
+	}
+	ck_assert(read_besides("{\"tags\":[\"x\"]}", &whole));
+	ck_assert(posted.raw && posted.wishes.tag_count == 1);
+	forget();
+	ck_assert(!read_besides("{\"subject\":\"x\"}", &whole));
+	ck_assert(complained_at("/subject", "whole as it comes"));
+	forget();
+}
+END_TEST
+
 #define COUNT(rows) (int)(sizeof(rows) / sizeof((rows)[0]))
 
 UNIT_MAIN(mail, tcase_add_loop_test(cases, no_line_takes_a_break, 0, COUNT(lines));
@@ -460,6 +663,11 @@ UNIT_MAIN(mail, tcase_add_loop_test(cases, no_line_takes_a_break, 0, COUNT(lines
 	  tcase_add_loop_test(cases, what_is_refused_says_where_and_why, 0, COUNT(refused));
 	  tcase_add_loop_test(cases, limits_have_names, 0, COUNT(limits));
 	  tcase_add_test(cases, recipients_count_together);
+	  tcase_add_loop_test(cases, content_comes_in_many_forms, 0, COUNT(contents));
+	  tcase_add_test(cases, each_attachment_has_its_own_type);
+	  tcase_add_loop_test(cases, a_calendar_says_its_method, 0, COUNT(methods));
+	  tcase_add_test(cases, a_raw_message_brings_its_envelope);
+	  tcase_add_test(cases, what_comes_beside_the_object);
 	  tcase_add_test(cases, an_envelope_of_all_recipients_once);
 	  tcase_add_loop_test(cases, a_media_type_ends_without_a_semicolon, 0, COUNT(types));
 	  tcase_add_test(cases, the_first_second_of_1970_is_a_date);
