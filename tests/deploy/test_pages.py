@@ -69,7 +69,13 @@ def test_every_message_in_the_examples_is_taken():
               for body in re.findall(r"/send\b[^']*?(?:-H '[^']*'\s*\\?\s*)*-d '(\{.*?\})'",
                                      read(page), re.DOTALL)]
     assert bodies
+    kept = [template for page in PAGES
+            for template in re.findall(r"-X PUT \S+(/templates/\S+)[^']*(?:-H '[^']*'\s*\\?\s*)*"
+                                       r"-d '(\{.*?\})'$", read(page), re.DOTALL | re.MULTILINE)]
+    assert kept
     with gateway.Gateway(SMTP_HOST="capture") as one:
+        for path, body in kept:
+            one.request("PUT", path, body, {"Content-Type": "application/json"})
         for page, body in bodies:
             answer = one.post("/send", body)
             assert (answer.status, answer["outcome"]) == (200, "captured"), (page, body, answer)
