@@ -42,7 +42,7 @@ static size_t character(struct text text)
 /* As many whole characters as one encoded word ("=?UTF-8?B?…?=", RFC 2047 2) of `room` takes. */
 static struct text fitting(struct text text, size_t room)
 {
-	size_t most = room < 16 ? 0 : (room - 12) / 4 * 3, len = 0;
+	size_t most = room < 16 ? 0 : ((room < WORD ? room : WORD) - 12) / 4 * 3, len = 0;
 
 	while (len < text.len && len + character(text_from(text, len)) <= most)
 		len += character(text_from(text, len));

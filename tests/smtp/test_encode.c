@@ -211,6 +211,18 @@ START_TEST(a_header_reads_as_it_was_given)
 }
 END_TEST
 
+START_TEST(a_word_is_at_most_75_at_the_start_of_a_line_too)
+{
+	struct buf out = buf_born(1024), read = buf_born(1024);
+
+	ck_assert_uint_le(smtp_words_add(&out, TEXT(A70), 0), 75);
+	buf_add(&out, TEXT("\r\n"));
+	unfold(buf_text(&out), 75, &read);
+	buf_free(&out);
+	buf_free(&read);
+}
+END_TEST
+
 START_TEST(no_line_of_a_folded_header_ends_in_blanks)
 {
 	struct buf out = buf_born(8192), in = buf_born(8192), line = buf_born(8192);
@@ -520,6 +532,7 @@ UNIT_MAIN(encode, tcase_add_test(cases, base64_is_decoded_also_where_it_lies);
 	  tcase_add_test(cases, a_header_takes_no_second_line);
 	  tcase_add_loop_test(cases, a_name_is_an_atom_a_string_or_words, 0, COUNT(phrases));
 	  tcase_add_loop_test(cases, a_long_name_stays_within_its_lines, 0, COUNT(long_names));
+	  tcase_add_test(cases, a_word_is_at_most_75_at_the_start_of_a_line_too);
 	  tcase_add_test(cases, no_line_of_a_folded_header_ends_in_blanks);
 	  tcase_add_test(cases, no_line_ends_in_a_blank_behind_a_long_name);
 	  tcase_add_loop_test(cases, a_parameter_is_quoted_or_extended, 0, COUNT(parameters));
