@@ -22,6 +22,7 @@ import time
 from datetime import datetime, timezone
 from email.header import decode_header, make_header
 from email.utils import getaddresses
+from functools import lru_cache
 
 from gateway import KEY
 
@@ -396,7 +397,13 @@ def wire_fault(message):
 
 # ---- Python's reader
 
-POLICY = email.policy.SMTP
+class Remembering(email.policy.EmailPolicy):
+    """email.policy.SMTP, which would parse a field anew each time that it is asked for."""
+
+    header_fetch_parse = lru_cache(64)(email.policy.EmailPolicy.header_fetch_parse)
+
+
+POLICY = Remembering(linesep="\r\n")
 
 
 def _addresses(mail, field):
