@@ -160,3 +160,110 @@ def test_text_of_random_bytes_of_unicode(target):
     sent = [target.send(text=text)["message_id"] for text in texts]
     all_readings_agree([target.bed.read_bytes(ANN, one) for one in sent],
                        [{"text": text, "message_id": one} for text, one in zip(texts, sent)])
+
+
+# ---- the other ways in, byte for byte
+
+def form(*fields):
+    """A body of multipart/form-data: (name, value) or (name, file name, type, content)."""
+    boundary = "----form%032x" % random.Random(3).getrandbits(128)
+    body = b""
+    for name, *rest in fields:
+        body += b"--%s\r\nContent-Disposition: form-data; name=\"%s\"" % (boundary.encode(), name.encode())
+        if len(rest) == 3:
+            body += ("; filename=\"%s\"\r\nContent-Type: %s" % tuple(rest[:2])).encode()
+        value = rest[-1]
+        body += b"\r\n\r\n" + (value if isinstance(value, bytes) else value.encode()) + b"\r\n"
+    return body + b"--%s--\r\n" % boundary.encode(), "multipart/form-data; boundary=" + boundary
+
+
+def posted(target, body, content_type, query=""):
+    answer = target.gateway.post("/send" + query, body, {"Content-Type": content_type}, timeout=90)
+    assert answer.status == 200, answer
+    return answer
+
+
+def delivered(message):
+    """What stands in a mailbox below the lines that the relay put on top: Return-Path, Received, …"""
+    head, blank, body = message.replace(b"\r\n", b"\n").partition(b"\n\n")
+    own = re.search(rb"(?m)^(From|X-First): ", head)
+    return head[own.start():] + blank + body
+
+
+def test_a_form_with_a_file_of_a_megabyte(target):
+    content = random.Random(11).randbytes(1 << 20)
+    text = "Gr\u00fc\u00dfe\n.\n..\nFrom a form\n"
+    body, content_type = form(
+        ("from", "Shop <shop@example.com>"), ("to", ANN), ("to", BO), ("subject", "Formular \u2116 1"),
+        ("text", text), ("attachment", "Bericht \u2013 M\u00e4rz.bin", "application/x-report", content))
+    sent = posted(target, body, content_type)
+    for address in (ANN, BO):
+        reads_as(target.bed.read_bytes(address, sent["message_id"]), subject="Formular \u2116 1", text=text,
+                 to=[["", ANN], ["", BO]], attachments=[{
+                     "filename": "Bericht \u2013 M\u00e4rz.bin", "content_type": "application/x-report",
+                     "content_id": None, "disposition": "attachment", "sha256": sha(content)}])
+
+
+@pytest.mark.parametrize("way", ["message/rfc822", "raw"])
+def test_a_whole_message_comes_out_as_it_was_handed_over(target, way):
+    """Every byte of it, but for Bcc and the line ends."""
+    message_id = "<whole.%s.%08x@example.com>" % (way.partition("/")[0],
+                                                  random.SystemRandom().getrandbits(32))
+    head = ("X-First: yes\nFrom: Shop <shop@example.com>\nTo: Ann <%s>\nMessage-ID: %s\n"
+            "Date: Tue, 24 Nov 2026 10:00:00 +0100\nSubject: =?utf-8?q?gr=C3=BCn?=  two  blanks\n"
+            "X-Folded: one\n two\n\tthree\n") % (ANN, message_id)
+    rest = ".\n..\n.x\n \n\t\nends in blanks  \nFrom here\n=\n%s\n\n\n" % ("y" * 998)
+    whole = (head + "Bcc: %s\n\n" % BO + rest).encode()
+    if way == "raw":
+        answer = target.gateway.post("/send", {"raw": b64(whole)}, timeout=90)
+    else:
+        answer = target.gateway.post("/send", whole, {"Content-Type": way}, timeout=90)
+    assert answer.status == 200, answer
+    for address in (ANN, BO):
+        assert delivered(target.bed.read_bytes(address, message_id)) == (head + "\n" + rest).encode()
+
+
+def test_an_invitation(target):
+    content = ("BEGIN:VCALENDAR\nVERSION:2.0\nMETHOD:REQUEST\nBEGIN:VEVENT\nUID:1@example.com\n"
+               "SUMMARY:Gr\u00fc\u00dfe\nDESCRIPTION:%s\nEND:VEVENT\nEND:VCALENDAR\n" % ("x" * 300))
+    sent = target.send(text="Come.\n", html="<p>Come.</p>\n",
+                       calendar={"method": "REQUEST", "content": content})
+    got = target.bed.read(ANN, sent["message_id"])
+    alternatives = [part for part in got.walk() if part.get_content_maintype() == "text"]
+    assert [part.get_content_type() for part in alternatives] == ["text/plain", "text/html",
+                                                                  "text/calendar"]
+    assert alternatives[2].get_param("method") == "REQUEST"
+    assert alternatives[2].get_content().replace("\r\n", "\n") == content
+    (file,) = got.iter_attachments()
+    assert (file.get_filename(), file.get_content_type()) == ("invite.ics", "application/ics")
+    assert file.get_payload(decode=True).decode() == content.replace("\n", "\r\n")
+
+
+# ---- nothing but our end ends the data (fault S-13)
+
+SEQUENCES = ("\r\n.\r\n", "\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r.\n", "\n.\r",
+             "\r\r\n.\r\r\n")  # those with a NUL are refused before
+
+
+@pytest.mark.parametrize("mode", ["strict", "bare", "plain"])
+def test_nothing_is_smuggled_past_postfix(before, mode):
+    """It refuses bare line ends (strict), speaks DATA alone (bare, strict) or BDAT (plain)."""
+    here = before("postfix", mode)
+    since = len(here.bed.log())
+    evil = len(here.bed.messages(CLEO))
+    sent = []
+    for number, sequence in enumerate(SEQUENCES):
+        smuggled = "before%sMAIL FROM:<evil@example.com>\r\nRCPT TO:<%s>\r\nDATA\r\nSubject: no\r\n\r\n" \
+                   "no%sbehind\n" % (sequence, CLEO, sequence)
+        sent.append((here.send(text=smuggled), smuggled))
+        sent.append((here.send(html=smuggled, text=smuggled), smuggled))
+        if not re.search("\r(?!\n)", sequence):
+            message = "From: shop@example.com\nTo: %s\nMessage-ID: <s%d.%s@example.com>\n\n%s" % (
+                ANN, number, mode, smuggled)
+            sent.append((posted(here, message, "message/rfc822"), smuggled))
+    for answer, text in sent:
+        got = here.bed.read(ANN, answer["message_id"]).get_body(("plain",)).get_content()
+        assert got.replace("\r\n", "\n") == re.sub("\r\n|\r", "\n", text)
+    log = here.bed.log()[since:]
+    assert "bare <LF>" not in log and "bare <CR>" not in log and "evil" not in log
+    assert len(here.bed.messages(CLEO)) == evil
