@@ -110,7 +110,7 @@ bool mustache_add_number(struct buf *out, double value)
 		return false;
 	if (value < 0)
 		buf_add_byte(out, '-');
-	if (size < EXACT && size == floor(size))
+	if (size < EXACT && size == (double)(uint64_t)size)
 		buf_add_u64(out, (uint64_t)size);
 	else
 		add_decimal(out, size);

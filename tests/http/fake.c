@@ -308,8 +308,21 @@ void fake_open(struct fake *fake)
 {
 	*fake = (struct fake){ .caller = { .key_id = TEXT("web"), .scopes = SCOPE_ALL },
 		.budget = 512 << 20,
-		.gateway = { fake, stamp, admit, charge, reserve, release, overload_pause_s, sign,
-			submit, look_up, list, raw, ready, metrics, observe } };
+		.gateway = { .self = fake,
+			.stamp = stamp,
+			.admit = admit,
+			.charge = charge,
+			.reserve = reserve,
+			.release = release,
+			.overload_pause_s = overload_pause_s,
+			.sign = sign,
+			.submit = submit,
+			.look_up = look_up,
+			.list = list,
+			.raw = raw,
+			.ready = ready,
+			.metrics = metrics,
+			.observe = observe } };
 	fake_templates_open(&fake->templates, &fake->gateway);
 	pthread_mutex_init(&fake->lock, NULL);
 	fake->message = buf_born(64 << 20);

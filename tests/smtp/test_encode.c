@@ -317,7 +317,8 @@ START_TEST(a_name_is_an_atom_a_string_or_words)
 }
 END_TEST
 
-static const char *const long_names[] = { A70 " " A70 " b", A70 ", b", "\"" A70 "\"", "a  " A70 };
+static const char *const long_names[] = { (A70 " " A70 " b"), (A70 ", b"), ("\"" A70 "\""),
+	("a  " A70) };
 
 START_TEST(a_long_name_stays_within_its_lines)
 {
