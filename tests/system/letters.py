@@ -15,6 +15,7 @@ import email
 import email.policy
 import hashlib
 import http.client
+import inspect
 import json
 import random
 import re
@@ -404,6 +405,8 @@ class Remembering(email.policy.EmailPolicy):
 
 
 POLICY = Remembering(linesep="\r\n")
+# Newer ones take a quoted comma or parenthesis for a trick, and give no address at all.
+LENIENT = {"strict": False} if "strict" in inspect.signature(getaddresses).parameters else {}
 
 
 def _addresses(mail, field):
@@ -412,7 +415,7 @@ def _addresses(mail, field):
     if field not in mail:
         return []
     value = re.sub(r"\r?\n", "", next(v for k, v in mail.raw_items() if k == field))
-    names = [str(make_header(decode_header(name))) for name, _address in getaddresses([value])]
+    names = [str(make_header(decode_header(name))) for name, _address in getaddresses([value], **LENIENT)]
     return [list(pair) for pair in zip(names, (one.addr_spec for one in mail[field].addresses),
                                        strict=True)]
 
