@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { SILENCE_US = 2000000 };
+enum { SILENCE_US = 2000000, LOOK_US = 1000000 };
 
 static size_t bucket_of(const struct network_address *address)
 {
@@ -93,13 +93,11 @@ static bool is_silent(int fd)
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-/* Draining: will nothing more come of it? */
-static bool is_stuck(struct line *line, uint64_t now_us)
+/* Does the request, which is not whole, go on no more? */
+static bool is_standing(struct line *line, uint64_t now_us)
 {
 	uint64_t since;
 
-	if (atomic_load(&line->is_idle))
-		return is_silent(line->fd);
 	if (!atomic_load(&line->is_reading))
 		return false;
 	since = atomic_load(&line->silent_us);
@@ -108,14 +106,37 @@ static bool is_stuck(struct line *line, uint64_t now_us)
 	return since && now_us - since > SILENCE_US;
 }
 
+/* Draining: will nothing more come of it? */
+static bool is_stuck(struct line *line, uint64_t now_us)
+{
+	return atomic_load(&line->is_idle) ? is_silent(line->fd) : is_standing(line, now_us);
+}
+
+/* The client has closed, and its request is not whole. Where its FIN came together with the last
+ * bytes, libmicrohttpd does not hear of it (epoll, edge-triggered: a short read counts as the last
+ * one), and would keep all that it holds until the deadline. */
+static bool is_left(struct line *line, uint64_t now_us)
+{
+	char byte;
+
+	return atomic_load(&line->is_reading) &&
+	       recv(line->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 && is_standing(line, now_us);
+}
+
 void lines_tick(struct lines *lines, uint64_t now_us, bool draining)
 {
+	bool looks;
+
 	pthread_mutex_lock(&lines->lock);
+	looks = now_us - lines->looked_us >= LOOK_US;
+	if (looks)
+		lines->looked_us = now_us;
 	for (size_t i = 0; i < LINE_BUCKETS; i++) {
 		for (struct line *line = lines->buckets[i]; line; line = line->next) {
 			if (now_us >= atomic_load_explicit(
 					      &line->deadline_us, memory_order_relaxed) ||
-				(draining && is_stuck(line, now_us)))
+				(draining && is_stuck(line, now_us)) ||
+				(looks && is_left(line, now_us)))
 				shutdown(line->fd, SHUT_RDWR);
 		}
 	}

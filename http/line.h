@@ -27,6 +27,7 @@ struct line {
 struct lines {
 	pthread_mutex_t lock;
 	struct line *buckets[LINE_BUCKETS]; /* by address */
+	uint64_t looked_us;                 /* when it was last looked for clients that have gone */
 	atomic_uint count;
 };
 
@@ -41,8 +42,9 @@ struct line *lines_find(struct lines *lines, int fd, const struct network_addres
 void lines_drop(struct lines *lines, struct line *line);
 /* How many come from this address? */
 unsigned lines_from(struct lines *lines, const struct network_address *address);
-/* Hangs up on those that are past their deadline. `draining`: also on all that are idle, unless
- * something has arrived on them, and on those whose request does not go on for two seconds. */
+/* Hangs up on those that are past their deadline, or whose client has gone in the midst of a
+ * request, some seconds ago. `draining`: also on all that are idle, unless something has arrived on
+ * them, and on those whose request does not go on for two seconds. */
 void lines_tick(struct lines *lines, uint64_t now_us, bool draining);
 
 /* All but lines_tick: the serving thread's. NULL is fine. */
