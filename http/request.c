@@ -275,8 +275,6 @@ static bool comes_with_body(const struct request *request)
 	return is_chunked(request) || (length.len && !text_equal(length, TEXT("0")));
 }
 
-/* What is refused here is refused before the client was told to continue, or while it still sends.
- */
 /* False: out of memory. */
 static bool open_intake(struct request *request)
 {
@@ -290,6 +288,8 @@ static bool open_intake(struct request *request)
 	return exchange->intake;
 }
 
+/* What is refused here is refused before the client was told to continue, or while it still sends.
+ */
 static enum MHD_Result expect_body(struct request *request)
 {
 	const struct server_settings *settings = &request->door->server->settings;
