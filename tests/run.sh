@@ -157,7 +157,8 @@ system_of() { # system_of PRESET SLOW SECONDS
 	local run=()
 	[ "$2" = 1 ] || run=("${still[@]}")
 	LETTERGATE_BIN=$PWD/build/$1/service/lettergate LETTERGATE_SLOW=$2 \
-		check_all "$3" "system, $1" "${run[@]}" "${pytest[@]}" tests/system --ignore=tests/system/real
+		check_all "$3" "system, $1" "${run[@]}" "${pytest[@]}" -n 2 --dist loadfile \
+		tests/system --ignore=tests/system/real
 	case $1 in asan | tsan) no_reports "system-$1" ;; esac
 }
 stage_system() { system_of release 1 600; }

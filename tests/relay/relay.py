@@ -263,8 +263,8 @@ class Connection:
         what = what.encode("latin-1") if isinstance(what, str) else what
         block = what * (1 + 65536 // len(what))
         while not self.relay.stopping.is_set():
-            self.wire.send(block)
             self.relay.flooded += len(block)
+            self.wire.send(block)
 
     def end(self, how):
         if how == "stall":

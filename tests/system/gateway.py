@@ -33,9 +33,10 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "relay"))
 REPORT = re.compile(r"(Address|Thread|Leak|Memory|UndefinedBehavior)Sanitizer|runtime error:")
 
 
-# Below the range that the system gives out by itself, and each one once: a port that was only just
-# free may be another gateway's, or another relay's, by the time that it is listened on.
-PORTS = itertools.count(20000 + os.getpid() * 61 % 8000)
+# Below the range that the system gives out by itself, and each one once, by whichever worker: a port
+# that was only just free may be another gateway's, or another relay's, when it is listened on.
+PORTS = itertools.count(20000 + 4000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) +
+                        os.getpid() * 61 % 2000)
 
 
 def free_port(host="127.0.0.1"):
