@@ -8,7 +8,7 @@
 #include <cjson/cJSON.h>
 
 /* What it costs to find the digits of a number that is no small integer: two microseconds. */
-enum { DECIMAL_STEPS = 20 };
+enum { DECIMAL_STEPS = 20, BYTES_A_STEP = 16 };
 
 /* Where names are sought: from the innermost section outwards. */
 struct context {
@@ -209,6 +209,7 @@ static void put_partial(
 	}
 	if (!enter(renderer, node))
 		return;
+	spend(renderer, node, node->indent.len / BYTES_A_STEP);
 	if (node->stands_alone)
 		buf_add(&renderer->indents, node->indent);
 	else

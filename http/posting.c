@@ -181,15 +181,16 @@ static struct text keep(struct exchange *exchange, struct delivery *delivery, st
 		       : region_copy(delivery->region, text);
 }
 
-/* As it stands, on one line: for people who look. */
-static struct text subject_of(struct delivery *delivery, const struct smtp_raw *raw)
+/* The value of the first field of its kind as it stands, on one line; empty: there is none. */
+static struct text line_of(
+	struct delivery *delivery, const struct smtp_raw *raw, enum smtp_raw_kind kind)
 {
 	for (size_t i = 0; i < raw->field_count; i++) {
 		struct text value = raw->fields[i].value;
 		char *line;
 		size_t len = 0;
 
-		if (raw->fields[i].kind != SMTP_RAW_SUBJECT)
+		if (raw->fields[i].kind != kind)
 			continue;
 		line = region_alloc(delivery->region, value.len + 1);
 		for (size_t j = 0; line && j < value.len; j++)
@@ -198,6 +199,12 @@ static struct text subject_of(struct delivery *delivery, const struct smtp_raw *
 		return text_trim((struct text){ line, len });
 	}
 	return (struct text){ 0 };
+}
+
+/* One that is of no usual form is still the one that its recipients see. */
+static struct text message_id_of(struct delivery *delivery, const struct smtp_raw *raw)
+{
+	return raw->message_id.len ? raw->message_id : line_of(delivery, raw, SMTP_RAW_MESSAGE_ID);
 }
 
 /* The author, by whom DKIM signs, whoever sent it on; a raw message has one always. */
@@ -237,8 +244,10 @@ static enum err fill_delivery(
 	delivery->began_us = stamp.now_us;
 	delivery->envelope = posted->envelope;
 	delivery->from = author_of(posted);
-	delivery->subject = posted->raw ? subject_of(delivery, posted->raw) : posted->mail.subject;
-	delivery->message_id = posted->raw ? posted->raw->message_id : posted->mail.message_id;
+	delivery->subject = posted->raw ? line_of(delivery, posted->raw, SMTP_RAW_SUBJECT)
+					: posted->mail.subject;
+	delivery->message_id =
+		posted->raw ? message_id_of(delivery, posted->raw) : posted->mail.message_id;
 	if (!delivery->message_id.len)
 		make_message_id(delivery);
 	posted->mail.message_id = delivery->message_id;

@@ -4,18 +4,21 @@
 
 enum { STEP = 57 * 64, STEP_LINES = STEP / 57 * 78 };
 
-static void add_message(struct buf *out, const struct smtp_message *message)
+/* Gives how much of it there was. */
+static uint64_t add_message(struct buf *out, const struct smtp_message *message)
 {
 	struct smtp_message_reader reader = { 0 };
 	char *room = buf_reserve(out, message->size);
+	size_t len = room ? smtp_message_read(message, &reader, room, message->size) : 0;
 
-	if (room)
-		buf_took(out, smtp_message_read(message, &reader, room, message->size));
+	buf_took(out, len);
+	return len;
 }
 
-/* In one line, as JSON wants it. */
-static void add_base64(struct buf *out, const struct smtp_message *message)
+/* The same in one line of base64, as JSON wants it. */
+static uint64_t add_base64(struct buf *out, const struct smtp_message *message)
 {
+	uint64_t size = 0;
 	struct smtp_message_reader reader = { 0 };
 	struct buf lines = buf_born(STEP_LINES + 1024);
 	char bytes[STEP];
@@ -24,6 +27,7 @@ static void add_base64(struct buf *out, const struct smtp_message *message)
 	while ((len = smtp_message_read(message, &reader, bytes, sizeof(bytes)))) {
 		struct text rest;
 
+		size += len;
 		buf_clear(&lines);
 		smtp_content_add(&lines,
 			&(struct smtp_content){ .encoding = SMTP_BASE64, .text = { bytes, len } });
@@ -31,6 +35,7 @@ static void add_base64(struct buf *out, const struct smtp_message *message)
 			buf_add(out, text_cut(&rest, '\r')); /* and the LF behind it */
 	}
 	buf_free(&lines);
+	return size;
 }
 
 static void add_envelope(struct buf *out, const struct smtp_envelope *envelope)
@@ -47,8 +52,10 @@ static void add_envelope(struct buf *out, const struct smtp_envelope *envelope)
 	buf_add(out, TEXT("]}"));
 }
 
-static void add_object(struct buf *out, const struct delivery *delivery)
+static uint64_t add_object(struct buf *out, const struct delivery *delivery)
 {
+	uint64_t size;
+
 	buf_add_byte(out, '{');
 	json_add_member(out, "id", text_of(delivery->id));
 	json_add_member(out, "message_id", delivery->message_id);
@@ -57,21 +64,30 @@ static void add_object(struct buf *out, const struct delivery *delivery)
 	json_add_member_u64(out, "size", delivery->message.size);
 	json_add_name(out, "raw");
 	buf_add_byte(out, '"');
-	add_base64(out, &delivery->message);
+	size = add_base64(out, &delivery->message);
 	buf_add(out, TEXT("\"}\n"));
+	return size;
 }
 
 enum handled render_answer(struct exchange *exchange, const struct delivery *delivery)
 {
+	const struct gateway *gateway = exchange->gateway;
+	uint64_t size = delivery->message.size, read;
 	bool as_message =
 		text_contains_nocase(exchange_header(exchange, "Accept"), TEXT("message/rfc822"));
 
+	if (!exchange_reserve(exchange, as_message ? size : size / 3 * 4))
+		return exchange_refuse(exchange,
+			&(struct problem){ .code = "overloaded",
+				.detail = TEXT("MAX_IN_FLIGHT_BYTES is reached"),
+				.retry_after_s = gateway->overload_pause_s(gateway->self) });
 	exchange->status = 200;
-	if (as_message) {
+	if (as_message)
 		exchange->content_type = "message/rfc822";
-		add_message(&exchange->answer, &delivery->message);
-	} else {
-		add_object(&exchange->answer, delivery);
-	}
+	read = as_message ? add_message(&exchange->answer, &delivery->message)
+			  : add_object(&exchange->answer, delivery);
+	if (read != size && !exchange->answer.err)
+		return exchange_refuse_as(
+			exchange, "internal", "what the message is made of cannot be read");
 	return HANDLED_ANSWERED;
 }

@@ -49,13 +49,13 @@ enum handled send_one(struct exchange *exchange)
 	if (!posting_make(exchange, &json, json.root, NULL, &besides, exchange->region, &refusal,
 		    &delivery))
 		return exchange_refuse(exchange, &refusal.problem);
+	if (!posting_charge(exchange, 1))
+		return HANDLED_ANSWERED;
 	if (delivery->dry_run == DRY_RENDER)
 		return render_answer(exchange, delivery);
 	posting = posting_new(exchange, 1);
 	if (!posting)
 		return exchange_refuse_as(exchange, "overloaded", "out of memory");
-	if (!posting_charge(exchange, 1))
-		return HANDLED_ANSWERED;
 	exchange->waiting = posting;
 	exchange_park(exchange, answer_one);
 	if (!posting_submit(posting, 0, delivery, NULL, &refusal))

@@ -179,12 +179,27 @@ static bool add_wishes(const struct exchange *exchange, struct buf *out)
 	return true;
 }
 
+/* What is not UTF-8 would become another address. */
+static bool query_is_utf8(const struct exchange *exchange)
+{
+	struct text rest = exchange->query, name, value;
+
+	while (exchange_query_next(exchange, &rest, &name, &value))
+		if (!text_is_utf8(value))
+			return false;
+	return true;
+}
+
 static bool read_message(struct exchange *exchange, struct json *json, struct mail_besides *besides)
 {
 	struct buf object = buf_born(QUERY_BYTES);
 	struct text copy = { 0 };
 	bool is_known;
 
+	if (!query_is_utf8(exchange)) {
+		exchange_refuse_as(exchange, "invalid_request", "the query is not UTF-8");
+		return false;
+	}
 	buf_add_byte(&object, '{');
 	add_envelope(exchange, &object);
 	is_known = add_wishes(exchange, &object);
@@ -208,6 +223,16 @@ static bool read_message(struct exchange *exchange, struct json *json, struct ma
 
 /* ---- any of them */
 
+/* What stands there would be lost: a wish, or a recipient. */
+static bool has_no_query(struct exchange *exchange)
+{
+	if (!exchange->query.len)
+		return true;
+	exchange_refuse_as(exchange, "invalid_request",
+		"a query goes with message/rfc822 alone: here all fields stand in the body");
+	return false;
+}
+
 bool way_in_read_json(struct exchange *exchange, struct json *json)
 {
 	if (!is_type(exchange_header(exchange, "Content-Type"), TEXT("application/json"))) {
@@ -215,7 +240,8 @@ bool way_in_read_json(struct exchange *exchange, struct json *json)
 			"Content-Type: application/json is wanted");
 		return false;
 	}
-	return check_headers(exchange) && parse(exchange, exchange->body, exchange->body_len, json);
+	return check_headers(exchange) && has_no_query(exchange) &&
+	       parse(exchange, exchange->body, exchange->body_len, json);
 }
 
 bool way_in_read(struct exchange *exchange, struct json *json, struct mail_besides *besides)
@@ -223,7 +249,8 @@ bool way_in_read(struct exchange *exchange, struct json *json, struct mail_besid
 	struct text type = exchange_header(exchange, "Content-Type");
 
 	if (exchange->intake)
-		return check_headers(exchange) && read_form(exchange, json, besides);
+		return check_headers(exchange) && has_no_query(exchange) &&
+		       read_form(exchange, json, besides);
 	if (is_type(type, TEXT("message/rfc822")) || is_type(type, TEXT("message/global")))
 		return check_headers(exchange) && read_message(exchange, json, besides);
 	if (is_type(type, TEXT("application/json")))

@@ -22,8 +22,10 @@ void capture(struct lettergate *lettergate, struct delivery *delivery)
 		.hint = "" };
 
 	render(&delivery->message, &raw);
-	if (raw.err) {
-		settle_lost(lettergate, delivery, SMTP_LOSS_INTERNAL, "out of memory");
+	if (raw.err || raw.len != delivery->message.size) {
+		settle_lost(lettergate, delivery, SMTP_LOSS_INTERNAL,
+			raw.err ? "out of memory" : "what it is made of cannot be read");
+		buf_free(&raw);
 		return;
 	}
 	result->verdict = verdict;

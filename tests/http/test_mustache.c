@@ -582,6 +582,29 @@ START_TEST(what_would_take_for_ever_is_stopped)
 }
 END_TEST
 
+/* Blanks that are put together for lines that never come are work, too. */
+START_TEST(a_wide_indent_counts)
+{
+	static char template[300000];
+	char values[2000] = "{\"a\":[0";
+	const char *const partials[] = { "p=", NULL };
+	struct try try = {
+		.template = template, .values = values, .partials = partials, .limit = 1 << 20
+	};
+
+	template[0] = '\0';
+	repeat(template, sizeof(template), "{{#a}}\n{{#a}}\n", 1);
+	repeat(template, sizeof(template), " ", 290000);
+	repeat(template, sizeof(template), "{{>p}}\n{{/a}}\n{{/a}}", 1);
+	repeat(values, sizeof(values), ",0", 300);
+	repeat(values, sizeof(values), "]}", 1);
+	attempt(&try);
+	ck_assert_int_eq(got.err, ERR_LIMIT);
+	ck_assert_msg(strstr(got.fault.why, "too many steps"), "%s", got.fault.why);
+	forget();
+}
+END_TEST
+
 START_TEST(steps_are_counted_for_tags_turns_and_members)
 {
 	struct try try = { .template = "a{{x}}{{#l}}.{{/l}}",
@@ -739,6 +762,7 @@ UNIT_MAIN(mustache, tcase_add_loop_test(cases, a_template_becomes_a_text, 0, COU
 	  tcase_add_test(cases, a_partial_that_always_names_itself_comes_to_an_end);
 	  tcase_add_test(cases, the_result_fits_its_buf);
 	  tcase_add_loop_test(cases, what_would_take_for_ever_is_stopped, 0, COUNT(endless));
+	  tcase_add_test(cases, a_wide_indent_counts);
 	  tcase_add_test(cases, steps_are_counted_for_tags_turns_and_members);
 	  tcase_add_test(cases, names_and_delimiters_have_a_length);
 	  tcase_add_test(cases, a_template_has_so_many_tags_and_partials);

@@ -104,6 +104,20 @@ START_TEST(a_message_is_sent_as_it_is)
 }
 END_TEST
 
+/* One of no usual form is told as its recipients see it. */
+START_TEST(an_odd_message_id_is_the_messages_own)
+{
+	start();
+	ck_assert_uint_eq(
+		post_as("/send", "message/rfc822", "",
+			"From: a@example.com\nTo: b@example.org\nMessage-ID:\n odd id\n\n."),
+		200);
+	ck_assert_str_eq(served.fake.message_id, "odd id");
+	ck_assert(!message_has("example.com>\r\nDate"));
+	stop();
+}
+END_TEST
+
 /* Whoever signs looks at the author, whoever sent it on. */
 START_TEST(a_message_is_signed_for_its_author)
 {
@@ -141,6 +155,10 @@ static const struct {
 	{ "/send?to=", "message/rfc822", "", A_MESSAGE, "\"pointer\":\"/envelope/to/0\"", 422 },
 	{ "/send?dry_run=x", "message/rfc822", "", A_MESSAGE, "\"pointer\":\"/dry_run\"", 422 },
 	{ "/send?deadline=5s&deadline=6s", "message/rfc822", "", A_MESSAGE, "the same name", 400 },
+	{ "/send?to=j%FCrgen@example.org", "message/rfc822", "", A_MESSAGE, "not UTF-8", 422 },
+	{ "/send?dry_run=render", FORM, "", A_FORM "--b--", "message/rfc822 alone", 422 },
+	{ "/send?to=b@example.org", "application/json", "", "{}", "message/rfc822 alone", 422 },
+	{ "/send/batch?relay=x", "application/json", "", "[]", "message/rfc822 alone", 422 },
 };
 
 START_TEST(what_is_refused_says_why)
@@ -267,6 +285,7 @@ END_TEST
 UNIT_MAIN(ways_in, tcase_add_test(cases, a_form_is_sent);
 	  tcase_add_test(cases, a_form_in_chunks_is_sent);
 	  tcase_add_test(cases, a_message_is_sent_as_it_is);
+	  tcase_add_test(cases, an_odd_message_id_is_the_messages_own);
 	  tcase_add_test(cases, a_message_is_signed_for_its_author); tcase_add_loop_test(
 		  cases, what_is_refused_says_why, 0, (int)(sizeof(refused) / sizeof(refused[0])));
 	  tcase_add_test(cases, a_form_too_large_is_refused);
