@@ -49,7 +49,7 @@ static enum err refuse(struct intake *intake, const char *why)
 static bool is_text_field(struct text name)
 {
 	static const char *const names[] = { "message", "text", "html", "subject", "metadata",
-		"headers", "calendar", "template", "envelope", "list_unsubscribe", "dsn", "raw" };
+		"headers", "calendar", "template", "envelope", "list_unsubscribe", "dsn" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (text_equal(name, text_of(names[i])))
@@ -347,6 +347,7 @@ enum err intake_end(
 {
 	struct json_at at = { NULL, intake->where, 0 };
 
+	buf_free(&intake->value);
 	if (!intake->err)
 		intake->err = form_end(&intake->form);
 	if (intake->err == ERR_IO || intake->err == ERR_MEMORY)

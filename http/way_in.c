@@ -106,6 +106,10 @@ static bool read_form(struct exchange *exchange, struct json *json, struct mail_
 		refuse_form(exchange, err, &complaints);
 		return false;
 	}
+	if (!exchange_reserve(exchange, whole.len)) {
+		exchange_refuse_as(exchange, "overloaded", "MAX_IN_FLIGHT_BYTES is reached");
+		return false;
+	}
 	*besides = whole.besides;
 	return parse(exchange, whole.json, whole.len, json);
 }
