@@ -111,7 +111,7 @@ static size_t count_of(const char *what)
 START_TEST(large_parts_read_the_same_in_any_steps)
 {
 	static char bytes[9000];
-	static const size_t rooms[] = { 1, 2, 77, 78, 100, 159, 160, 161, 300, 4096 };
+	static const size_t rooms[] = { 7, 77, 159, 161, 4096 };
 	struct smtp_attachment large[] = { { .filename = TEXT("first.pdf") },
 		{ .filename = TEXT("second.pdf"), .content_id = TEXT("second@example.com") } };
 	struct smtp_mail mail = usual_mail();
@@ -128,7 +128,7 @@ START_TEST(large_parts_read_the_same_in_any_steps)
 
 		memset(bytes, 'A', sizeof(bytes));
 		large[0].content = (struct smtp_content){ SMTP_BASE64_REWRAP,
-			.text = { bytes, 8200 + (size_t)_i * 4 } };
+			.text = { bytes, 8200 + (size_t)_i * 32 } };
 		large[1].content =
 			(struct smtp_content){ SMTP_BASE64, .text = { bytes, sizeof(bytes) } };
 		region = compose(&mail, &message);
@@ -497,6 +497,6 @@ UNIT_MAIN(message, tcase_add_test(cases, a_message_reads_the_same_in_any_steps);
 	  tcase_add_test(cases, a_text_in_a_multipart_keeps_its_last_line_end);
 	  tcase_add_test(cases, attachments_say_what_they_are);
 	  tcase_add_loop_test(cases, base64_is_wrapped_anew, 1, 60);
-	  tcase_add_loop_test(cases, large_parts_read_the_same_in_any_steps, 0, 80);
+	  tcase_add_loop_test(cases, large_parts_read_the_same_in_any_steps, 0, 10);
 	  tcase_add_test(cases, what_is_no_single_line_is_refused);
 	  tcase_add_loop_test(cases, no_memory_is_an_error, 0, 6);)
