@@ -179,7 +179,7 @@ enum handled send_batch(struct exchange *exchange)
 	const struct cJSON *list;
 	struct posting *posting;
 
-	if (!way_in_read_json(exchange, &json))
+	if (!way_in_has_no_query(exchange) || !way_in_read_json(exchange, &json))
 		return HANDLED_ANSWERED;
 	list = messages_of(&json, &refusal.complaints, &at);
 	if (!list || !is_list(list, &refusal.complaints, &at)) {

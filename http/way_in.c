@@ -227,8 +227,17 @@ static bool read_message(struct exchange *exchange, struct json *json, struct ma
 
 /* ---- any of them */
 
-/* What stands there would be lost: a wish, or a recipient. */
-static bool has_no_query(struct exchange *exchange)
+bool way_in_read_json(struct exchange *exchange, struct json *json)
+{
+	if (!is_type(exchange_header(exchange, "Content-Type"), TEXT("application/json"))) {
+		exchange_refuse_as(exchange, "unsupported_media_type",
+			"Content-Type: application/json is wanted");
+		return false;
+	}
+	return check_headers(exchange) && parse(exchange, exchange->body, exchange->body_len, json);
+}
+
+bool way_in_has_no_query(struct exchange *exchange)
 {
 	if (!exchange->query.len)
 		return true;
@@ -237,28 +246,17 @@ static bool has_no_query(struct exchange *exchange)
 	return false;
 }
 
-bool way_in_read_json(struct exchange *exchange, struct json *json)
-{
-	if (!is_type(exchange_header(exchange, "Content-Type"), TEXT("application/json"))) {
-		exchange_refuse_as(exchange, "unsupported_media_type",
-			"Content-Type: application/json is wanted");
-		return false;
-	}
-	return check_headers(exchange) && has_no_query(exchange) &&
-	       parse(exchange, exchange->body, exchange->body_len, json);
-}
-
 bool way_in_read(struct exchange *exchange, struct json *json, struct mail_besides *besides)
 {
 	struct text type = exchange_header(exchange, "Content-Type");
 
 	if (exchange->intake)
-		return check_headers(exchange) && has_no_query(exchange) &&
+		return check_headers(exchange) && way_in_has_no_query(exchange) &&
 		       read_form(exchange, json, besides);
 	if (is_type(type, TEXT("message/rfc822")) || is_type(type, TEXT("message/global")))
 		return check_headers(exchange) && read_message(exchange, json, besides);
 	if (is_type(type, TEXT("application/json")))
-		return way_in_read_json(exchange, json);
+		return way_in_has_no_query(exchange) && way_in_read_json(exchange, json);
 	exchange_refuse_as(exchange, "unsupported_media_type",
 		"Content-Type: application/json, multipart/form-data or message/rfc822 is wanted");
 	return false;

@@ -9,5 +9,8 @@
 
 /* Reads the request's body. False: it was answered with a refusal. */
 bool way_in_read(struct exchange *exchange, struct json *json, struct mail_besides *besides);
-/* The same for a body that may be JSON alone. */
+/* Refuses a query where all fields stand in the body: what stood in it, a wish or a recipient,
+ * would be lost. */
+bool way_in_has_no_query(struct exchange *exchange);
+/* Reads a body that may be JSON alone. */
 bool way_in_read_json(struct exchange *exchange, struct json *json);
