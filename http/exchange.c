@@ -59,6 +59,16 @@ enum handled exchange_refuse(struct exchange *exchange, const struct problem *pr
 	return HANDLED_ANSWERED;
 }
 
+enum handled exchange_refuse_overload(struct exchange *exchange)
+{
+	const struct gateway *gateway = exchange->gateway;
+
+	return exchange_refuse(
+		exchange, &(struct problem){ .code = "overloaded",
+				  .detail = TEXT("MAX_IN_FLIGHT_BYTES is reached"),
+				  .retry_after_s = gateway->overload_pause_s(gateway->self) });
+}
+
 enum handled exchange_refuse_as(struct exchange *exchange, const char *code, const char *detail)
 {
 	return exchange_refuse(
@@ -80,21 +90,13 @@ struct text exchange_header(const struct exchange *exchange, const char *name)
 	return text_trim((struct text){ value, len });
 }
 
-static int hex_digit(char byte)
-{
-	if (byte_is_digit(byte))
-		return byte - '0';
-	byte = byte_lower(byte);
-	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 static size_t undo_percent(char *at, size_t len)
 {
 	char *out = at;
 
 	for (size_t i = 0; i < len; i++) {
-		int high = at[i] == '%' && i + 2 < len ? hex_digit(at[i + 1]) : -1;
-		int low = high >= 0 ? hex_digit(at[i + 2]) : -1;
+		int high = at[i] == '%' && i + 2 < len ? byte_hex(at[i + 1]) : -1;
+		int low = high >= 0 ? byte_hex(at[i + 2]) : -1;
 
 		if (low >= 0) {
 			*out++ = (char)(high << 4 | low);

@@ -55,6 +55,8 @@ bool exchange_reserve(struct exchange *exchange, uint64_t bytes);
 enum handled exchange_refuse(struct exchange *exchange, const struct problem *problem);
 /* The same in short: code and detail. */
 enum handled exchange_refuse_as(struct exchange *exchange, const char *code, const char *detail);
+/* The same where the budget has no room, with the time until it is worth trying again. */
+enum handled exchange_refuse_overload(struct exchange *exchange);
 /* A request's header; empty: not there. */
 struct text exchange_header(const struct exchange *exchange, const char *name);
 /* The query string's next member, its value decoded into the region; false: there is none. `rest`

@@ -49,14 +49,6 @@ static struct text unescape(struct form *form, struct text quoted)
 	return (struct text){ quoted.at, len };
 }
 
-static int hex_value(char digit)
-{
-	if (byte_is_digit(digit))
-		return digit - '0';
-	digit = byte_lower(digit);
-	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
 /* ext-value = charset "'" [ language ] "'" *( pct-encoded / attr-char ) */
 static bool decode_extended(struct form *form, struct text value, struct text *name_out)
 {
@@ -77,8 +69,8 @@ static bool decode_extended(struct form *form, struct text value, struct text *n
 		out[len] = value.at[i];
 		if (value.at[i] != '%')
 			continue;
-		high = i + 2 < value.len ? hex_value(value.at[i + 1]) : -1;
-		low = high < 0 ? -1 : hex_value(value.at[i + 2]);
+		high = i + 2 < value.len ? byte_hex(value.at[i + 1]) : -1;
+		low = high < 0 ? -1 : byte_hex(value.at[i + 2]);
 		if (low < 0)
 			return form_fail(
 				form, ERR_SYNTAX, "filename*: a % stands before two hex digits");

@@ -71,16 +71,12 @@ static uint64_t add_object(struct buf *out, const struct delivery *delivery)
 
 enum handled render_answer(struct exchange *exchange, const struct delivery *delivery)
 {
-	const struct gateway *gateway = exchange->gateway;
 	uint64_t size = delivery->message.size, read;
 	bool as_message =
 		text_contains_nocase(exchange_header(exchange, "Accept"), TEXT("message/rfc822"));
 
 	if (!exchange_reserve(exchange, as_message ? size : size / 3 * 4))
-		return exchange_refuse(exchange,
-			&(struct problem){ .code = "overloaded",
-				.detail = TEXT("MAX_IN_FLIGHT_BYTES is reached"),
-				.retry_after_s = gateway->overload_pause_s(gateway->self) });
+		return exchange_refuse_overload(exchange);
 	exchange->status = 200;
 	if (as_message)
 		exchange->content_type = "message/rfc822";

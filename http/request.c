@@ -225,12 +225,7 @@ static bool pass_door(struct request *request, const char *method)
 
 static enum MHD_Result refuse_overload(struct request *request)
 {
-	const struct gateway *gateway = request->exchange.gateway;
-
-	exchange_refuse(&request->exchange,
-		&(struct problem){ .code = "overloaded",
-			.detail = TEXT("MAX_IN_FLIGHT_BYTES is reached"),
-			.retry_after_s = gateway->overload_pause_s(gateway->self) });
+	exchange_refuse_overload(&request->exchange);
 	return request_answer(request);
 }
 

@@ -66,7 +66,7 @@ static enum handled answer(struct exchange *exchange, unsigned status)
 	exchange->status = status;
 	if (exchange_reserve(exchange, exchange->answer.len + region_used(exchange->region)))
 		return HANDLED_ANSWERED;
-	return exchange_refuse_as(exchange, "overloaded", "MAX_IN_FLIGHT_BYTES is reached");
+	return exchange_refuse_overload(exchange);
 }
 
 /* ---- GET */

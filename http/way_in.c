@@ -107,7 +107,7 @@ static bool read_form(struct exchange *exchange, struct json *json, struct mail_
 		return false;
 	}
 	if (!exchange_reserve(exchange, whole.len)) {
-		exchange_refuse_as(exchange, "overloaded", "MAX_IN_FLIGHT_BYTES is reached");
+		exchange_refuse_overload(exchange);
 		return false;
 	}
 	*besides = whole.besides;

@@ -135,6 +135,14 @@ static void pass_line_end(struct smtp_content_reader *reader, struct text text)
 	reader->column = 0;
 }
 
+static void take_run(struct smtp_content_reader *reader, struct text run, char *out)
+{
+	if (run.len)
+		memcpy(out, run.at, run.len);
+	reader->at += run.len;
+	reader->column += run.len;
+}
+
 static size_t make_lines(const struct smtp_content *content, struct smtp_content_reader *reader,
 	char *out, size_t room)
 {
@@ -147,11 +155,8 @@ static size_t make_lines(const struct smtp_content *content, struct smtp_content
 			break;
 		line = text_head(rest, room - done - 2);
 		line.len = line_length(line);
-		if (line.len)
-			memcpy(out + done, line.at, line.len);
+		take_run(reader, line, out + done);
 		done += line.len;
-		reader->at += line.len;
-		reader->column += line.len;
 		rest = text_from(rest, line.len);
 		if (rest.len && rest.at[0] != '\r' && rest.at[0] != '\n')
 			break; /* no room for more of it */
@@ -180,11 +185,8 @@ static size_t fill_from_lines(
 			break;
 		line = text_head(rest, BYTES_A_LINE - done);
 		line.len = line_length(line);
-		if (line.len)
-			memcpy(out + done, line.at, line.len);
+		take_run(reader, line, out + done);
 		done += line.len;
-		reader->at += line.len;
-		reader->column += line.len;
 		if (done == BYTES_A_LINE)
 			break;
 		out[done++] = '\r';

@@ -155,7 +155,7 @@ stage_units() {
 }
 stage_fuzz() {
 	need fuzz || return
-	check_all 900 "fuzz targets, a short run" "${still[@]}" tests/fuzz/run.sh 8
+	check_all 900 "fuzz targets, a short run" "${still[@]}" tests/fuzz/run.sh 12
 	no_reports fuzz
 }
 system_of() { # system_of PRESET SLOW SECONDS
