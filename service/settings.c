@@ -95,6 +95,9 @@ static void fill_strings(struct settings *settings)
 			*(const char **)((char *)settings + row->at) = "";
 	}
 	settings->relay.name = "default";
+	settings->relay.priority = settings->relay.weight = 1;
+	settings->relays = &settings->relay;
+	settings->relay_count = 1;
 	settings->relay.token_file = "";
 }
 

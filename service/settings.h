@@ -11,8 +11,11 @@
 #include "smtp/dkim.h"
 #include "smtp/session.h"
 
+enum { RELAYS_MAX = 64 };
+
 struct relay_settings {
-	const char *name; /* "default" */
+	const char *name;          /* "default" */
+	unsigned priority, weight; /* lower goes first; shares among those of equal priority */
 	const char *host; /* "": no relay; "capture": keep messages instead of sending them */
 	uint16_t port;
 	enum smtp_tls tls;
@@ -32,6 +35,15 @@ struct relay_settings {
 	const char *ehlo_name; /* the host's name where it was not set */
 };
 
+/* Which relays a message may take: it has to fit all that is given. Empty: fits all. */
+struct route_settings {
+	struct text from_domain; /* of the sender in the header, else the envelope's; lower case */
+	struct text to_domain;   /* of every recipient; lower case */
+	struct text key;         /* id of the API key */
+	struct text tag;         /* one of the message's */
+	uint64_t relays;         /* bit i: settings->relays[i] */
+};
+
 struct listen_settings {
 	enum listen_kind { LISTEN_TCP, LISTEN_UNIX, LISTEN_PASSED } kind;
 	const char *address; /* numeric address (v6 without brackets), or the socket's path */
@@ -41,7 +53,12 @@ struct listen_settings {
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct settings {
-	struct relay_settings relay;
+	struct relay_settings relay;         /* what SMTP_… say; the defaults of the list's */
+	const struct relay_settings *relays; /* those there are: of the list, else that one; never
+						none, though its host may be "" */
+	size_t relay_count;
+	const struct route_settings *routes; /* the first that fits decides */
+	size_t route_count;
 	const struct listen_settings *listen; /* for clients */
 	size_t listen_count;
 	const struct listen_settings *admin_listen; /* NULL: none */
