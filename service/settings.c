@@ -91,7 +91,7 @@ static void fill_strings(struct settings *settings)
 
 		if (row->kind == SETTING_TEXT || row->kind == SETTING_HOST ||
 			row->kind == SETTING_PEM || row->kind == SETTING_PIN ||
-			row->kind == SETTING_API_KEY)
+			row->kind == SETTING_API_KEY || row->kind == SETTING_TOKEN_URL)
 			*(const char **)((char *)settings + row->at) = "";
 	}
 	settings->relay.name = "default";

@@ -21,7 +21,11 @@ struct relay_settings {
 	enum smtp_tls tls;
 	const char *user, *pass, *token; /* "": none */
 	const char *token_file;          /* that the token stood in; "": in none */
-	enum smtp_mechanism mechanism;   /* SMTP_AUTH_NONE: auto */
+	/* Where a token is to be had (RFC 6749): "" none, then the others are "" as well. By
+	 * refresh token if there is one (section 6), else by client credentials (4.4). */
+	const char *oauth_token_url, *oauth_client_id, *oauth_client_secret, *oauth_refresh_token;
+	const char *oauth_scope;
+	enum smtp_mechanism mechanism; /* SMTP_AUTH_NONE: auto */
 	/* PEM text, whatever way it was given; "": system's trust, no client certificate */
 	const char *ca_pem, *client_cert_pem, *client_key_pem;
 	const char *tls_name; /* name to verify and to send as SNI; "": the host */
@@ -103,5 +107,7 @@ bool settings_listens_locally(const struct settings *settings);
 /* Appends the OAuth token as its file has it now: whoever renews it only writes the file. Where it
  * has none, or an unusable one, that which was read at first. */
 MUST_USE enum err settings_read_token(const struct relay_settings *relay, struct buf *token_out);
+/* Is that this machine, by its name or address? */
+bool settings_host_is_local(const char *host);
 /* Is the relay on this machine? Then credentials may go in clear. */
 bool settings_relay_is_local(const struct relay_settings *relay);

@@ -59,22 +59,27 @@ enum err settings_fill_in(struct draft *draft)
 
 /* ---- what does not go together */
 
-bool settings_relay_is_local(const struct relay_settings *relay)
+bool settings_host_is_local(const char *host)
 {
 	unsigned char v4[4];
 	struct in6_addr v6;
 
-	if (inet_pton(AF_INET, relay->host, v4) == 1)
+	if (inet_pton(AF_INET, host, v4) == 1)
 		return v4[0] == 127;
-	if (inet_pton(AF_INET6, relay->host, &v6) == 1)
+	if (inet_pton(AF_INET6, host, &v6) == 1)
 		return IN6_IS_ADDR_LOOPBACK(&v6);
-	return strcasecmp(relay->host, "localhost") == 0;
+	return strcasecmp(host, "localhost") == 0;
+}
+
+bool settings_relay_is_local(const struct relay_settings *relay)
+{
+	return settings_host_is_local(relay->host);
 }
 
 static enum err check_clear(struct draft *draft)
 {
 	const struct relay_settings *relay = &draft->settings->relay;
-	bool logs_in = relay->user[0] || relay->token[0];
+	bool logs_in = relay->user[0] || relay->token[0] || relay->oauth_token_url[0];
 
 	if (relay->tls == SMTP_TLS_OPPORTUNISTIC && logs_in)
 		return draft_refuse(draft, ERR_VALUE,
@@ -95,6 +100,7 @@ static enum err check_clear(struct draft *draft)
 static enum err check_login(struct draft *draft)
 {
 	const struct relay_settings *relay = &draft->settings->relay;
+	bool has_token = relay->token[0] || relay->oauth_token_url[0];
 	bool by_token = relay->mechanism == SMTP_XOAUTH2 || relay->mechanism == SMTP_OAUTHBEARER;
 
 	if (relay->pass[0] && relay->token[0])
@@ -103,16 +109,17 @@ static enum err check_login(struct draft *draft)
 	if (relay->pass[0] && !relay->user[0])
 		return draft_refuse(
 			draft, ERR_MISSING, "SMTP_USER: is missing, though SMTP_PASS is given");
-	if (relay->user[0] && !relay->pass[0] && !relay->token[0])
+	if (relay->user[0] && !relay->pass[0] && !has_token)
 		return draft_refuse(
 			draft, ERR_MISSING, "SMTP_PASS: is missing, though SMTP_USER is given");
-	if (relay->token[0] && !relay->user[0] && relay->mechanism != SMTP_OAUTHBEARER)
+	if (has_token && !relay->user[0] && relay->mechanism != SMTP_OAUTHBEARER)
 		return draft_refuse(draft, ERR_MISSING,
-			"SMTP_USER: is missing, though SMTP_OAUTH_TOKEN is given");
-	if (by_token && !relay->token[0])
+			"SMTP_USER: is missing, though SMTP_OAUTH_TOKEN%s is given",
+			relay->token[0] ? "" : "_URL");
+	if (by_token && !has_token)
 		return draft_refuse(draft, ERR_MISSING,
-			"SMTP_OAUTH_TOKEN: is missing, though SMTP_AUTH names a mechanism of "
-			"tokens");
+			"SMTP_OAUTH_TOKEN: is missing (or SMTP_OAUTH_TOKEN_URL), though SMTP_AUTH "
+			"names a mechanism of tokens");
 	if (relay->mechanism != SMTP_AUTH_NONE && !by_token && !relay->pass[0])
 		return draft_refuse(draft, ERR_MISSING,
 			"SMTP_USER and SMTP_PASS: are missing, though SMTP_AUTH is given");
@@ -163,6 +170,8 @@ enum err settings_check(struct draft *draft)
 	const struct settings *settings = draft->settings;
 	enum err err = check_relays(draft);
 
+	if (!err)
+		err = settings_check_oauth(draft);
 	if (!err)
 		err = check_login(draft);
 	if (!err)

@@ -65,6 +65,11 @@ MUST_USE enum err setting_read(struct draft *draft, size_t index);
 /* settings_pem.c: *pem_out is the text, whichever way it was given. */
 MUST_USE enum err settings_read_pem(
 	struct draft *draft, const struct given *given, const char **pem_out);
+/* settings_oauth.c: https, or http to this machine. */
+MUST_USE enum err settings_read_token_url(
+	struct draft *draft, const struct given *given, const char **url_out);
+/* What is missing for getting tokens, or is too much. */
+MUST_USE enum err settings_check_oauth(struct draft *draft);
 /* settings_dkim.c: opens one more key; what it was given as may go afterwards. */
 struct dkim_given {
 	struct text domain, selector, pem;

@@ -34,6 +34,10 @@ static const struct {
 	{ "SMTP_AUTHENTICATION", "SMTP_AUTH" },
 	{ "SMTP_AUTH_METHOD", "SMTP_AUTH" },
 	{ "SMTP_TOKEN", "SMTP_OAUTH_TOKEN" },
+	{ "SMTP_OAUTH_URL", "SMTP_OAUTH_TOKEN_URL" },
+	{ "SMTP_OAUTH_SECRET", "SMTP_OAUTH_CLIENT_SECRET" },
+	{ "SMTP_OAUTH_REFRESH", "SMTP_OAUTH_REFRESH_TOKEN" },
+	{ "SMTP_OAUTH_SCOPES", "SMTP_OAUTH_SCOPE" },
 	{ "SMTP_CA", "SMTP_CA_FILE" },
 	{ "SMTP_CA_CERT", "SMTP_CA_FILE" },
 	{ "SMTP_TLS_CA", "SMTP_CA_FILE" },
@@ -91,9 +95,7 @@ static const struct {
 	{ "QUEUE_MAX", "1000000" }, { "QUEUE_MAX_BYTES", "10G" }, { "QUEUE_MAX_PER_KEY", "" },
 	{ "KEEP_SENT", "7d" }, { "KEEP_FAILED", "30d" }, { "KEEP_BODY", "0s" },
 	{ "IDEMPOTENCY_TTL", "24h" }, { "WEBHOOK_URL", "" }, { "WEBHOOK_SECRET", "" },
-	{ "WEBHOOK_ALLOW_NETWORKS", "" }, { "TEMPLATES_DIR", "" }, { "SMTP_OAUTH_TOKEN_URL", "" },
-	{ "SMTP_OAUTH_CLIENT_ID", "" }, { "SMTP_OAUTH_CLIENT_SECRET", "" },
-	{ "SMTP_OAUTH_REFRESH_TOKEN", "" }, { "SMTP_OAUTH_SCOPE", "" } };
+	{ "WEBHOOK_ALLOW_NETWORKS", "" } };
 
 static const char *const prefixes[] = { "SMTP_", "HTTP_", "API_", "LOG_", "SEND_", "MAX_", "DRAIN_",
 	"DKIM_" };

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { VALUE_COLUMN = 23, USUAL_COLUMN = 46, MEANING_COLUMN = 66, WIDTH = 116, VALUE_MOST = 60 };
+enum { VALUE_COLUMN = 25, USUAL_COLUMN = 47, MEANING_COLUMN = 67, WIDTH = 116, VALUE_MOST = 60 };
 
 static const char *usual_of(const struct setting *row)
 {

@@ -45,6 +45,18 @@ const struct setting settings_table[] = {
 	{ "SMTP_OAUTH_TOKEN", SETTING_TEXT, SECRET(relay.token),
 		"an OAuth 2.0 access token, in place of SMTP_PASS; SMTP_OAUTH_TOKEN_FILE is read "
 		"anew for every session" },
+	{ "SMTP_OAUTH_TOKEN_URL", SETTING_TOKEN_URL, PLAIN(relay.oauth_token_url),
+		"where such tokens are to be had, https://…: then they are fetched and renewed in "
+		"time" },
+	{ "SMTP_OAUTH_CLIENT_ID", SETTING_TEXT, PLAIN(relay.oauth_client_id),
+		"who asks there, as registered with the provider" },
+	{ "SMTP_OAUTH_CLIENT_SECRET", SETTING_TEXT, SECRET(relay.oauth_client_secret),
+		"its secret; without a refresh token, tokens are had by it alone (client "
+		"credentials)" },
+	{ "SMTP_OAUTH_REFRESH_TOKEN", SETTING_TEXT, SECRET(relay.oauth_refresh_token),
+		"the refresh token that tokens are had by" },
+	{ "SMTP_OAUTH_SCOPE", SETTING_TEXT, PLAIN(relay.oauth_scope),
+		"what to ask for, with blanks between; the provider says whether it is needed" },
 	{ "SMTP_CA_FILE", SETTING_PEM, AT(relay.ca_pem), NULL, "the system's", 0, 0, NULL, false,
 		"certificates of the CAs to trust: PEM text or a path" },
 	{ "SMTP_TLS_NAME", SETTING_HOST, AT(relay.tls_name), NULL, "SMTP_HOST", 0, 0, NULL, false,

@@ -21,6 +21,7 @@ enum setting_kind {
 	SETTING_ADMIN_LISTEN,
 	SETTING_NETWORKS,
 	SETTING_API_KEY,
+	SETTING_TOKEN_URL,
 	SETTING_URL, /* stands for several others: settings_url.c */
 };
 

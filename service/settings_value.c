@@ -347,6 +347,8 @@ enum err setting_read(struct draft *draft, size_t index)
 		return settings_read_networks(draft, &draft->given[index]);
 	case SETTING_API_KEY:
 		return read_api_key(draft, index);
+	case SETTING_TOKEN_URL:
+		return settings_read_token_url(draft, &draft->given[index], field(draft, index));
 	case SETTING_URL:
 		break; /* taken apart before */
 	}

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #define PIN         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define TOKEN_URL   "SMTP_OAUTH_TOKEN_URL=https://a.example/token"
 #define SLASHED_PIN "/Mt8viNnPpTAGBUAjPDz+IeeD7+TrFnxszvnH1o+qi4="
 
 /* ---- what is taken: one setting each, and what it becomes, as settings_print shows it */
@@ -114,10 +115,10 @@ START_TEST(a_value_is_taken)
 }
 END_TEST
 
-/* ---- what is refused: up to four lines, and words that the refusal must hold */
+/* ---- what is refused: up to five lines, and words that the refusal must hold */
 
 static const struct {
-	const char *lines[5];
+	const char *lines[6];
 	const char *names, *says;
 } refused[] = {
 	{ { "SMTP_PORT=abc" }, "SMTP_PORT: \"abc\"", "1 to 65535" },
@@ -178,6 +179,40 @@ static const struct {
 		"leave one out" },
 	{ { "SMTP_USER=u", "SMTP_PASS=p", "SMTP_AUTH=xoauth2" }, "SMTP_OAUTH_TOKEN", "missing" },
 	{ { "SMTP_AUTH=plain" }, "SMTP_USER", "missing" },
+	{ { "SMTP_OAUTH_TOKEN_URL=ftp://a" }, "SMTP_OAUTH_TOKEN_URL: \"ftp://a\"", "https://" },
+	{ { "SMTP_OAUTH_TOKEN_URL=a.example/token" }, "SMTP_OAUTH_TOKEN_URL", "https://" },
+	{ { "SMTP_OAUTH_TOKEN_URL=http://a.example/token" }, "SMTP_OAUTH_TOKEN_URL", "on the way" },
+	{ { "SMTP_OAUTH_TOKEN_URL=http://127.0.0.1.example/" }, "SMTP_OAUTH_TOKEN_URL",
+		"on the way" },
+	{ { "SMTP_OAUTH_TOKEN_URL=https://" }, "SMTP_OAUTH_TOKEN_URL", "not a URL" },
+	{ { "SMTP_OAUTH_TOKEN_URL=https://a:99999/" }, "SMTP_OAUTH_TOKEN_URL", "not a URL" },
+	{ { "SMTP_OAUTH_TOKEN_URL=https://a b/" }, "SMTP_OAUTH_TOKEN_URL", "blank" },
+	{ { "SMTP_OAUTH_TOKEN_URL=https://a/#b" }, "SMTP_OAUTH_TOKEN_URL", "#" },
+	{ { "SMTP_OAUTH_TOKEN_URL=https://me:x@a/" }, "SMTP_OAUTH_TOKEN_URL: there",
+		"SMTP_OAUTH_CLIENT_SECRET" },
+	{ { TOKEN_URL, "SMTP_USER=u", "SMTP_OAUTH_REFRESH_TOKEN=r" }, "SMTP_OAUTH_CLIENT_ID",
+		"missing" },
+	{ { TOKEN_URL, "SMTP_USER=u", "SMTP_OAUTH_CLIENT_ID=c" },
+		"SMTP_OAUTH_REFRESH_TOKEN: is missing", "SMTP_OAUTH_CLIENT_SECRET" },
+	{ { TOKEN_URL, "SMTP_OAUTH_CLIENT_ID=c", "SMTP_OAUTH_CLIENT_SECRET=s" }, "SMTP_USER",
+		"SMTP_OAUTH_TOKEN_URL" },
+	{ { TOKEN_URL, "SMTP_OAUTH_CLIENT_ID=c", "SMTP_USER=u", "SMTP_PASS=p" }, "SMTP_PASS",
+		"leave one out" },
+	{ { TOKEN_URL, "SMTP_OAUTH_CLIENT_ID=c", "SMTP_USER=u", "SMTP_OAUTH_TOKEN=p" },
+		"SMTP_OAUTH_TOKEN and", "leave one out" },
+	{ { TOKEN_URL, "SMTP_OAUTH_CLIENT_ID=c", "SMTP_OAUTH_CLIENT_SECRET=s",
+		  "SMTP_SECURE=OPPORTUNISTIC" },
+		"SMTP_USER", "missing" },
+	{ { TOKEN_URL, "SMTP_OAUTH_CLIENT_ID=c", "SMTP_OAUTH_CLIENT_SECRET=s",
+		  "SMTP_AUTH=oauthbearer", "SMTP_SECURE=OPPORTUNISTIC" },
+		"SMTP_SECURE", "STARTTLS" },
+	{ { TOKEN_URL, "SMTP_OAUTH_CLIENT_ID=c", "SMTP_OAUTH_CLIENT_SECRET=s", "SMTP_USER=u",
+		  "SMTP_AUTH=plain" },
+		"SMTP_PASS", "missing" },
+	{ { "SMTP_OAUTH_SCOPE=mail" }, "SMTP_OAUTH_TOKEN_URL", "missing" },
+	{ { "SMTP_OAUTH_CLIENT_SECRET_FILE=/etc/hostname" }, "SMTP_OAUTH_TOKEN_URL", "missing" },
+	{ { "SMTP_OAUTH_TOKN=x" }, "SMTP_OAUTH_TOKN", "SMTP_OAUTH_TOKEN?" },
+	{ { "SMTP_OAUTH_SECRET=x" }, "SMTP_OAUTH_SECRET", "SMTP_OAUTH_CLIENT_SECRET?" },
 	{ { "SMTP_HOST=a.example", "SMTP_USER=u", "SMTP_PASS=p", "SMTP_SECURE=OPPORTUNISTIC" },
 		"SMTP_SECURE", "STARTTLS" },
 	{ { "SMTP_HOST=a.example", "SMTP_USER=u", "SMTP_PASS=p", "SMTP_SECURE=NONE" },
@@ -218,7 +253,6 @@ static const struct {
 	{ { "CONSOLE=on" }, "CONSOLE", "not supported yet" },
 	{ { "WEBHOOK_URL=https://a" }, "WEBHOOK_URL", "not supported yet" },
 	{ { "WEBHOOK_SECRET_FILE=/a" }, "WEBHOOK_SECRET", "not supported yet" },
-	{ { "SMTP_OAUTH_TOKEN_URL=https://a" }, "SMTP_OAUTH_TOKEN_URL", "not supported yet" },
 };
 
 START_TEST(a_wrong_value_is_named_and_mended)
@@ -333,6 +367,34 @@ START_TEST(a_token_given_as_such_stays)
 }
 END_TEST
 
+START_TEST(tokens_may_be_fetched)
+{
+	char *secret = file_of("shh\n"), line[200], why[LOAD_WHY];
+	const char *environment[] = { "SMTP_USER=me", "SMTP_OAUTH_CLIENT_ID=c",
+		"SMTP_OAUTH_REFRESH_TOKEN=r", "SMTP_OAUTH_SCOPE=one two", line,
+		_i == 0   ? "SMTP_OAUTH_TOKEN_URL=https://a.example/token?tenant=t"
+		: _i == 1 ? "SMTP_OAUTH_TOKEN_URL=http://127.0.0.1:8/token"
+		: _i == 2 ? "SMTP_OAUTH_TOKEN_URL=http://[::1]:8/token"
+			  : "SMTP_OAUTH_TOKEN_URL=HTTP://localhost/token",
+		NULL };
+	const struct relay_settings *relay;
+	struct settings *settings;
+
+	snprintf(line, sizeof(line), "SMTP_OAUTH_CLIENT_SECRET_FILE=%s", secret);
+	settings = load(NULL, environment, why);
+	ck_assert_msg(settings != NULL, "%s", why);
+	relay = &settings->relay;
+	ck_assert_str_eq(relay->oauth_token_url, strchr(environment[5], '=') + 1);
+	ck_assert_str_eq(relay->oauth_client_id, "c");
+	ck_assert_str_eq(relay->oauth_client_secret, "shh");
+	ck_assert_str_eq(relay->oauth_refresh_token, "r");
+	ck_assert_str_eq(relay->oauth_scope, "one two");
+	ck_assert_str_eq(relay->token_file, "");
+	settings_free(settings);
+	remove_file(secret);
+}
+END_TEST
+
 /* Given as text, as text on one line, as a path, and as a file that holds either. */
 START_TEST(certificates_come_in_any_way)
 {
@@ -424,7 +486,7 @@ static const struct {
 	{ { "SMTP_URL=smtp://u:topsecret@h:port" }, "not a port" },
 	{ { "SMTP_URL=smtp://u:topsecret@h?sesions=3" }, "mean sessions?" },
 	{ { "SMTP_URL=smtp://u:topsecret@h?sessions=0" }, "1 to 1000" },
-	{ { "SMTP_URL=smtp://u:topsecret@h?oauth_token_url=x" }, "not supported yet" },
+	{ { "SMTP_URL=smtp://u:topsecret@h?oauth_token_url=x" }, "https://" },
 	{ { "SMTP_URL=smtps://u:topsecret@h?secure=none" }, "leave one out" },
 	{ { "SMTP_URL=smtp://u:topsecret@h", "SMTP_HOST=other" }, "leave one out" },
 	{ { "SMTP_URL=smtp://u:topsecret@h", "SMTP_PASS=topsecret" }, "leave one out" },
@@ -522,6 +584,7 @@ UNIT_MAIN(
 	tcase_add_test(cases, an_empty_file_is_no_value);
 	tcase_add_test(cases, a_token_is_read_again);
 	tcase_add_test(cases, a_token_given_as_such_stays);
+	tcase_add_loop_test(cases, tokens_may_be_fetched, 0, 4);
 	tcase_add_loop_test(cases, certificates_come_in_any_way, 0, 5);
 	tcase_add_test(cases, a_url_says_it_all);
 	tcase_add_loop_test(cases, a_url_has_the_usual_ports, 0, sizeof(urls) / sizeof(urls[0]));

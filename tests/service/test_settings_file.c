@@ -195,16 +195,19 @@ static char *print(const struct settings *settings, bool markdown)
 
 START_TEST(what_is_in_force_is_printed_without_secrets)
 {
-	const char *environment[] = { "SMTP_URL=smtp://me:topsecret@a.example",
-		"API_KEY=topsecret-topsecret", NULL };
+	static const char *const logins[] = { "SMTP_URL=smtp://me:topsecret@a.example",
+		"SMTP_URL=smtp://me@a.example?oauth_token_url=https://b/&oauth_client_id=c"
+		"&oauth_client_secret=topsecret&oauth_refresh_token=topsecret" };
+	const char *environment[] = { logins[_i], "API_KEY=topsecret-topsecret", NULL };
 	char why[LOAD_WHY];
 	struct settings *settings = load(NULL, environment, why);
 	char *printed = print(settings, false);
 
 	ck_assert_ptr_null(strstr(printed, "topsecret"));
-	ck_assert_ptr_nonnull(strstr(printed, "\nSMTP_HOST              a.example "));
-	ck_assert_ptr_nonnull(strstr(printed, "\nSMTP_PASS              *** "));
-	ck_assert_ptr_nonnull(strstr(printed, "\nDRAIN_TIMEOUT          25s "));
+	ck_assert_ptr_nonnull(strstr(printed, "\nSMTP_HOST                a.example "));
+	ck_assert_ptr_nonnull(strstr(printed,
+		_i ? "\nSMTP_OAUTH_CLIENT_SECRET *** " : "\nSMTP_PASS                *** "));
+	ck_assert_ptr_nonnull(strstr(printed, "\nDRAIN_TIMEOUT            25s "));
 	for (const char *line = printed; *line; line += strcspn(line, "\n") + 1)
 		ck_assert_msg(strcspn(line, "\n") <= 122, "too wide: %s", line);
 	free(printed);
@@ -231,5 +234,5 @@ UNIT_MAIN(settings_file, tcase_add_test(cases, a_file_holds_the_same_in_lower_ca
 	  tcase_add_loop_test(cases, development_captures_unless_told_otherwise, 0, 2);
 	  tcase_add_loop_test(
 		  cases, a_wrong_flag_is_refused, 0, sizeof(wrong_flags) / sizeof(wrong_flags[0]));
-	  tcase_add_test(cases, what_is_in_force_is_printed_without_secrets);
+	  tcase_add_loop_test(cases, what_is_in_force_is_printed_without_secrets, 0, 2);
 	  tcase_add_test(cases, the_docs_need_no_settings);)
