@@ -112,8 +112,9 @@ struct gateway {
 	/* The template of this name, whatever becomes of it until template_release; NULL: none. */
 	const struct template *(*template_hold)(void *self, struct text name);
 	void (*template_release)(void *self, const struct template *template);
-	/* A partial that all templates may use, copied into `region`. False: none, or no memory. */
-	bool (*template_partial)(
+	/* A partial that all templates may use, copied into `region`. ERR_MISSING: there is none.
+	 * ERR_LIMIT: the region is full. ERR_MEMORY. */
+	enum err (*template_partial)(
 		void *self, struct text name, struct region *region, struct text *text_out);
 	/* Keeps a copy. Where it was made or changed, *template_out holds it, until
 	 * template_release; where it is wrong, the fault says why (its words are the caller's). */

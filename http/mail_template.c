@@ -160,21 +160,19 @@ static bool fill_kept(struct reading *reading, const struct json_at *at)
  * anew: that is paid for like rendering. */
 enum { BYTES_PER_STEP = 16 };
 
-static bool find_partial(void *self, struct text name, struct text *text_out)
+static enum err find_partial(void *self, struct text name, struct text *text_out)
 {
 	struct reading *reading = self;
 	struct exchange *exchange = reading->posted->exchange;
 	const struct gateway *gateway = exchange->gateway;
-	size_t cost;
+	size_t left = MUSTACHE_STEPS - exchange->template_steps, cost;
+	enum err err = gateway->template_partial(gateway->self, name, reading->region, text_out);
 
-	if (!gateway->template_partial(gateway->self, name, reading->region, text_out))
-		return false;
+	if (err)
+		return err;
 	cost = text_out->len / BYTES_PER_STEP;
-	if (cost <= MUSTACHE_STEPS - exchange->template_steps)
-		exchange->template_steps += cost;
-	else
-		exchange->template_steps = MUSTACHE_STEPS; /* rendering will say so */
-	return true;
+	exchange->template_steps += cost < left ? cost : left;
+	return cost <= left ? OK : ERR_LIMIT;
 }
 
 static bool fill_inline(struct reading *reading, const struct json_at *at)

@@ -30,14 +30,15 @@ struct mustache_fault {
 
 struct mustache_partials {
 	void *self;
-	/* The text of the partial `name`, which must live as long as the template; false: none.
-	 * Asked once for each name. */
-	bool (*find)(void *self, struct text name, struct text *source_out);
+	/* The text of the partial `name`, which must live as long as the template. ERR_MISSING:
+	 * there is none. ERR_LIMIT (with it, it is too much), ERR_MEMORY: nothing is parsed. Asked
+	 * once for each name. */
+	enum err (*find)(void *self, struct text name, struct text *source_out);
 };
 
 /* Parses `source` and the partials that it names (NULL: there are none). The template lies in
  * `region` and keeps pointers into `name`, which faults repeat, and `source`. ERR_SYNTAX,
- * ERR_LIMIT: the fault says more. ERR_MEMORY, also where the region is full: it is left empty. */
+ * ERR_LIMIT (also where the region is full): the fault says more. ERR_MEMORY: it is left empty. */
 MUST_USE enum err mustache_parse(struct text name, struct text source,
 	const struct mustache_partials *partials, struct region *region,
 	const struct mustache **template_out, struct mustache_fault *fault_out);

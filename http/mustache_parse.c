@@ -151,6 +151,7 @@ static enum err add_partial(
 		.at = tag->at,
 		.end = 1 };
 	struct mustache_source *source;
+	enum err err = ERR_MISSING;
 
 	while (node.end < parser->count &&
 		!text_equal(parser->sources[node.end].name, tag->content))
@@ -162,9 +163,14 @@ static enum err add_partial(
 			tag->at, "more than %d different partials", MUSTACHE_PARTIALS);
 	source = &parser->sources[parser->count++];
 	*source = (struct mustache_source){ .name = tag->content };
-	source->exists = parser->partials && parser->partials->find(parser->partials->self,
-						     source->name, &source->text);
-	return add_node(parser, &node);
+	if (parser->partials)
+		err = parser->partials->find(parser->partials->self, source->name, &source->text);
+	if (err == ERR_LIMIT)
+		return mustache_blame(parser->reader.fault, err, parser->reader.source, tag->at,
+			"with the partial \"%.*s\" it is more than is taken",
+			(int)mustache_clip(tag->content).len, tag->content.at);
+	source->exists = !err;
+	return err && err != ERR_MISSING ? err : add_node(parser, &node);
 }
 
 static enum err add_variable(struct parser *parser, const struct mustache_tag *tag)
@@ -253,20 +259,25 @@ static enum err read_source(struct parser *parser, struct mustache_source *sourc
 	return err;
 }
 
+/* One piece of the region: the template, its sources, its nodes. */
 static enum err keep(
 	const struct parser *parser, struct region *region, const struct mustache **template_out)
 {
 	size_t sources_len = parser->count * sizeof(parser->sources[0]);
-	struct mustache *template = region_alloc(region, sizeof(*template));
-	struct mustache_node *nodes = region_alloc(region, parser->nodes.len);
-	struct mustache_source *sources = region_alloc(region, sources_len);
+	size_t len = sizeof(struct mustache) + sources_len + parser->nodes.len;
+	struct mustache *template = region_alloc(region, len);
+	char *sources;
 
-	if (!template || !nodes || !sources)
+	if (!template && region_why_not(region, len) == ERR_LIMIT)
+		return mustache_blame(parser->reader.fault, ERR_LIMIT, &parser->sources[0], 0,
+			"with its partials it is more than is taken");
+	if (!template)
 		return ERR_MEMORY;
+	sources = (char *)(template + 1);
+	template->sources = memcpy(sources, parser->sources, sources_len);
+	template->nodes = (void *)(sources + sources_len);
 	if (parser->nodes.len)
-		memcpy(nodes, parser->nodes.at, parser->nodes.len);
-	memcpy(sources, parser->sources, sources_len);
-	*template = (struct mustache){ nodes, sources };
+		memcpy(sources + sources_len, parser->nodes.at, parser->nodes.len);
 	*template_out = template;
 	return OK;
 }

@@ -1,5 +1,6 @@
 #include "http/template.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,23 +42,44 @@ const char *template_why_not(struct text text)
 
 /* ---- parsing */
 
+enum { FOUND_MAX = TEMPLATE_PARTS * MUSTACHE_PARTIALS };
+
 struct lookup {
 	const struct template_source *source;
 	const struct mustache_partials *shared;
+	struct template_partial found[FOUND_MAX]; /* shared ones that an earlier part has named */
+	size_t found_count;
 };
 
-/* Its own come first. */
-static bool find_partial(void *self, struct text name, struct text *text_out)
+static bool find_in(const struct template_partial *partials, size_t count, struct text name,
+	struct text *text_out)
 {
-	const struct lookup *lookup = self;
-	const struct template_source *source = lookup->source;
-
-	for (size_t i = 0; i < source->partial_count; i++)
-		if (text_equal(source->partials[i].name, name)) {
-			*text_out = source->partials[i].text;
+	for (size_t i = 0; i < count; i++)
+		if (text_equal(partials[i].name, name)) {
+			*text_out = partials[i].text;
 			return true;
 		}
-	return lookup->shared && lookup->shared->find(lookup->shared->self, name, text_out);
+	return false;
+}
+
+/* Its own come first. */
+static enum err find_partial(void *self, struct text name, struct text *text_out)
+{
+	struct lookup *lookup = self;
+	const struct template_source *source = lookup->source;
+	enum err err;
+
+	if (find_in(source->partials, source->partial_count, name, text_out) ||
+		find_in(lookup->found, lookup->found_count, name, text_out))
+		return OK;
+	if (!lookup->shared)
+		return ERR_MISSING;
+	err = lookup->shared->find(lookup->shared->self, name, text_out);
+	if (!err) {
+		assert(lookup->found_count < FOUND_MAX);
+		lookup->found[lookup->found_count++] = (struct template_partial){ name, *text_out };
+	}
+	return err;
 }
 
 static struct text without_line_ends(struct text text)
@@ -83,7 +105,7 @@ enum err template_parse(const struct template_source *source,
 	const struct mustache_partials *shared, struct region *region,
 	struct template *template_out, struct template_fault *fault_out)
 {
-	struct lookup lookup = { source, shared };
+	struct lookup lookup = { .source = source, .shared = shared };
 	struct mustache_partials partials = { &lookup, find_partial };
 	struct template made = { .source = *source };
 	enum err err = OK;
@@ -117,15 +139,34 @@ static const char *why_no_part(enum template_part part, struct text text)
 				      : NULL;
 }
 
+static enum err blame(
+	enum err err, enum template_part part, const char *why, struct template_fault *fault)
+{
+	*fault = (struct template_fault){ .part = part };
+	snprintf(fault->mustache.why, sizeof(fault->mustache.why), "%s", why);
+	return err;
+}
+
 static enum err check_part(enum template_part part, struct text text, struct template_fault *fault)
 {
 	const char *why = why_no_part(part, text);
 
-	if (!why)
+	return why ? blame(ERR_VALUE, part, why, fault) : OK;
+}
+
+static enum err keep(enum template_part part, struct text text, struct region *region,
+	struct text *text_out, struct template_fault *fault)
+{
+	struct text kept = region_copy(region, text);
+
+	if (kept.at) {
+		*text_out = kept;
 		return OK;
-	*fault = (struct template_fault){ .part = part };
-	snprintf(fault->mustache.why, sizeof(fault->mustache.why), "%s", why);
-	return ERR_VALUE;
+	}
+	if (region_why_not(region, text.len + 1) == ERR_LIMIT)
+		return blame(ERR_LIMIT, part,
+			"the result is more than there is room for in one request", fault);
+	return ERR_MEMORY;
 }
 
 enum err template_render(const struct template *template, enum template_part part,
@@ -134,7 +175,6 @@ enum err template_render(const struct template *template, enum template_part par
 {
 	struct buf out =
 		buf_born(part == TEMPLATE_SUBJECT ? TEMPLATE_SUBJECT_LINE : TEMPLATE_RENDERED);
-	struct text kept;
 	enum err err;
 
 	*fault_out = (struct template_fault){ 0 };
@@ -143,13 +183,8 @@ enum err template_render(const struct template *template, enum template_part par
 	place_fault(fault_out, part);
 	if (!err)
 		err = check_part(part, buf_text(&out), fault_out);
-	if (!err) {
-		kept = region_copy(region, buf_text(&out));
-		if (kept.at)
-			*text_out = kept;
-		else
-			err = ERR_MEMORY;
-	}
+	if (!err)
+		err = keep(part, buf_text(&out), region, text_out, fault_out);
 	buf_free(&out);
 	return err;
 }

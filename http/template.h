@@ -53,7 +53,8 @@ const char *template_why_not(struct text text);
 
 /* Parses `source`, which must live as long as the template, into `region`. The line ends behind a
  * subject are left out: files end in one. `shared` (NULL is fine): partials that it does not bring
- * itself. ERR_SYNTAX, ERR_LIMIT: the fault says more. ERR_MEMORY. */
+ * itself; each is asked for once, however many parts name it. ERR_SYNTAX, ERR_LIMIT (also where the
+ * region is full): the fault says more. ERR_MEMORY. */
 MUST_USE enum err template_parse(const struct template_source *source,
 	const struct mustache_partials *shared, struct region *region,
 	struct template *template_out, struct template_fault *fault_out);

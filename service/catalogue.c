@@ -43,35 +43,59 @@ void catalogue_close(struct catalogue *catalogue)
 
 /* ---- reload */
 
+static bool has_room(const struct shelf *shelf, const struct kept *old, const struct kept *kept)
+{
+	size_t count = shelf->count - (old != NULL);
+	size_t bytes = shelf->bytes - (old ? region_used(old->region) : 0);
+
+	return count < TEMPLATES_MAX && bytes + region_used(kept->region) <= TEMPLATES_BYTES;
+}
+
 /* What came over HTTP takes up the new partials. One that would be too large with them keeps its
  * old ones. */
-static void inherit(struct shelf *shelf, struct kept *old)
+static enum err inherit(struct shelf *shelf, struct kept *old)
 {
 	const struct template *template = &old->template;
 	struct template_fault fault;
 	struct kept *kept;
+	enum err err;
 
 	if (template->is_file || shelf_find(shelf, template->source.name))
-		return;
-	if (kept_make(shelf, &template->source, false, template->changed_ms, &kept, &fault))
+		return OK;
+	err = kept_make(shelf, &template->source, false, template->changed_ms, &kept, &fault);
+	if (err == ERR_MEMORY)
+		return err;
+	if (err)
 		kept = kept_hold(old);
-	if (shelf_put(shelf, kept))
+	err = has_room(shelf, NULL, kept) ? shelf_put(shelf, kept) : ERR_LIMIT;
+	if (err)
 		kept_release(kept);
+	return err;
 }
 
-void catalogue_exchange(struct catalogue *catalogue, struct shelf *shelf)
+enum err catalogue_exchange(struct catalogue *catalogue, struct shelf *shelf, struct buf *why)
 {
+	enum err err = OK;
 	struct shelf *old;
 
 	pthread_mutex_lock(&catalogue->changing);
 	old = catalogue->shelf;
-	for (size_t i = 0; i < old->count; i++)
-		inherit(shelf, old->at[i]);
-	pthread_rwlock_wrlock(&catalogue->lock);
-	catalogue->shelf = shelf;
-	pthread_rwlock_unlock(&catalogue->lock);
+	for (size_t i = 0; !err && i < old->count; i++)
+		err = inherit(shelf, old->at[i]);
+	if (!err) {
+		pthread_rwlock_wrlock(&catalogue->lock);
+		catalogue->shelf = shelf;
+		pthread_rwlock_unlock(&catalogue->lock);
+	}
 	pthread_mutex_unlock(&catalogue->changing);
-	shelf_close(old);
+	if (err == ERR_LIMIT)
+		buf_addf(why,
+			"TEMPLATES_DIR: with those that came over HTTP there would be more than %d "
+			"templates, or %d MB: remove some there, or files",
+			TEMPLATES_MAX, TEMPLATES_BYTES >> 20);
+	if (!err)
+		shelf_close(old);
+	return err;
 }
 
 void catalogue_forget(struct shelf *shelf)
@@ -98,20 +122,15 @@ void catalogue_release(const struct template *template)
 	kept_release((struct kept *)template);
 }
 
-bool catalogue_partial(
+enum err catalogue_partial(
 	struct catalogue *catalogue, struct text name, struct region *region, struct text *text_out)
 {
-	const struct template_partial *partial;
-	struct text text = { 0 };
+	enum err err;
 
 	pthread_rwlock_rdlock(&catalogue->lock);
-	partial = shelf_partial(catalogue->shelf, name);
-	if (partial)
-		text = region_copy(region, partial->text);
+	err = shelf_copy_partial(catalogue->shelf, name, region, text_out);
 	pthread_rwlock_unlock(&catalogue->lock);
-	if (text.at)
-		*text_out = text;
-	return text.at;
+	return err;
 }
 
 void catalogue_list(struct catalogue *catalogue,
@@ -124,14 +143,6 @@ void catalogue_list(struct catalogue *catalogue,
 }
 
 /* ---- changing */
-
-static bool has_room(const struct shelf *shelf, const struct kept *old, const struct kept *kept)
-{
-	size_t count = shelf->count - (old != NULL);
-	size_t bytes = shelf->bytes - (old ? region_used(old->region) : 0);
-
-	return count < TEMPLATES_MAX && bytes + region_used(kept->region) <= TEMPLATES_BYTES;
-}
 
 static enum template_change put(struct catalogue *catalogue, struct kept *old, struct kept *kept)
 {

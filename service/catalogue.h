@@ -7,6 +7,7 @@
 
 #include "http/gateway.h"
 
+/* Of both together. While a reload is under way there may be twice as much. */
 enum { TEMPLATES_MAX = 1000, TEMPLATES_BYTES = 256 << 20 };
 
 struct catalogue;
@@ -20,15 +21,17 @@ void catalogue_close(struct catalogue *catalogue); /* NULL is fine */
 
 /* A reload in two steps, so that it is all or nothing: errors as above. */
 MUST_USE enum err catalogue_read(const char *folder, struct shelf **shelf_out, struct buf *why);
-/* Takes the shelf over. */
-void catalogue_exchange(struct catalogue *catalogue, struct shelf *shelf);
+/* Takes the shelf over. ERR_LIMIT: with what came over HTTP it would hold more than is kept, as a
+ * line in *why says; ERR_MEMORY. Then all stays as it was, and the shelf is to be forgotten. */
+MUST_USE enum err catalogue_exchange(
+	struct catalogue *catalogue, struct shelf *shelf, struct buf *why);
 void catalogue_forget(struct shelf *shelf); /* NULL is fine */
 
 /* As the functions of http/gateway.h say. */
 const struct template *catalogue_hold(struct catalogue *catalogue, struct text name);
 void catalogue_release(const struct template *template);
-bool catalogue_partial(struct catalogue *catalogue, struct text name, struct region *region,
-	struct text *text_out);
+MUST_USE enum err catalogue_partial(struct catalogue *catalogue, struct text name,
+	struct region *region, struct text *text_out);
 enum template_change catalogue_put(struct catalogue *catalogue,
 	const struct template_source *source, const struct template **template_out,
 	struct template_fault *fault_out);

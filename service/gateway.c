@@ -214,7 +214,7 @@ static void template_release(void *self, const struct template *template)
 	catalogue_release(template);
 }
 
-static bool template_partial(
+static enum err template_partial(
 	void *self, struct text name, struct region *region, struct text *text_out)
 {
 	return catalogue_partial(((struct lettergate *)self)->catalogue, name, region, text_out);

@@ -174,12 +174,15 @@ enum err lettergate_reload(
 	err = catalogue_read(settings->templates_dir, &shelf, why);
 	if (!err)
 		err = open_anew(lettergate, settings_hold(settings), &keys, &relay, why);
+	if (!err)
+		err = catalogue_exchange(lettergate->catalogue, shelf, why);
 	if (err) {
+		relay_release(relay);
+		keys_free(keys);
 		catalogue_forget(shelf);
 		settings_free(settings);
 		return err;
 	}
-	catalogue_exchange(lettergate->catalogue, shelf);
 	pthread_rwlock_wrlock(&lettergate->lock);
 	old_keys = lettergate->keys;
 	old_relay = lettergate->relay;

@@ -3,7 +3,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A template's own texts, all shared partials once, and the nodes of three parts come to less than
+ * KEPT_BYTES. */
 enum { KEPT_BYTES = 32 << 20, PARTIALS_BYTES = 16 << 20 };
+
+/* ---- partials */
+
+static const struct template_partial *find_partial(const struct shelf *shelf, struct text name)
+{
+	size_t low = 0, high = shelf->partial_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = text_compare(&shelf->partials[middle].name, &name);
+
+		if (order == 0)
+			return &shelf->partials[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+enum err shelf_copy_partial(
+	const struct shelf *shelf, struct text name, struct region *region, struct text *text_out)
+{
+	const struct template_partial *partial = find_partial(shelf, name);
+	struct text text;
+
+	if (!partial)
+		return ERR_MISSING;
+	text = region_copy(region, partial->text);
+	if (!text.at)
+		return region_why_not(region, partial->text.len + 1);
+	*text_out = text;
+	return OK;
+}
 
 /* ---- one template */
 
@@ -40,19 +77,18 @@ struct lookup {
 };
 
 /* The shelf may go before the template does. */
-static bool find_partial(void *self, struct text name, struct text *text_out)
+static enum err copy_partial(void *self, struct text name, struct text *text_out)
 {
 	const struct lookup *lookup = self;
-	const struct template_partial *partial = shelf_partial(lookup->shelf, name);
 
-	return partial && copy(lookup->region, partial->text, text_out);
+	return shelf_copy_partial(lookup->shelf, name, lookup->region, text_out);
 }
 
 enum err kept_make(const struct shelf *shelf, const struct template_source *source, bool is_file,
 	int64_t changed_ms, struct kept **kept_out, struct template_fault *fault_out)
 {
 	struct lookup lookup = { .shelf = shelf };
-	struct mustache_partials partials = { &lookup, find_partial };
+	struct mustache_partials partials = { &lookup, copy_partial };
 	struct kept *kept = calloc(1, sizeof(*kept));
 	struct template_source own;
 	enum err err;
@@ -147,24 +183,6 @@ struct kept *shelf_find(const struct shelf *shelf, struct text name)
 	size_t place = shelf_place(shelf, name);
 
 	return is_at(shelf, place, name) ? shelf->at[place] : NULL;
-}
-
-const struct template_partial *shelf_partial(const struct shelf *shelf, struct text name)
-{
-	size_t low = 0, high = shelf->partial_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = text_compare(&shelf->partials[middle].name, &name);
-
-		if (order == 0)
-			return &shelf->partials[middle];
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
 }
 
 static bool make_room(struct shelf *shelf)

@@ -36,8 +36,10 @@ void shelf_close(struct shelf *shelf); /* NULL is fine */
 size_t shelf_place(const struct shelf *shelf, struct text name);
 /* NULL: none has the name. */
 struct kept *shelf_find(const struct shelf *shelf, struct text name);
-/* NULL: there is none. */
-const struct template_partial *shelf_partial(const struct shelf *shelf, struct text name);
+/* A partial's text, into `region`. ERR_MISSING: there is none. ERR_LIMIT: the region is full.
+ * ERR_MEMORY. */
+MUST_USE enum err shelf_copy_partial(
+	const struct shelf *shelf, struct text name, struct region *region, struct text *text_out);
 /* Takes the reference over, in place of one of the same name, if there is one. ERR_MEMORY: it is
  * left to the caller. */
 MUST_USE enum err shelf_put(struct shelf *shelf, struct kept *kept);

@@ -75,15 +75,23 @@ static void *take_large(struct region *region, size_t len)
 	return take(block, len);
 }
 
+/* What `len` bytes take; false: more than the limit still allows. */
+static bool pad(const struct region *region, size_t len, size_t *padded_out)
+{
+	size_t padded;
+
+	if (__builtin_add_overflow(len, alignof(max_align_t) - 1, &padded))
+		return false;
+	*padded_out = padded & ~(alignof(max_align_t) - 1);
+	return *padded_out <= region->limit - region->used;
+}
+
 void *region_alloc(struct region *region, size_t len)
 {
 	size_t padded;
 	void *at;
 
-	if (__builtin_add_overflow(len, alignof(max_align_t) - 1, &padded))
-		return NULL;
-	padded &= ~(alignof(max_align_t) - 1);
-	if (padded > region->limit - region->used)
+	if (!pad(region, len, &padded))
 		return NULL;
 	at = take(region->newest, padded);
 	if (!at && padded > LATER_BLOCK / 4)
@@ -132,4 +140,11 @@ size_t region_used(const struct region *region)
 size_t region_left(const struct region *region)
 {
 	return region->limit - region->used;
+}
+
+enum err region_why_not(const struct region *region, size_t len)
+{
+	size_t padded;
+
+	return pad(region, len, &padded) ? ERR_MEMORY : ERR_LIMIT;
 }

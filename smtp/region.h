@@ -24,3 +24,5 @@ struct text region_copy(struct region *region, struct text text);
 size_t region_used(const struct region *region);
 /* Bytes that its limit still allows. */
 size_t region_left(const struct region *region);
+/* Why `len` bytes were not to be had: ERR_LIMIT, its limit does not allow them; else ERR_MEMORY. */
+enum err region_why_not(const struct region *region, size_t len);

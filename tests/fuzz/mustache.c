@@ -18,12 +18,12 @@ static char *copy(struct text part)
 }
 
 /* The partials "a" and "b"; there is no other. */
-static bool find_partial(void *self, struct text name, struct text *source_out)
+static enum err find_partial(void *self, struct text name, struct text *source_out)
 {
 	if (name.len != 1 || (name.at[0] != 'a' && name.at[0] != 'b'))
-		return false;
+		return ERR_MISSING;
 	*source_out = ((struct text *)self)[name.at[0] - 'a'];
-	return true;
+	return OK;
 }
 
 static void check_fault(enum err err, const struct mustache_fault *fault)

@@ -33,21 +33,26 @@ static void release(void *self, const struct template *template)
 	templates_of(self)->held--;
 }
 
-static bool find_shared(void *self, struct text name, struct text *text_out)
+static enum err find_shared(void *self, struct text name, struct text *text_out)
 {
 	(void)self;
 	*text_out = TEXT("<i>{{name}}</i>");
-	return text_equal(name, TEXT("shared"));
+	return text_equal(name, TEXT("shared")) ? OK : ERR_MISSING;
 }
 
-static bool partial(void *self, struct text name, struct region *region, struct text *text_out)
+/* "large" has a megabyte, whatever follows in its name. */
+static enum err partial(void *self, struct text name, struct region *region, struct text *text_out)
 {
-	struct text text;
+	static const char large[1 << 20];
+	struct text text = { large, sizeof(large) };
 
-	if (!find_shared(self, name, &text))
-		return false;
-	*text_out = region_copy(region, text);
-	return true;
+	if (!text_starts(name, TEXT("large")) && find_shared(self, name, &text))
+		return ERR_MISSING;
+	text = region_copy(region, text);
+	if (!text.at)
+		return ERR_LIMIT;
+	*text_out = text;
+	return OK;
 }
 
 static struct text copy(struct region *region, struct text text)

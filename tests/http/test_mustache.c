@@ -27,7 +27,7 @@ static struct {
 	unsigned asked; /* how often for a partial */
 } got;
 
-static bool find_partial(void *self, struct text name, struct text *source_out)
+static enum err find_partial(void *self, struct text name, struct text *source_out)
 {
 	got.asked++;
 	for (const char *const *partial = self; partial && *partial; partial++) {
@@ -36,9 +36,9 @@ static bool find_partial(void *self, struct text name, struct text *source_out)
 		if (!text_equal(text_cut(&source, '='), name))
 			continue;
 		*source_out = source;
-		return true;
+		return OK;
 	}
-	return false;
+	return ERR_MISSING;
 }
 
 static void attempt(const struct try *try)
@@ -666,7 +666,7 @@ START_TEST(a_template_has_so_many_tags_and_partials)
 }
 END_TEST
 
-START_TEST(a_region_that_is_full_is_no_memory)
+START_TEST(a_region_that_is_full_is_a_limit)
 {
 	const struct mustache *template = NULL;
 	struct mustache_fault fault;
@@ -677,13 +677,46 @@ START_TEST(a_region_that_is_full_is_no_memory)
 	do {
 		ck_assert_int_eq(region_open(limit, &region), OK);
 		err = mustache_parse(TEXT("t"), TEXT("{{a}}b"), NULL, region, &template, &fault);
-		ck_assert(err == OK || err == ERR_MEMORY);
+		ck_assert(err == OK || err == ERR_LIMIT);
+		ck_assert(!err ||
+			  strcmp(fault.why, "with its partials it is more than is taken") == 0);
 		ck_assert((err == OK) == (template != NULL));
 		limit += 16;
 		region_close(region);
 	} while (err && limit < 2000);
 	ck_assert_int_eq(err, OK);
 	ck_assert_uint_gt(limit, 200);
+}
+END_TEST
+
+static enum err refuse_partial(void *self, struct text name, struct text *source_out)
+{
+	ck_assert(text_equal(name, TEXT("p")));
+	*source_out = TEXT("p");
+	return *(const enum err *)self;
+}
+
+START_TEST(a_partial_that_is_there_and_not_to_be_had_is_told)
+{
+	enum err err = ERR_LIMIT;
+	struct mustache_partials partials = { &err, refuse_partial };
+	const struct mustache *template = NULL;
+	struct mustache_fault fault;
+	struct region *region;
+
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+	ck_assert_int_eq(
+		mustache_parse(TEXT("t"), TEXT("a\n {{>p}}"), &partials, region, &template, &fault),
+		ERR_LIMIT);
+	ck_assert_str_eq(fault.why, "with the partial \"p\" it is more than is taken");
+	ck_assert(fault.line == 2 && fault.column == 2);
+	err = ERR_MEMORY;
+	ck_assert_int_eq(
+		mustache_parse(TEXT("t"), TEXT("{{>p}}"), &partials, region, &template, &fault),
+		ERR_MEMORY);
+	ck_assert_str_eq(fault.why, "");
+	ck_assert_ptr_null(template);
+	region_close(region);
 }
 END_TEST
 
@@ -766,6 +799,7 @@ UNIT_MAIN(mustache, tcase_add_loop_test(cases, a_template_becomes_a_text, 0, COU
 	  tcase_add_test(cases, steps_are_counted_for_tags_turns_and_members);
 	  tcase_add_test(cases, names_and_delimiters_have_a_length);
 	  tcase_add_test(cases, a_template_has_so_many_tags_and_partials);
-	  tcase_add_test(cases, a_region_that_is_full_is_no_memory);
+	  tcase_add_test(cases, a_region_that_is_full_is_a_limit);
+	  tcase_add_test(cases, a_partial_that_is_there_and_not_to_be_had_is_told);
 	  tcase_add_test(cases, one_template_serves_a_batch);
 	  tcase_add_test(cases, a_buf_that_failed_before_stays_so);)

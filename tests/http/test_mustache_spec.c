@@ -23,7 +23,7 @@ static struct text string_in(const struct cJSON *object, const char *name)
 	return json_string(&json, cJSON_GetObjectItem(object, name));
 }
 
-static bool find_partial(void *self, struct text name, struct text *source_out)
+static enum err find_partial(void *self, struct text name, struct text *source_out)
 {
 	const struct cJSON *member;
 
@@ -32,9 +32,9 @@ static bool find_partial(void *self, struct text name, struct text *source_out)
 		if (!text_equal(json_name(&json, member), name))
 			continue;
 		*source_out = json_string(&json, member);
-		return true;
+		return OK;
 	}
-	return false;
+	return ERR_MISSING;
 }
 
 static void check_row(const struct cJSON *row)

@@ -170,7 +170,7 @@ START_TEST(what_a_part_becomes_has_a_bound)
 }
 END_TEST
 
-START_TEST(no_memory_is_told)
+START_TEST(a_region_that_is_full_is_told)
 {
 	struct region *small;
 	struct template_source source = { .parts[TEMPLATE_TEXT] = TEXT("{{x}}") };
@@ -178,15 +178,44 @@ START_TEST(no_memory_is_told)
 	struct text out = { 0 };
 
 	ck_assert_int_eq(region_open(100, &small), OK);
-	ck_assert_int_eq(template_parse(&source, NULL, small, &template, &fault), ERR_MEMORY);
+	ck_assert_int_eq(template_parse(&source, NULL, small, &template, &fault), ERR_LIMIT);
+	template_fault_words(&fault, words);
+	ck_assert_str_eq(
+		words, "text, line 1, column 1: with its partials it is more than is taken");
 	ck_assert_int_eq(parse(TEMPLATE_TEXT, "0123456789012345678901234567890123456789"
 					      "0123456789012345678901234567890123456789"
 					      "0123456789012345678901234567890123456789"),
 		OK);
 	ck_assert_int_eq(
-		template_render(&template, TEMPLATE_TEXT, &view, small, &out, &fault), ERR_MEMORY);
+		template_render(&template, TEMPLATE_TEXT, &view, small, &out, &fault), ERR_LIMIT);
+	template_fault_words(&fault, words);
+	ck_assert_str_eq(words, "text: the result is more than there is room for in one request");
 	ck_assert_ptr_null(out.at);
 	region_close(small);
+}
+END_TEST
+
+static enum err count_partial(void *self, struct text name, struct text *text_out)
+{
+	++*(unsigned *)self;
+	*text_out = TEXT("[{{> none}}]");
+	return text_equal(name, TEXT("none")) ? ERR_MISSING : OK;
+}
+
+START_TEST(a_shared_partial_is_asked_for_once_by_all_parts)
+{
+	unsigned asked = 0;
+	struct mustache_partials shared = { &asked, count_partial };
+	struct template_source source = { .parts = { TEXT("{{> a}}"), TEXT("{{> b}}{{> a}}"),
+						  TEXT("{{> a}}{{> c}}{{> b}}") } };
+	struct mustache_view view = { .json = &json, .steps = MUSTACHE_STEPS };
+	struct text out;
+
+	ck_assert_int_eq(template_parse(&source, &shared, region, &template, &fault), OK);
+	ck_assert_uint_eq(asked, 3 + TEMPLATE_PARTS); /* what nobody knows is not remembered */
+	ck_assert_int_eq(
+		template_render(&template, TEMPLATE_HTML, &view, region, &out, &fault), OK);
+	ck_assert(text_equal(out, TEXT("[][][]")));
 }
 END_TEST
 
@@ -237,6 +266,7 @@ UNIT_MAIN(template, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_loop_test(cases, values_that_cannot_stand_there_are_refused, 0, COUNT(refused));
 	  tcase_add_test(cases, a_subject_is_a_line_of_998_bytes);
 	  tcase_add_test(cases, what_a_part_becomes_has_a_bound);
-	  tcase_add_test(cases, no_memory_is_told);
+	  tcase_add_test(cases, a_region_that_is_full_is_told);
+	  tcase_add_test(cases, a_shared_partial_is_asked_for_once_by_all_parts);
 	  tcase_add_loop_test(cases, names_are_of_few_letters, 0, COUNT(names));
 	  tcase_add_test(cases, texts_hold_no_controls);)

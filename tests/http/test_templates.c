@@ -298,6 +298,28 @@ START_TEST(a_template_comes_along)
 }
 END_TEST
 
+/* They are there, and too much: that is neither a lack of memory nor of partials. */
+START_TEST(partials_without_end_are_refused)
+{
+	struct buf body = buf_born(4000);
+
+	start();
+	buf_addf(&body, "{" MESSAGE ",\"template\":{\"subject\":\"Hi\",\"html\":\"");
+	for (int i = 0; i < 100; i++)
+		buf_addf(&body, "{{> large%d}}", i);
+	buf_add(&body, TEXT("\"}}\0"));
+	ck_assert_uint_eq(post(served.port, "/send", body.at, &answer), 422);
+	ck_assert_msg(answer_has(&answer, "\"template_error\"") &&
+			      answer_has(&answer, "{\"pointer\":\"/template/html\",") &&
+			      answer_has(&answer, "with the partial \\\"large") &&
+			      answer_has(&answer, "it is more than is taken"),
+		"%s", answer.body.at);
+	ck_assert_uint_eq(atomic_load(&served.fake.submitted), 0);
+	buf_free(&body);
+	stop();
+}
+END_TEST
+
 static const struct {
 	const char *template;
 	unsigned status;
@@ -445,7 +467,8 @@ UNIT_MAIN(templates, tcase_add_test(cases, a_template_is_kept_shown_listed_and_r
 	  tcase_add_test(cases, a_message_is_made_of_a_kept_template);
 	  tcase_add_test(cases, a_text_is_made_of_the_templates_html);
 	  tcase_add_test(cases, what_the_message_says_goes_first);
-	  tcase_add_test(cases, a_template_comes_along); tcase_add_loop_test(
+	  tcase_add_test(cases, a_template_comes_along);
+	  tcase_add_test(cases, partials_without_end_are_refused); tcase_add_loop_test(
 		  cases, a_template_that_cannot_be_used_is_refused, 0, COUNT(sends_refused));
 	  tcase_add_test(cases, a_part_is_given_once);
 	  tcase_add_test(cases, a_batch_has_templates_too);

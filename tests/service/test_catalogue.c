@@ -56,11 +56,13 @@ static void open_catalogue(void)
 
 static enum err reload(void)
 {
-	struct shelf *shelf;
+	struct shelf *shelf = NULL;
 	enum err err = catalogue_read(folder, &shelf, &why);
 
 	if (!err)
-		catalogue_exchange(catalogue, shelf);
+		err = catalogue_exchange(catalogue, shelf, &why);
+	if (err && shelf)
+		catalogue_forget(shelf);
 	return err;
 }
 
@@ -301,6 +303,93 @@ START_TEST(their_memory_has_a_bound)
 }
 END_TEST
 
+static void expect_reload_is_too_much(void)
+{
+	buf_clear(&why);
+	ck_assert_int_eq(reload(), ERR_LIMIT);
+	buf_add_byte(&why, '\0');
+	ck_assert_str_eq(why.at,
+		"TEMPLATES_DIR: with those that came over HTTP there would be more than 1000 "
+		"templates, or 256 MB: remove some there, or files");
+}
+
+START_TEST(the_folder_and_what_came_over_http_share_one_bound)
+{
+	char name[20];
+
+	write_file("file.html.mustache", "old");
+	open_catalogue();
+	for (int i = 1; i < TEMPLATES_MAX; i++) {
+		snprintf(name, sizeof(name), "t%d", i);
+		ck_assert_int_eq(put(name, "{{> foot}}"), TEMPLATE_MADE);
+	}
+	write_file("file.html.mustache", "new");
+	write_file("_foot.mustache", "foot");
+	write_file("t1.html.mustache", "in its place");
+	ck_assert_int_eq(reload(), OK);
+	write_file("file.html.mustache", "newer");
+	write_file("more.html.mustache", "one more");
+	write_file("_foot.mustache", "new foot");
+	expect_reload_is_too_much();
+	ck_assert_uint_eq(count_all(), TEMPLATES_MAX);
+	ck_assert_str_eq(rendered("file", TEMPLATE_HTML), "new");
+	ck_assert_str_eq(rendered("more", TEMPLATE_HTML), "-");
+	ck_assert_str_eq(rendered("t2", TEMPLATE_HTML), "foot");
+	ck_assert_int_eq(catalogue_remove(catalogue, TEXT("t2")), TEMPLATE_REMOVED);
+	ck_assert_int_eq(reload(), OK);
+	ck_assert_uint_eq(count_all(), TEMPLATES_MAX);
+	ck_assert_str_eq(rendered("more", TEMPLATE_HTML), "one more");
+	ck_assert_str_eq(rendered("t3", TEMPLATE_HTML), "new foot");
+}
+END_TEST
+
+/* Each by itself may take up the partial. */
+START_TEST(the_folder_and_what_came_over_http_share_their_memory)
+{
+	static char large[TEMPLATE_BYTES];
+	char name[20];
+
+	memset(large, 'x', sizeof(large));
+	write_file("_foot.mustache", "foot");
+	open_catalogue();
+	for (int i = 0; i <= TEMPLATES_BYTES / TEMPLATE_BYTES; i++) {
+		snprintf(name, sizeof(name), "t%d", i);
+		ck_assert_int_eq(put(name, "{{> foot}}"), TEMPLATE_MADE);
+	}
+	write_bytes("_foot.mustache", (struct text){ large, sizeof(large) });
+	expect_reload_is_too_much();
+	ck_assert_str_eq(rendered("t0", TEMPLATE_HTML), "foot");
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "t%d", i);
+		ck_assert_int_eq(catalogue_remove(catalogue, text_of(name)), TEMPLATE_REMOVED);
+	}
+	ck_assert_int_eq(reload(), OK);
+}
+END_TEST
+
+/* Fifteen partials of a megabyte, which three parts name: there is room for them once. */
+START_TEST(the_parts_of_a_template_share_their_partials)
+{
+	static char large[TEMPLATE_BYTES];
+	struct buf html = buf_born(1000);
+	char name[40];
+
+	memset(large, 'x', sizeof(large));
+	for (int i = 0; i < 15; i++) {
+		snprintf(name, sizeof(name), "_p%d.mustache", i);
+		write_bytes(name, (struct text){ large, sizeof(large) });
+		buf_addf(&html, "{{> p%d}}", i);
+	}
+	buf_add_byte(&html, '\0');
+	write_file("a.subject.mustache", html.at);
+	write_file("a.text.mustache", html.at);
+	write_file("a.html.mustache", html.at);
+	open_catalogue();
+	ck_assert_int_eq(put("b", html.at), TEMPLATE_MADE);
+	buf_free(&html);
+}
+END_TEST
+
 START_TEST(a_partial_is_copied)
 {
 	struct region *region;
@@ -309,11 +398,14 @@ START_TEST(a_partial_is_copied)
 	write_file("_foot.mustache", "foot");
 	open_catalogue();
 	ck_assert_int_eq(region_open(1000, &region), OK);
-	ck_assert(!catalogue_partial(catalogue, TEXT("head"), region, &text));
-	ck_assert(catalogue_partial(catalogue, TEXT("foot"), region, &text));
+	ck_assert_int_eq(catalogue_partial(catalogue, TEXT("head"), region, &text), ERR_MISSING);
+	ck_assert_int_eq(catalogue_partial(catalogue, TEXT("foot"), region, &text), OK);
 	write_file("_foot.mustache", "new");
 	ck_assert_int_eq(reload(), OK);
 	ck_assert(text_equal(text, TEXT("foot")));
+	region_close(region);
+	ck_assert_int_eq(region_open(0, &region), OK);
+	ck_assert_int_eq(catalogue_partial(catalogue, TEXT("foot"), region, &text), ERR_LIMIT);
 	region_close(region);
 }
 END_TEST
@@ -380,5 +472,8 @@ UNIT_MAIN(catalogue, tcase_add_checked_fixture(cases, make_folder, remove_folder
 	  tcase_add_test(cases, templates_are_put_and_removed);
 	  tcase_add_test(cases, a_thousand_are_kept);
 	  tcase_add_test(cases, their_memory_has_a_bound);
+	  tcase_add_test(cases, the_folder_and_what_came_over_http_share_one_bound);
+	  tcase_add_test(cases, the_folder_and_what_came_over_http_share_their_memory);
+	  tcase_add_test(cases, the_parts_of_a_template_share_their_partials);
 	  tcase_add_test(cases, a_partial_is_copied);
 	  tcase_add_test(cases, who_uses_one_is_not_disturbed_by_changes);)

@@ -37,6 +37,9 @@ START_TEST(it_hands_out_no_more_than_its_limit)
 	ck_assert_ptr_null(region_alloc(region, 512));
 	ck_assert_ptr_nonnull(region_alloc(region, 256));
 	ck_assert_uint_le(region_used(region), 1000);
+	ck_assert_int_eq(region_why_not(region, 512), ERR_LIMIT);
+	ck_assert_int_eq(region_why_not(region, SIZE_MAX), ERR_LIMIT);
+	ck_assert_int_eq(region_why_not(region, region_left(region) & ~(size_t)15), ERR_MEMORY);
 	ck_assert_ptr_null(region_alloc(region, SIZE_MAX));
 	ck_assert_ptr_null(region_zalloc(region, SIZE_MAX / 2, 3));
 	ck_assert_ptr_null(region_copy(region, (struct text){ "", SIZE_MAX }).at);

@@ -110,6 +110,23 @@ def test_a_bad_file_keeps_the_old_ones_and_is_named(folder):
         assert gateway.get("/templates/order").json["subject"] == "New"
 
 
+def test_a_reload_that_would_be_too_much_keeps_all_that_was(folder):
+    """Keys and relay, too: it is one reload."""
+    with Relay() as relay, Gateway(relay, TEMPLATES_DIR=folder) as gateway:
+        together(lambda n: put(gateway, "mine%d" % n, text="x"), range(999))
+        fill(folder, {"order.subject.mustache": "New", "other.text.mustache": "one too many"})
+        line = reload(gateway, "reload_failed")
+        assert line["why"].startswith("TEMPLATES_DIR: with those that came over HTTP"), line
+        assert gateway.get("/templates/order").json["subject"] == "Order {{number}}\n"
+        assert len(gateway.get("/templates").json["templates"]) == 1000
+        assert send(gateway).status == 200
+        assert gateway.request("DELETE", "/templates/mine7").status == 200
+        reload(gateway)
+        assert gateway.get("/templates/order").json["subject"] == "New"
+        assert gateway.get("/templates/other").status == 200
+        assert send(gateway).status == 200
+
+
 @pytest.mark.parametrize("name, text, words", [
     ("order.html.mustache", "{{name", "order.html.mustache: line 1, column 1: "),
     ("order.mustache", "", "order.mustache: give it a name such as"),
