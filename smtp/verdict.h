@@ -114,6 +114,7 @@ enum smtp_loss {
 	SMTP_LOSS_NO_TLS,   /* STARTTLS needed and not offered */
 	SMTP_LOSS_NO_AUTH,  /* the mechanism named, or any we know, is not offered */
 	SMTP_LOSS_BAD_AUTH, /* credentials cannot be said, or the relay failed to prove itself */
+	SMTP_LOSS_NO_TOKEN, /* no access token could be had, for a while */
 	SMTP_LOSS_NO_FEATURE, /* SMTPUTF8 or 8BITMIME needed and not offered */
 	SMTP_LOSS_TOO_LARGE,  /* over the SIZE that the relay declared */
 	SMTP_LOSS_WITHHELD,   /* taken, but others were not and the sender wanted all or none */

@@ -507,6 +507,7 @@ const struct loss_row smtp_losses[SMTP_LOSSES] = {
 	[SMTP_LOSS_NO_TLS] = { "no_tls", SMTP_TLS_UNAVAILABLE, 502, false },
 	[SMTP_LOSS_NO_AUTH] = { "no_auth", SMTP_AUTH_UNAVAILABLE, 502, false },
 	[SMTP_LOSS_BAD_AUTH] = { "bad_auth", SMTP_RELAY_AUTH_FAILED, 502, false },
+	[SMTP_LOSS_NO_TOKEN] = { "no_token", SMTP_RELAY_AUTH_TEMPORARY, 503, true },
 	[SMTP_LOSS_NO_FEATURE] = { "no_feature", SMTP_UNSUPPORTED_FEATURE, 422, false },
 	[SMTP_LOSS_TOO_LARGE] = { "too_large", SMTP_MESSAGE_TOO_LARGE, 413, false },
 	[SMTP_LOSS_WITHHELD] = { "withheld", SMTP_POLICY_REJECTED, 422, false },

@@ -99,6 +99,7 @@ static const struct {
 	{ SMTP_LOSS_NO_TLS, "tls_unavailable", 502, false },
 	{ SMTP_LOSS_NO_AUTH, "auth_unavailable", 502, false },
 	{ SMTP_LOSS_BAD_AUTH, "relay_auth_failed", 502, false },
+	{ SMTP_LOSS_NO_TOKEN, "relay_auth_temporary", 503, true },
 	{ SMTP_LOSS_NO_FEATURE, "unsupported_feature", 422, false },
 	{ SMTP_LOSS_TOO_LARGE, "message_too_large", 413, false },
 	{ SMTP_LOSS_WITHHELD, "policy_rejected", 422, false },
