@@ -2,27 +2,33 @@
 # Installs what building and testing need (Debian 12 or 13, as root or with sudo), builds, and runs
 # every test. Ends with "N passed, N failed, N skipped"; exits 0 only if nothing failed.
 #
-#     tests/run.sh                    everything, in the order below
-#     tests/run.sh units system       these stages alone
+#     tests/run.sh                    everything, in three lanes beside each other
+#     tests/run.sh units system       these stages alone, one after the other
 #     tests/run.sh --list             the stages
 #
 # Logs stay in build/log/.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-stages=(static build tidy units fuzz system system-asan system-tsan real deploy systemd container quickstart)
-presets=(release clang asan tsan fuzz)
+# The stages of a lane run one after the other. The first lane computes; the others mostly wait, for
+# time-outs and relays or for packages to come. All that installs packages is in one lane.
+lanes=("static build tidy units fuzz" "system system-asan system-tsan" "container quickstart systemd deploy real")
+read -ra stages <<< "${lanes[*]}"
+presets=(release asan clang tsan fuzz)
 log=build/log
 passed=0 failed=0 skipped=0
 
 # A stage that ends no more counts as failed. Python is Debian's: pytest is installed for that one.
 pytest=(/usr/bin/python3 -m pytest -q -rfEs --disable-warnings -p no:cacheprovider)
-# Sanitizers write what they find to files, so that no report is lost in a daemon's output.
-reports=$PWD/$log/report
-export ASAN_OPTIONS="log_path=$reports.asan:detect_stack_use_after_return=1:strict_string_checks=1"
-export UBSAN_OPTIONS="log_path=$reports.ubsan:print_stacktrace=1"
-export TSAN_OPTIONS="log_path=$reports.tsan:second_deadlock_stack=1"
-[ ! -f tests/tsan.supp ] || TSAN_OPTIONS+=":suppressions=$PWD/tests/tsan.supp"
+# Sanitizers write what they find to files, so that no report is lost in a daemon's output: each stage
+# has its own.
+reports_of() { # reports_of STAGE
+	reports=$PWD/$log/report-$1
+	export ASAN_OPTIONS="log_path=$reports.asan:detect_stack_use_after_return=1:strict_string_checks=1"
+	export UBSAN_OPTIONS="log_path=$reports.ubsan:print_stacktrace=1"
+	export TSAN_OPTIONS="log_path=$reports.tsan:second_deadlock_stack=1"
+	[ ! -f tests/tsan.supp ] || TSAN_OPTIONS+=":suppressions=$PWD/tests/tsan.supp"
+}
 # Older sanitizers do not get along with many random bits in addresses (mmap_rnd_bits = 32).
 still=()
 ! setarch "$(uname -m)" -R true 2>/dev/null || still=(setarch "$(uname -m)" -R)
@@ -95,16 +101,22 @@ no_reports() {
 	rm -f "${found[@]}"
 	head -n 120 "$log/reports-$1.log" | sed 's/^/    | /'
 }
-need() { # need PRESET: builds it if the stage "build" did not run
-	[ -n "${built[$1]:-}" ] || build_preset "$1"
-	[ "${built[$1]}" = yes ]
+need() { # need PRESET: builds it, or waits for it if the stage "build" of another lane does
+	local made
+	[ -f "$log/built-$1" ] || [ -n "$others" ] || build_preset "$1"
+	until [ -f "$log/built-$1" ]; do
+		[ "$SECONDS" -lt 1800 ] || { count "$1 was never built" 0 1 0; return 1; }
+		sleep 1
+	done
+	read -r made < "$log/built-$1"
+	[ "$made" = yes ]
 }
-declare -A built=()
 build_preset() {
-	built[$1]=no
+	local made=no
 	# shellcheck disable=SC2016
 	check 1200 "build $1" sh -ec 'cmake --preset "$1" -DLETTERGATE_TESTS=ON && cmake --build "build/$1" -- -k 0' \
-		sh "$1" && built[$1]=yes
+		sh "$1" && made=yes
+	echo $made > "$log/built-$1.part" && mv "$log/built-$1.part" "$log/built-$1"
 }
 
 stage_static() {
@@ -128,7 +140,7 @@ units_of() {
 	for program in "build/$1"/tests/test_*; do # as many at a time as there are cores
 		[ -f "$program" ] && [ -x "$program" ] || continue
 		while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
-		timeout --kill-after=10 300 "${run[@]}" "$program" \
+		CK_TIMEOUT_MULTIPLIER=5 timeout --kill-after=10 900 "${run[@]}" "$program" \
 			> "$log/$1-$(basename "$program").log" 2>&1 < /dev/null &
 	done
 	wait
@@ -155,7 +167,8 @@ stage_units() {
 }
 stage_fuzz() {
 	need fuzz || return
-	check_all 900 "fuzz targets, a short run" "${still[@]}" tests/fuzz/run.sh 12
+	# Two at a time and beside other lanes, half of the time is their own.
+	check_all 900 "fuzz targets, a short run" "${still[@]}" tests/fuzz/run.sh 24
 	no_reports fuzz
 }
 system_of() { # system_of PRESET SLOW SECONDS
@@ -174,7 +187,7 @@ stage_system-tsan() { system_of tsan 8 900; }
 stage_real() {
 	need release || return
 	check 600 "mail servers for real relays" tests/system/real/packages.sh || return
-	LETTERGATE_BIN=$PWD/build/release/service/lettergate \
+	LETTERGATE_BIN=$PWD/build/release/service/lettergate LETTERGATE_PORTS=14000 \
 		check_all 900 "real relays" "${pytest[@]}" tests/system/real
 }
 stage_deploy() {
@@ -192,6 +205,37 @@ stage_quickstart() {
 	check 900 "quickstart, a fresh Debian 12" tests/deploy/quickstart.sh bookworm
 }
 
+# run_stage STAGE: its name, its tests' lines, its time
+run_stage() {
+	local begun=$SECONDS
+	reports_of "$1"
+	echo "$1"
+	"stage_$1"
+	echo "  ($((SECONDS - begun)) s)"
+}
+# lane STAGE…: what they print, and their counts when they are done, go to files.
+lane() {
+	local stage
+	for stage in "$@"; do
+		passed=0 failed=0 skipped=0
+		run_stage "$stage" > "$log/stage-$stage.txt" 2>&1
+		echo "$passed $failed $skipped" > "$log/stage-$stage.part"
+		mv "$log/stage-$stage.part" "$log/stage-$stage.counts"
+	done
+}
+# gather STAGE: waits for it and shows it; one that is not done when its lane is over has failed.
+gather() {
+	local counts=(0 1 0)
+	until [ -f "$log/stage-$1.counts" ] || [ -z "$(jobs -rp)" ]; do sleep 1; done
+	cat "$log/stage-$1.txt"
+	if [ -f "$log/stage-$1.counts" ]; then
+		read -ra counts < "$log/stage-$1.counts"
+	else
+		echo "  $1 did not come to its end"
+	fi
+	passed=$((passed + counts[0])) failed=$((failed + counts[1])) skipped=$((skipped + counts[2]))
+}
+
 case ${1:-} in
 --list) printf '%s\n' "${stages[@]}"; exit 0 ;;
 -*) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 2 ;;
@@ -199,18 +243,24 @@ esac
 for stage in "$@"; do
 	[[ " ${stages[*]} " == *" $stage "* ]] || { echo "no stage '$stage': ${stages[*]}" >&2; exit 2; }
 done
-[ $# = 0 ] || stages=("$@")
 
-mkdir -p "$log" && rm -f "$reports".*
+mkdir -p "$log" && rm -f "$log"/report* "$log"/built-* "$log"/stage-*
 lists=(deploy/packages-build.txt tests/packages.txt)
 [ ! -f tests/system/real/packages.txt ] || lists+=(tests/system/real/packages.txt)
 deploy/packages.sh "${lists[@]}" || exit 1
-for stage in "${stages[@]}"; do
-	echo "$stage"
-	begun=$SECONDS
-	"stage_$stage"
-	echo "  ($((SECONDS - begun)) s)"
-done
+
+others= # whether other lanes run beside this one
+if [ $# -gt 0 ]; then
+	for stage in "$@"; do run_stage "$stage"; done
+else
+	trap 'kill $(jobs -p) $(jobs -p | xargs -n 1 pgrep -P) 2>/dev/null; exit 130' INT TERM
+	others=yes
+	for stages_of_lane in "${lanes[@]}"; do
+		# shellcheck disable=SC2086
+		lane $stages_of_lane &
+	done
+	for stage in "${stages[@]}"; do gather "$stage"; done
+fi
 
 echo "$((SECONDS / 60)) min $((SECONDS % 60)) s"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -1,7 +1,7 @@
 """The real binary, started and stopped, and ways to talk to it.
 
 LETTERGATE_BIN names the binary; LETTERGATE_SLOW is the factor by which the tests' patience grows
-(sanitizer builds).
+(sanitizer builds); LETTERGATE_PORTS is where the ports begin, for runs beside each other.
 """
 
 import base64
@@ -35,7 +35,8 @@ REPORT = re.compile(r"(Address|Thread|Leak|Memory|UndefinedBehavior)Sanitizer|ru
 
 # Below the range that the system gives out by itself, and each one once, by whichever worker: a port
 # that was only just free may be another gateway's, or another relay's, when it is listened on.
-PORTS = itertools.count(20000 + 4000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) +
+PORTS = itertools.count(int(os.environ.get("LETTERGATE_PORTS", "20000")) +
+                        4000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) +
                         os.getpid() * 61 % 2000)
 
 
