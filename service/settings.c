@@ -83,22 +83,23 @@ static enum err take_flags(struct draft *draft, const struct flags *flags)
 
 /* ---- loading */
 
-/* Strings are never NULL. */
-static void fill_strings(struct settings *settings)
+enum err settings_empty(struct region *region, struct settings **settings_out)
 {
-	for (size_t i = 0; i < settings_count; i++) {
-		const struct setting *row = &settings_table[i];
+	struct settings *settings = region_zalloc(region, 1, sizeof(*settings));
 
-		if (row->kind == SETTING_TEXT || row->kind == SETTING_HOST ||
-			row->kind == SETTING_PEM || row->kind == SETTING_PIN ||
-			row->kind == SETTING_API_KEY || row->kind == SETTING_TOKEN_URL)
-			*(const char **)((char *)settings + row->at) = "";
-	}
+	if (!settings)
+		return ERR_MEMORY;
+	for (size_t i = 0; i < settings_count; i++)
+		setting_clear(settings, i);
 	settings->relay.name = "default";
 	settings->relay.priority = settings->relay.weight = 1;
+	settings->relay.token_file = "";
 	settings->relays = &settings->relay;
 	settings->relay_count = 1;
-	settings->relay.token_file = "";
+	settings->region = region;
+	atomic_init(&settings->references, 1);
+	*settings_out = settings;
+	return OK;
 }
 
 static enum err gather(struct draft *draft, char *const *args, char *const *environment)
@@ -125,20 +126,18 @@ static enum err gather(struct draft *draft, char *const *args, char *const *envi
 static enum err read_all(struct draft *draft)
 {
 	static const char *const of_list[] = { "DKIM_DOMAIN", "DKIM_SELECTOR" };
-	const char **values = region_zalloc(draft->region, settings_count, sizeof(*values));
+	const char **values = draft_values(draft);
 	enum err err = values ? OK : ERR_MEMORY;
 
-	for (size_t i = 0; i < settings_count && !err; i++) {
-		values[i] = draft->given[i].value;
+	for (size_t i = 0; i < settings_count && !err; i++)
 		if (values[i])
 			err = setting_read(draft, i);
-	}
 	for (size_t i = 0; i < 2 && !err && draft->settings->dkim.key_count; i++) {
 		const char **value = &values[setting_named(text_of(of_list[i]))];
 
 		*value = *value ? *value : "(a list)";
 	}
-	draft->settings->values = values;
+	draft->settings->values = draft->settings->relay.values = values;
 	if (draft_given(draft, "SMTP_OAUTH_TOKEN")->path)
 		draft->settings->relay.token_file = draft_given(draft, "SMTP_OAUTH_TOKEN")->path;
 	return err;
@@ -150,20 +149,16 @@ enum err settings_load(char *const *args, char *const *environment, struct setti
 	struct draft draft = { .why = why };
 	enum err err = region_open(SETTINGS_BYTES, &draft.region);
 
-	if (!err) {
-		draft.settings = region_zalloc(draft.region, 1, sizeof(*draft.settings));
-		err = draft.settings ? OK : ERR_MEMORY;
-	}
-	if (!err) {
-		draft.settings->region = draft.region;
-		atomic_init(&draft.settings->references, 1);
-		fill_strings(draft.settings);
+	if (!err)
+		err = settings_empty(draft.region, &draft.settings);
+	if (!err)
 		err = gather(&draft, args, environment);
-	}
 	if (!err)
 		err = settings_fill_in(&draft);
 	if (!err)
 		err = read_all(&draft);
+	if (!err)
+		err = settings_read_relays(&draft);
 	if (!err)
 		err = settings_take_passed(&draft, environment);
 	if (!err)
@@ -191,24 +186,13 @@ struct settings *settings_hold(struct settings *settings)
 
 void settings_free(struct settings *settings)
 {
+	struct region *region;
+
 	if (!settings || atomic_fetch_sub(&settings->references, 1) > 1)
 		return;
-	for (size_t i = 0; i < settings_count; i++) {
-		const struct setting *row = &settings_table[i];
-		const char *value = settings->values ? settings->values[i] : NULL;
-		const char *field;
-
-		if (!row->is_secret)
-			continue;
-		field = row->kind == SETTING_URL ? NULL
-						 : *(const char **)((char *)settings + row->at);
-		/* both are ours, in the region; that they are const is for everybody else */
-		if (field && *field)
-			explicit_bzero((char *)field, strlen(field));
-		if (value && *value)
-			explicit_bzero((char *)value, strlen(value));
-	}
 	for (size_t i = 0; i < settings->dkim.key_count; i++)
 		dkim_key_close(settings->dkim.keys[i]);
-	region_close(settings->region);
+	region = settings->region; /* it lives there itself */
+	region_wipe(region);
+	region_close(region);
 }

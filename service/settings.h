@@ -36,7 +36,8 @@ struct relay_settings {
 	double rate_per_s;                             /* messages a second; 0: no limit */
 	uint64_t one_write_bytes;
 	uint32_t idle_ms, connect_ms, command_ms, data_ms, dot_ms;
-	const char *ehlo_name; /* the host's name where it was not set */
+	const char *ehlo_name;     /* the host's name where it was not set */
+	const char *const *values; /* as text, one per row of settings_table; NULL: not set */
 };
 
 /* Which relays a message may take: it has to fit all that is given. Empty: fits all. */
@@ -57,7 +58,8 @@ struct listen_settings {
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct settings {
-	struct relay_settings relay;         /* what SMTP_… say; the defaults of the list's */
+	struct relay_settings relay;         /* what SMTP_… say; the defaults of the list's. Where
+						the list has one entry, that one */
 	const struct relay_settings *relays; /* those there are: of the list, else that one; never
 						none, though its host may be "" */
 	size_t relay_count;

@@ -44,7 +44,7 @@ static const char *own_name(struct draft *draft)
 
 enum err settings_fill_in(struct draft *draft)
 {
-	if (draft->settings->dev)
+	if (draft->settings->dev && !draft->entry_count)
 		fall_back(draft, "SMTP_HOST", "capture");
 	fall_back(draft, "SMTP_PORT", is_given_as(draft, "SMTP_SECURE", "TLS") ? "465" : "587");
 	fall_back(
@@ -80,21 +80,29 @@ static enum err check_clear(struct draft *draft)
 {
 	const struct relay_settings *relay = &draft->settings->relay;
 	bool logs_in = relay->user[0] || relay->token[0] || relay->oauth_token_url[0];
+	const char *user = draft_spelling(draft, "SMTP_USER");
 
 	if (relay->tls == SMTP_TLS_OPPORTUNISTIC && logs_in)
 		return draft_refuse(draft, ERR_VALUE,
-			"SMTP_SECURE: OPPORTUNISTIC could show SMTP_USER's password to anybody on "
-			"the way; use STARTTLS or TLS");
+			"%s: OPPORTUNISTIC could show %s's password to anybody on the way; use "
+			"STARTTLS or TLS",
+			draft_label(draft, "SMTP_SECURE"), user);
 	if (relay->tls == SMTP_TLS_NONE && logs_in && !settings_relay_is_local(relay))
 		return draft_refuse(draft, ERR_VALUE,
-			"SMTP_SECURE: NONE would show SMTP_USER's password to anybody on the way "
-			"to %s; use STARTTLS or TLS (NONE is for a relay on this machine)",
-			relay->host);
+			"%s: NONE would show %s's password to anybody on the way to %s; use "
+			"STARTTLS or TLS (NONE is for a relay on this machine)",
+			draft_label(draft, "SMTP_SECURE"), user, relay->host);
 	if (relay->tls == SMTP_TLS_NONE && relay->tls_pin[0])
 		return draft_refuse(draft, ERR_VALUE,
-			"SMTP_TLS_PIN: there is nothing to pin with SMTP_SECURE=NONE; use STARTTLS "
-			"or TLS");
+			"%s: there is nothing to pin with %s=NONE; use STARTTLS or TLS",
+			draft_label(draft, "SMTP_TLS_PIN"), draft_spelling(draft, "SMTP_SECURE"));
 	return OK;
+}
+
+static enum err missing(struct draft *draft, const char *name, const char *given)
+{
+	return draft_refuse(draft, ERR_MISSING, "%s: is missing, though %s is given",
+		draft_label(draft, name), draft_spelling(draft, given));
 }
 
 static enum err check_login(struct draft *draft)
@@ -104,25 +112,26 @@ static enum err check_login(struct draft *draft)
 	bool by_token = relay->mechanism == SMTP_XOAUTH2 || relay->mechanism == SMTP_OAUTHBEARER;
 
 	if (relay->pass[0] && relay->token[0])
-		return draft_refuse(draft, ERR_VALUE,
-			"SMTP_PASS and SMTP_OAUTH_TOKEN are both given; leave one out");
+		return draft_refuse(draft, ERR_VALUE, "%s and %s are both given; leave one out",
+			draft_label(draft, "SMTP_PASS"), draft_spelling(draft, "SMTP_OAUTH_TOKEN"));
 	if (relay->pass[0] && !relay->user[0])
-		return draft_refuse(
-			draft, ERR_MISSING, "SMTP_USER: is missing, though SMTP_PASS is given");
+		return missing(draft, "SMTP_USER", "SMTP_PASS");
 	if (relay->user[0] && !relay->pass[0] && !has_token)
-		return draft_refuse(
-			draft, ERR_MISSING, "SMTP_PASS: is missing, though SMTP_USER is given");
+		return missing(draft, "SMTP_PASS", "SMTP_USER");
 	if (has_token && !relay->user[0] && relay->mechanism != SMTP_OAUTHBEARER)
-		return draft_refuse(draft, ERR_MISSING,
-			"SMTP_USER: is missing, though SMTP_OAUTH_TOKEN%s is given",
-			relay->token[0] ? "" : "_URL");
+		return missing(draft, "SMTP_USER",
+			relay->token[0] ? "SMTP_OAUTH_TOKEN" : "SMTP_OAUTH_TOKEN_URL");
 	if (by_token && !has_token)
 		return draft_refuse(draft, ERR_MISSING,
-			"SMTP_OAUTH_TOKEN: is missing (or SMTP_OAUTH_TOKEN_URL), though SMTP_AUTH "
-			"names a mechanism of tokens");
+			"%s: is missing (or %s), though %s names a mechanism of tokens",
+			draft_label(draft, "SMTP_OAUTH_TOKEN"),
+			draft_spelling(draft, "SMTP_OAUTH_TOKEN_URL"),
+			draft_spelling(draft, "SMTP_AUTH"));
 	if (relay->mechanism != SMTP_AUTH_NONE && !by_token && !relay->pass[0])
 		return draft_refuse(draft, ERR_MISSING,
-			"SMTP_USER and SMTP_PASS: are missing, though SMTP_AUTH is given");
+			"%s and %s: are missing, though %s is given",
+			draft_label(draft, "SMTP_USER"), draft_spelling(draft, "SMTP_PASS"),
+			draft_spelling(draft, "SMTP_AUTH"));
 	return OK;
 }
 
@@ -131,56 +140,48 @@ static enum err check_pair(
 {
 	if (!a_pem[0] == !b_pem[0])
 		return OK;
-	return draft_refuse(draft, ERR_MISSING, "%s: is missing, though %s is given",
-		a_pem[0] ? b : a, a_pem[0] ? a : b);
+	return missing(draft, a_pem[0] ? b : a, a_pem[0] ? a : b);
 }
 
-static enum err check_relays(struct draft *draft)
+static enum err check_sessions(struct draft *draft)
 {
-	static const char *const names[] = { "SMTP_HOST", "SMTP_URL" };
+	const struct relay_settings *relay = &draft->settings->relay;
 
-	for (size_t i = 0; draft->has_relays && i < 2; i++) {
-		const struct given *given = draft_given(draft, names[i]);
-
-		if (given->value && given->source > 1)
-			return draft_refuse(draft, ERR_VALUE,
-				"%s: %s has a list of relays; name the relay in one place",
-				given->label, draft->file);
-	}
-	return OK;
+	if (relay->min_sessions <= relay->sessions)
+		return OK;
+	return draft_refuse(draft, ERR_VALUE, "%s: %u is more than %s, which is %u",
+		draft_label(draft, "SMTP_MIN_SESSIONS"), relay->min_sessions,
+		draft_spelling(draft, "SMTP_SESSIONS"), relay->sessions);
 }
 
-static enum err check_numbers(struct draft *draft)
+enum err settings_check_relay(struct draft *draft)
 {
-	const struct settings *settings = draft->settings;
+	const struct relay_settings *relay = &draft->settings->relay;
+	enum err err = settings_check_oauth(draft);
 
-	if (settings->relay.min_sessions > settings->relay.sessions)
-		return draft_refuse(draft, ERR_VALUE,
-			"SMTP_MIN_SESSIONS: %u is more than SMTP_SESSIONS, which is %u",
-			settings->relay.min_sessions, settings->relay.sessions);
-	if (settings->max_body > settings->max_in_flight_bytes)
-		return draft_refuse(draft, ERR_VALUE,
-			"HTTP_MAX_BODY: is more than MAX_IN_FLIGHT_BYTES; no such request could "
-			"be taken");
-	return OK;
-}
-
-enum err settings_check(struct draft *draft)
-{
-	const struct settings *settings = draft->settings;
-	enum err err = check_relays(draft);
-
-	if (!err)
-		err = settings_check_oauth(draft);
 	if (!err)
 		err = check_login(draft);
 	if (!err)
 		err = check_clear(draft);
 	if (!err)
 		err = check_pair(draft, "SMTP_CLIENT_CERT", "SMTP_CLIENT_KEY",
-			settings->relay.client_cert_pem, settings->relay.client_key_pem);
+			relay->client_cert_pem, relay->client_key_pem);
+	return err ? err : check_sessions(draft);
+}
+
+/* ---- the whole */
+
+enum err settings_check(struct draft *draft)
+{
+	const struct settings *settings = draft->settings;
+	enum err err = draft->entry_count ? OK : settings_check_relay(draft);
+
 	if (!err)
 		err = check_pair(draft, "HTTP_TLS_CERT", "HTTP_TLS_KEY", settings->http_cert_pem,
 			settings->http_key_pem);
-	return err ? err : check_numbers(draft);
+	if (!err && settings->max_body > settings->max_in_flight_bytes)
+		err = draft_refuse(draft, ERR_VALUE,
+			"HTTP_MAX_BODY: is more than MAX_IN_FLIGHT_BYTES; no such request could "
+			"be taken");
+	return err;
 }

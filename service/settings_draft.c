@@ -24,6 +24,49 @@ enum err draft_refuse(struct draft *draft, enum err err, const char *format, ...
 	return err;
 }
 
+static void write_lower(const char *name, char *out, size_t room)
+{
+	size_t len = 0;
+
+	for (; name[len] && len + 1 < room; len++)
+		out[len] = byte_lower(name[len]);
+	out[len] = 0;
+}
+
+const char *draft_label(struct draft *draft, const char *name)
+{
+	char lower[64], label[400];
+	const char *kept;
+
+	if (!draft->pointer)
+		return name;
+	write_lower(name + strlen("SMTP_"), lower, sizeof(lower));
+	snprintf(label, sizeof(label), "%s: %s/%s", draft->file, draft->pointer, lower);
+	kept = draft_copy(draft, text_of(label));
+	return kept ? kept : name;
+}
+
+const char *draft_spelling(struct draft *draft, const char *name)
+{
+	char lower[64];
+	const char *kept;
+
+	if (!draft->pointer)
+		return name;
+	write_lower(name + strlen("SMTP_"), lower, sizeof(lower));
+	kept = draft_copy(draft, text_of(lower));
+	return kept ? kept : name;
+}
+
+const char **draft_values(struct draft *draft)
+{
+	const char **values = region_zalloc(draft->region, settings_count, sizeof(*values));
+
+	for (size_t i = 0; values && i < settings_count; i++)
+		values[i] = draft->given[i].value;
+	return values;
+}
+
 const char *draft_copy(struct draft *draft, struct text text)
 {
 	return region_copy(draft->region, text).at;

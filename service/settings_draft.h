@@ -22,13 +22,22 @@ struct draft {
 	struct buf *why;
 	unsigned source;
 	const char *file; /* the config file; NULL: none */
-	bool has_relays;  /* it has a list of relays */
+	/* The entries of its list of relays, each a draft with the relay in settings->relay. */
+	struct draft *entries;
+	size_t entry_count;
+	const char *pointer; /* of an entry: where in the file it is, "/relays/1"; else NULL */
 	struct given given[SETTINGS_MAX];
 };
 
 /* Writes the line and gives `err`. */
 MUST_USE enum err draft_refuse(struct draft *draft, enum err err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* How whoever writes the settings calls that of the name, at the head of a line and within: of an
+ * entry "a.json: /relays/1/port" and "port", else both times the name. */
+const char *draft_label(struct draft *draft, const char *name);
+const char *draft_spelling(struct draft *draft, const char *name);
+/* The values in the order of the table, in the region; NULL: no memory. */
+const char **draft_values(struct draft *draft);
 /* A copy in the region; NULL: no memory. */
 const char *draft_copy(struct draft *draft, struct text text);
 /* Takes a value for the row at `index`; an empty one counts as not given. `label` is copied. */
@@ -45,8 +54,12 @@ MUST_USE enum err draft_read_file(
 bool draft_has(const struct draft *draft, const char *name);
 struct given *draft_given(struct draft *draft, const char *name);
 
+/* settings.c: some in the region, with nothing given: strings are "", and there is one relay. */
+MUST_USE enum err settings_empty(struct region *region, struct settings **settings_out);
 /* settings_file.c: takes every value of the JSON file at draft->file. */
 MUST_USE enum err settings_take_file(struct draft *draft);
+/* settings_relays.c: makes settings->relays out of the entries, if there is a list. */
+MUST_USE enum err settings_read_relays(struct draft *draft);
 /* settings_names.c: takes the environment; refuses what is nearly a name of ours, or one of a
  * feature that does not exist yet. */
 MUST_USE enum err settings_take_environment(struct draft *draft, char *const *environment);
@@ -87,4 +100,5 @@ MUST_USE enum err settings_take_passed(struct draft *draft, char *const *environ
 /* settings_check.c: what one value makes of others that were not given; and which do not go
  * together. */
 MUST_USE enum err settings_fill_in(struct draft *draft);
+MUST_USE enum err settings_check_relay(struct draft *draft); /* draft->settings->relay */
 MUST_USE enum err settings_check(struct draft *draft);

@@ -1,22 +1,13 @@
-#include "service/settings_draft.h"
+#include "service/settings_place.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/json.h"
+enum { NAME_ROOM = 64, LABEL_ROOM = 400 };
 
-enum { NAME_ROOM = 64, LABEL_ROOM = 400, RELAY_NAME_MAX = 32 };
-
-/* The file, and where in it we are: "/relays/0". */
-struct place {
-	struct draft *draft;
-	const struct json *json;
-	const char *pointer;
-};
-
-static enum err wrong(const struct place *place, const char *name, const char *problem)
+enum err place_refuse(const struct place *place, const char *name, const char *problem)
 {
 	return draft_refuse(place->draft, ERR_VALUE, "%s: %s/%s: %s", place->draft->file,
 		place->pointer, name, problem);
@@ -48,14 +39,14 @@ static enum err read_value(
 	if (cJSON_IsNull(value))
 		return OK; /* not given */
 	if (!is_scalar(value) && !cJSON_IsArray(value))
-		return wrong(place, name, "give a string or a number");
+		return place_refuse(place, name, "give a string or a number");
 	if (is_scalar(value))
 		add_scalar(out, place, value);
 	else
 		cJSON_ArrayForEach(member, value)
 		{
 			if (!is_scalar(member))
-				return wrong(place, name, "give a list of strings");
+				return place_refuse(place, name, "give a list of strings");
 			if (out->len)
 				buf_add_byte(out, ',');
 			add_scalar(out, place, member);
@@ -63,8 +54,7 @@ static enum err read_value(
 	return out->err;
 }
 
-/* A member that is a setting: `prefix` and its name in capitals. */
-static enum err take_setting(const struct place *place, const cJSON *member, const char *prefix)
+enum err place_take_setting(const struct place *place, const cJSON *member, const char *prefix)
 {
 	struct text name = json_name(place->json, member);
 	struct buf value = buf_born(SETTING_FILE_BYTES + 8192);
@@ -89,64 +79,8 @@ static enum err take_setting(const struct place *place, const cJSON *member, con
 		err = settings_take_named(place->draft, text_of(full), buf_text(&value), label);
 	if (err == ERR_MISSING)
 		err = settings_refuse_name(place->draft, text_of(full), prefix, label);
-	if (cJSON_IsString(member))
-		explicit_bzero(member->valuestring, strlen(member->valuestring));
 	buf_wipe(&value);
 	return err;
-}
-
-/* ---- the relay, as a list of one (CONTRACT section 3) */
-
-static enum err take_relay_name(const struct place *place, const cJSON *member)
-{
-	struct text name = json_string(place->json, member);
-
-	for (size_t i = 0; i < name.len; i++)
-		if (!byte_is_letter(name.at[i]) && !byte_is_digit(name.at[i]) &&
-			!strchr("-_.", name.at[i]))
-			name.len = 0;
-	if (name.len == 0 || name.len > RELAY_NAME_MAX)
-		return wrong(place, "name", "give 1 to 32 letters, digits, hyphens and dots");
-	place->draft->settings->relay.name = draft_copy(place->draft, name);
-	return place->draft->settings->relay.name ? OK : ERR_MEMORY;
-}
-
-static enum err take_relay(const struct place *place, const cJSON *relay)
-{
-	const cJSON *member;
-	enum err err = OK;
-
-	cJSON_ArrayForEach(member, relay)
-	{
-		struct text name = json_name(place->json, member);
-
-		if (text_equal(name, TEXT("name")))
-			err = take_relay_name(place, member);
-		else if (text_equal(name, TEXT("priority")) || text_equal(name, TEXT("weight")))
-			err = cJSON_IsNumber(member) && member->valuedouble >= 0
-				      ? OK /* of no consequence where there is one relay */
-				      : wrong(place, member->string, "give a number");
-		else
-			err = take_setting(place, member, "SMTP_");
-		if (err)
-			return err;
-	}
-	return OK;
-}
-
-static enum err take_relays(const struct place *place, const cJSON *list)
-{
-	struct place inner = { place->draft, place->json, "/relays/0" };
-
-	if (!cJSON_IsArray(list) || (list->child && !cJSON_IsObject(list->child)))
-		return wrong(place, "relays", "give a list of objects");
-	if (!list->child)
-		return OK;
-	if (list->child->next)
-		return wrong(
-			place, "relays", "several relays are not supported yet; leave one entry");
-	place->draft->has_relays = true;
-	return take_relay(&inner, list->child);
 }
 
 /* ---- keys for DKIM, as a list: those of several domains */
@@ -170,20 +104,20 @@ static enum err read_entry(const struct place *place, const cJSON *object, struc
 			if (text_equal(json_name(place->json, member), members[i].name))
 				break;
 		if (i == 4)
-			return wrong(place, member->string,
+			return place_refuse(place, member->string,
 				"no such member; there are domain, selector, key and key_file");
 		if (!cJSON_IsString(member))
-			return wrong(place, member->string, "give a string");
+			return place_refuse(place, member->string, "give a string");
 		*members[i].value = json_string(place->json, member);
 	}
 	for (i = 0; i < 2; i++)
 		if (!members[i].value->len)
-			return wrong(place, members[i].name.at, "is missing");
+			return place_refuse(place, members[i].name.at, "is missing");
 	if (entry->key.len && entry->key_file.len)
-		return wrong(place, "key_file", "key is given, too; leave one out");
+		return place_refuse(place, "key_file", "key is given, too; leave one out");
 	return entry->key.len || entry->key_file.len
 		       ? OK
-		       : wrong(place, "key", "is missing, or a path as key_file");
+		       : place_refuse(place, "key", "is missing, or a path as key_file");
 }
 
 static const char *label_of(const struct place *place, const char *name)
@@ -227,9 +161,10 @@ static enum err take_dkim(const struct place *place, const cJSON *list)
 	struct dkim_entry entry;
 	char pointer[NAME_ROOM];
 	struct place inner = { place->draft, place->json, pointer };
-	const cJSON *object, *member;
+	const cJSON *object;
 	size_t count = 0;
-	enum err err = cJSON_IsArray(list) ? OK : wrong(place, "dkim", "give a list of objects");
+	enum err err =
+		cJSON_IsArray(list) ? OK : place_refuse(place, "dkim", "give a list of objects");
 
 	if (err)
 		return err;
@@ -238,12 +173,10 @@ static enum err take_dkim(const struct place *place, const cJSON *list)
 		entry = (struct dkim_entry){ 0 };
 		snprintf(pointer, sizeof(pointer), "/dkim/%zu", count++);
 		if (!cJSON_IsObject(object))
-			return wrong(place, pointer + 1, "give an object");
+			return place_refuse(place, pointer + 1, "give an object");
 		err = read_entry(&inner, object, &entry);
 		if (!err)
 			err = open_entry(&inner, &entry);
-		cJSON_ArrayForEach(member, object) if (cJSON_IsString(member))
-			explicit_bzero(member->valuestring, strlen(member->valuestring));
 		if (err)
 			return err;
 	}
@@ -255,14 +188,15 @@ static enum err take_member(const struct place *place, const cJSON *member)
 	struct text name = json_name(place->json, member);
 
 	if (text_equal(name, TEXT("relays")))
-		return take_relays(place, member);
+		return settings_take_relays(place, member);
 	if (text_equal(name, TEXT("dkim")))
 		return take_dkim(place, member);
 	if (text_equal(name, TEXT("routes")) || text_equal(name, TEXT("webhooks")))
 		return cJSON_IsArray(member) && !member->child
 			       ? OK
-			       : wrong(place, member->string, "is not supported yet; take it out");
-	return take_setting(place, member, "");
+			       : place_refuse(place, member->string,
+					 "is not supported yet; take it out");
+	return place_take_setting(place, member, "");
 }
 
 /* ---- the whole */
@@ -320,6 +254,7 @@ enum err settings_take_file(struct draft *draft)
 		err = region_open(SETTINGS_BYTES, &region);
 	if (!err)
 		err = take_body(draft, &body, region);
+	region_wipe(region);
 	region_close(region);
 	buf_wipe(&body);
 	return err;

@@ -84,13 +84,14 @@ enum err settings_read_token_url(
 
 static enum err refuse_both(struct draft *draft, const char *name)
 {
-	return draft_refuse(draft, ERR_VALUE,
-		"%s and SMTP_OAUTH_TOKEN_URL are both given; leave one out", name);
+	return draft_refuse(draft, ERR_VALUE, "%s and %s are both given; leave one out",
+		draft_label(draft, name), draft_spelling(draft, "SMTP_OAUTH_TOKEN_URL"));
 }
 
 static enum err missing(struct draft *draft, const char *name, const char *given)
 {
-	return draft_refuse(draft, ERR_MISSING, "%s: is missing, though %s is given", name, given);
+	return draft_refuse(draft, ERR_MISSING, "%s: is missing, though %s is given",
+		draft_label(draft, name), draft_spelling(draft, given));
 }
 
 static enum err check_without_url(struct draft *draft)
@@ -117,7 +118,9 @@ enum err settings_check_oauth(struct draft *draft)
 	if (!relay->oauth_client_id[0])
 		return missing(draft, "SMTP_OAUTH_CLIENT_ID", "SMTP_OAUTH_TOKEN_URL");
 	if (!relay->oauth_refresh_token[0] && !relay->oauth_client_secret[0])
-		return missing(draft, "SMTP_OAUTH_REFRESH_TOKEN",
-			"SMTP_OAUTH_TOKEN_URL (or SMTP_OAUTH_CLIENT_SECRET in its place)");
+		return draft_refuse(draft, ERR_MISSING,
+			"%s: is missing, or %s in its place: by one of them tokens are had",
+			draft_label(draft, "SMTP_OAUTH_REFRESH_TOKEN"),
+			draft_spelling(draft, "SMTP_OAUTH_CLIENT_SECRET"));
 	return OK;
 }

@@ -9,10 +9,10 @@ static const char *usual_of(const struct setting *row)
 	return row->usual_words ? row->usual_words : row->usual ? row->usual : "-";
 }
 
-static void add_value(const struct settings *settings, size_t index, struct buf *out)
+static void add_value(const char *const *values, size_t index, struct buf *out)
 {
 	const struct setting *row = &settings_table[index];
-	const char *value = settings->values[index];
+	const char *value = values[index];
 
 	if (!value)
 		buf_add_string(out, "-");
@@ -99,6 +99,46 @@ static void add_columns(struct buf *out, const char *name, struct text value, co
 	add_row(out, columns, 4);
 }
 
+/* ---- the list of relays: what differs from the rows above, as it stands in the file */
+
+static void add_pair(struct buf *out, const char *name, struct text value)
+{
+	struct column columns[] = { { 0, VALUE_COLUMN - 1, text_of(name) },
+		{ VALUE_COLUMN, WIDTH - VALUE_COLUMN, value } };
+
+	add_row(out, columns, 2);
+}
+
+static void add_relay(struct buf *out, const struct settings *settings, size_t index)
+{
+	const struct relay_settings *relay = &settings->relays[index];
+	struct buf name = buf_born(256), value = buf_born(4096);
+
+	buf_addf(&name, "RELAY %s", relay->name);
+	buf_add_byte(&name, 0);
+	buf_addf(&value, "priority %u, weight %u, and as above but for", relay->priority,
+		relay->weight);
+	buf_add_byte(out, '\n');
+	add_pair(out, name.at ? name.at : "", buf_text(&value));
+	for (size_t i = 0; i < settings_count; i++) {
+		const char *above = settings->values[i], *here = relay->values[i];
+
+		if (!setting_is_of_relay(i) ||
+			(above && here ? strcmp(above, here) == 0 : above == here))
+			continue;
+		buf_clear(&name);
+		buf_clear(&value);
+		buf_add_string(&name, "  ");
+		for (const char *at = settings_table[i].name + strlen("SMTP_"); *at; at++)
+			buf_add_byte(&name, byte_lower(*at));
+		buf_add_byte(&name, 0);
+		add_value(relay->values, i, &value);
+		add_pair(out, name.at ? name.at : "", buf_text(&value));
+	}
+	buf_free(&name);
+	buf_free(&value);
+}
+
 /* ---- */
 
 static void add_markdown(struct buf *out, const struct setting *row)
@@ -128,8 +168,11 @@ void settings_print(const struct settings *settings, bool markdown, struct buf *
 			continue;
 		}
 		buf_clear(&value);
-		add_value(settings, i, &value);
+		add_value(settings->values, i, &value);
 		add_columns(out, row->name, buf_text(&value), usual_of(row), row->meaning);
 	}
 	buf_free(&value);
+	if (!markdown && settings->relays != &settings->relay)
+		for (size_t i = 0; i < settings->relay_count; i++)
+			add_relay(out, settings, i);
 }

@@ -162,3 +162,18 @@ size_t setting_named(struct text name)
 			return i;
 	return settings_count;
 }
+
+bool setting_is_of_relay(size_t index)
+{
+	return text_starts(text_of(settings_table[index].name), TEXT("SMTP_"));
+}
+
+void setting_clear(struct settings *settings, size_t index)
+{
+	const struct setting *row = &settings_table[index];
+
+	if (row->kind == SETTING_TEXT || row->kind == SETTING_HOST || row->kind == SETTING_PEM ||
+		row->kind == SETTING_PIN || row->kind == SETTING_API_KEY ||
+		row->kind == SETTING_TOKEN_URL)
+		*(const char **)((char *)settings + row->at) = "";
+}

@@ -47,6 +47,10 @@ enum { SETTINGS_MAX = 64 };
 extern const struct setting settings_table[];
 extern const size_t settings_count;
 
+/* Is it one of a relay's, which an entry of the list may give, too? */
+bool setting_is_of_relay(size_t index);
+/* Sets a string to "", as where nothing was given; lets all else be. */
+void setting_clear(struct settings *settings, size_t index);
 /* Index of the row of that name (as in the environment), or settings_count. */
 size_t setting_named(struct text name);
 /* Reads "500ms", "30s", "5m", "2h", "7d" or "0". */

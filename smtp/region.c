@@ -63,6 +63,15 @@ void region_close(struct region *region)
 	}
 }
 
+void region_wipe(struct region *region)
+{
+	for (struct block *block = region ? region->newest : NULL; block; block = block->older) {
+		size_t own = block->at == (char *)region ? sizeof(*region) : 0;
+
+		explicit_bzero(block->at + own, block->used - own);
+	}
+}
+
 /* A large piece gets a block of its own, placed behind the newest, so that the rest of the newest
  * is not lost for small ones. */
 static void *take_large(struct region *region, size_t len)

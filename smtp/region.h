@@ -12,6 +12,9 @@ struct region;
 /* `limit`: most bytes that it will ever hand out (ERR_LIMIT behaviour: NULL from then on). */
 MUST_USE enum err region_open(size_t limit, struct region **region_out);
 void region_close(struct region *region); /* NULL is fine */
+/* Overwrites all that it handed out with zeros: there were secrets in it. To be closed as before.
+ */
+void region_wipe(struct region *region); /* NULL is fine */
 
 /* Aligned for any type, not cleared; NULL when memory or limit is at its end. */
 void *region_alloc(struct region *region, size_t len);

@@ -44,3 +44,15 @@ static inline void remove_file(char *path)
 	unlink(path);
 	free(path);
 }
+
+/* The same out of a file of that content, read as --config. */
+static inline struct settings *load_file(
+	const char *content, const char *const *environment, char why[LOAD_WHY])
+{
+	char *path = file_of(content);
+	const char *args[] = { "--config", path, NULL };
+	struct settings *settings = load(args, environment, why);
+
+	remove_file(path);
+	return settings;
+}

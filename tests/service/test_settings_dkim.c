@@ -216,7 +216,7 @@ START_TEST(several_domains_stand_in_a_list)
 	check_key(settings, 2, "example.org", "ed", example_rsa_record);
 	settings_print(settings, false, &printed);
 	buf_add_byte(&printed, 0);
-	ck_assert_ptr_nonnull(strstr(printed.at, "\nDKIM_DOMAIN            (a list)"));
+	ck_assert_ptr_nonnull(strstr(printed.at, "\nDKIM_DOMAIN              (a list)"));
 	buf_free(&printed);
 	settings_free(settings);
 	remove_file(path);

@@ -3,17 +3,6 @@
 
 /* ---- --config FILE */
 
-static struct settings *load_file(
-	const char *content, const char *const *environment, char why[LOAD_WHY])
-{
-	char *path = file_of(content);
-	const char *args[] = { "--config", path, NULL };
-	struct settings *settings = load(args, environment, why);
-
-	remove_file(path);
-	return settings;
-}
-
 START_TEST(a_file_holds_the_same_in_lower_case)
 {
 	const char *environment[] = { "SMTP_SESSIONS=5", NULL };
@@ -35,27 +24,6 @@ START_TEST(a_file_holds_the_same_in_lower_case)
 }
 END_TEST
 
-START_TEST(one_relay_may_stand_in_a_list)
-{
-	char *secret = file_of("sesame\n"), content[500], why[LOAD_WHY];
-	const char *environment[] = { "SMTP_SESSIONS=5", NULL };
-	struct settings *settings;
-
-	snprintf(content, sizeof(content),
-		"{\"relays\":[{\"name\":\"primary\",\"host\":\"a.example\",\"user\":\"u\","
-		"\"pass_file\":\"%s\",\"priority\":1,\"weight\":2,\"timeout_dot\":\"5m\"}]}",
-		secret);
-	settings = load_file(content, environment, why);
-	ck_assert_msg(settings != NULL, "%s", why);
-	ck_assert_str_eq(settings->relay.name, "primary");
-	ck_assert_str_eq(settings->relay.host, "a.example");
-	ck_assert_str_eq(settings->relay.pass, "sesame");
-	ck_assert_uint_eq(settings->relay.dot_ms, 300000);
-	settings_free(settings);
-	remove_file(secret);
-}
-END_TEST
-
 static const struct {
 	const char *content, *says_a, *says_b;
 } wrong_files[] = {
@@ -72,12 +40,6 @@ static const struct {
 	{ "{\"smtp_port\":{}}", "/smtp_port", "string or a number" },
 	{ "{\"http_listen\":[[]]}", "/http_listen", "list of strings" },
 	{ "{\"smtp_user\":\"a\\u0000b\",\"smtp_pass\":\"x\"}", "/smtp_user", "NUL" },
-	{ "{\"relays\":{}}", "/relays", "list" },
-	{ "{\"relays\":[{\"host\":\"a\"},{\"host\":\"b\"}]}", "/relays", "not supported yet" },
-	{ "{\"relays\":[{\"hots\":\"a\"}]}", "/relays/0/hots", "mean host?" },
-	{ "{\"relays\":[{\"name\":\"a b\",\"host\":\"a\"}]}", "/relays/0/name", "letters" },
-	{ "{\"relays\":[{\"host\":\"a\",\"weight\":\"x\"}]}", "/relays/0/weight", "number" },
-	{ "{\"relays\":[{\"host\":\"a\"}],\"smtp_host\":\"b\"}", "/relays/0/host", "/smtp_host" },
 	{ "{\"routes\":[{\"tag\":\"bulk\",\"relay\":\"a\"}]}", "/routes", "not supported yet" },
 	{ "{\"webhooks\":[{}]}", "/webhooks", "not supported yet" },
 	{ "{\"store\":\"sqlite:/a\"}", "STORE", "not supported yet" },
@@ -92,17 +54,6 @@ START_TEST(a_wrong_file_is_shown_where)
 	ck_assert_msg(strstr(why, wrong_files[_i].says_a) && strstr(why, wrong_files[_i].says_b),
 		"%s: wanted \"%s\" and \"%s\" in: %s", wrong_files[_i].content,
 		wrong_files[_i].says_a, wrong_files[_i].says_b, why);
-}
-END_TEST
-
-START_TEST(a_list_of_relays_is_the_only_place)
-{
-	const char *environment[] = { _i ? "SMTP_URL=smtp://b.example" : "SMTP_HOST=b.example",
-		NULL };
-	char why[LOAD_WHY];
-
-	ck_assert(!load_file("{\"relays\":[{\"host\":\"a.example\"}]}", environment, why));
-	ck_assert_ptr_nonnull(strstr(why, "one place"));
 }
 END_TEST
 
@@ -226,9 +177,8 @@ START_TEST(the_docs_need_no_settings)
 END_TEST
 
 UNIT_MAIN(settings_file, tcase_add_test(cases, a_file_holds_the_same_in_lower_case);
-	  tcase_add_test(cases, one_relay_may_stand_in_a_list); tcase_add_loop_test(cases,
-		  a_wrong_file_is_shown_where, 0, sizeof(wrong_files) / sizeof(wrong_files[0]));
-	  tcase_add_loop_test(cases, a_list_of_relays_is_the_only_place, 0, 2);
+	  tcase_add_loop_test(cases, a_wrong_file_is_shown_where, 0,
+		  sizeof(wrong_files) / sizeof(wrong_files[0]));
 	  tcase_add_test(cases, flags_come_last);
 	  tcase_add_test(cases, a_later_url_forgets_the_earlier_relay);
 	  tcase_add_loop_test(cases, development_captures_unless_told_otherwise, 0, 2);

@@ -28,6 +28,29 @@ START_TEST(pieces_of_any_size_do_not_overlap)
 }
 END_TEST
 
+START_TEST(what_was_wiped_is_zero)
+{
+	unsigned char *pieces[100];
+	static const size_t lengths[] = { 9000, 1, 100,
+		5000 }; /* large ones: blocks of their own */
+	struct region *region;
+
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+	for (size_t i = 0; i < 100; i++) {
+		pieces[i] = region_alloc(region, lengths[i % 4] + i);
+		ck_assert_ptr_nonnull(pieces[i]);
+		memset(pieces[i], 0xa5, lengths[i % 4] + i);
+	}
+	region_wipe(region);
+	for (size_t i = 0; i < 100; i++)
+		for (size_t j = 0; j < lengths[i % 4] + i; j++)
+			ck_assert_uint_eq(pieces[i][j], 0);
+	ck_assert_ptr_nonnull(region_alloc(region, 1));
+	region_close(region);
+	region_wipe(NULL);
+}
+END_TEST
+
 START_TEST(it_hands_out_no_more_than_its_limit)
 {
 	struct region *region;
@@ -69,5 +92,6 @@ START_TEST(a_copy_ends_in_nul_and_is_its_own)
 END_TEST
 
 UNIT_MAIN(region, tcase_add_test(cases, pieces_of_any_size_do_not_overlap);
+	  tcase_add_test(cases, what_was_wiped_is_zero);
 	  tcase_add_test(cases, it_hands_out_no_more_than_its_limit);
 	  tcase_add_test(cases, a_copy_ends_in_nul_and_is_its_own);)
