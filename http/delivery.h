@@ -6,7 +6,7 @@
 
 #include "smtp/session.h"
 
-enum { DELIVERY_ID_LEN = 36, ATTEMPTS_MAX = 4 };
+enum { DELIVERY_ID_LEN = 36, ATTEMPTS_MAX = 8 };
 
 /* Nothing is sent: it is shown what would be, or the relay is asked whom it would take. */
 enum dry_run { NOT_DRY, DRY_RENDER, DRY_ENVELOPE };
@@ -42,7 +42,8 @@ struct delivery {
 	struct region *region;
 	char id[DELIVERY_ID_LEN + 1]; /* UUIDv7 (RFC 9562) */
 	struct text message_id, request_id, key_id, traceparent;
-	struct text from, subject; /* as in the header, for people who look */
+	struct text from, subject; /* the header's: its author's address, and as people see it */
+	unsigned key_number;       /* of its key among those that there are */
 	struct smtp_envelope envelope;
 	struct smtp_message message;
 	struct text relay;         /* asked for by name; empty: any of relays */
@@ -51,6 +52,7 @@ struct delivery {
 	bool all_or_none;
 	enum dry_run dry_run;
 	bool was_retried;  /* on a fresh session: that is done once */
+	unsigned parts;    /* that it was cut into, so far; 0: none */
 	struct buf *trace; /* NULL: not wanted */
 	const struct text *tags;
 	size_t tag_count;

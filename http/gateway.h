@@ -19,6 +19,7 @@ enum scope {
 /* Who asks, and what the key allows. An empty list of patterns allows everything. */
 struct caller {
 	struct text key_id;
+	unsigned number; /* of the key among those that there are */
 	unsigned scopes; /* of enum scope */
 	const struct text *from, *to, *relays;
 	size_t from_count, to_count, relay_count;

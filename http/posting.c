@@ -240,6 +240,7 @@ static enum err fill_delivery(
 	delivery->request_id = keep(exchange, delivery, exchange->request_id);
 	delivery->traceparent = keep(exchange, delivery, exchange->traceparent);
 	delivery->key_id = keep(exchange, delivery, exchange->caller.key_id);
+	delivery->key_number = exchange->caller.number;
 	delivery->created_ms = stamp.unix_ms;
 	delivery->began_us = stamp.now_us;
 	delivery->envelope = posted->envelope;

@@ -43,9 +43,9 @@ static void be_uncounted(struct carrier *carrier)
 		relay_idle_left(carrier->relay, carrier->worker->number);
 	if (carrier->stage != CARRIER_OPENING)
 		relay_carrier_left(carrier->relay, carrier->stage == CARRIER_LEAVING);
-	if (carrier->is_counted)
-		carrier->worker->carriers--;
-	carrier->is_counted = false;
+	if (carrier->berth)
+		carrier->berth->carriers--;
+	carrier->berth = NULL;
 	worker_wake(carrier->worker); /* there may be work for another in its place */
 }
 
@@ -84,9 +84,10 @@ static void end(struct carrier *carrier)
 	if (carrier->stage == CARRIER_OPENING)
 		carrier_fail_waiting(carrier, &verdict);
 	else
-		metrics_session_closed(carrier->worker->lettergate->metrics,
-			carrier_end_reason(carrier), carrier->messages);
+		carrier_tell_end(carrier);
 	be_uncounted(carrier);
+	if (carrier->delivery) /* a part of it is still to come */
+		carrier_give_back(carrier);
 	free_carrier(carrier);
 }
 
@@ -141,20 +142,24 @@ static uint64_t deadline_in_loop(const struct carrier *carrier, const struct del
 static void begin(struct carrier *carrier, struct delivery *delivery)
 {
 	uint64_t now = now_us();
-	bool is_first = carrier->session.transactions == 0;
+	bool is_first = carrier->session.transactions == 0, is_cut;
 
 	move_to(carrier, &carrier->worker->active);
 	carrier->stage = CARRIER_BUSY;
 	carrier->delivery = delivery;
 	carrier->begun_us = now;
 	carrier->messages++;
-	delivery->result.connect_us = connect_time(carrier, delivery);
-	delivery->result.queue_us = now - delivery->queued_us - delivery->result.connect_us;
+	carrier->quiet_ms = carrier_now_ms(carrier) - carrier->quiet_since_ms;
+	if (!delivery->parts) {
+		delivery->result.connect_us = connect_time(carrier, delivery);
+		delivery->result.queue_us = now - delivery->queued_us - delivery->result.connect_us;
+	}
 	if (delivery->trace && is_first)
 		buf_add(delivery->trace, buf_text(&carrier->trace));
 	if (is_first)
 		buf_free(&carrier->trace);
-	carrier->transaction = (struct smtp_transaction){ .envelope = &delivery->envelope,
+	is_cut = carrier_cut(carrier);
+	carrier->transaction = (struct smtp_transaction){ .envelope = &carrier->part.envelope,
 		.message = &delivery->message,
 		.all_or_none = delivery->all_or_none,
 		.probe = delivery->dry_run == DRY_ENVELOPE,
@@ -162,8 +167,12 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 		.deadline_ms = deadline_in_loop(carrier, delivery),
 		.region = delivery->region,
 		.trace = delivery->trace,
-		.answers = delivery->result.answers };
-	smtp_session_begin(&carrier->session, &carrier->transaction, carrier_now_ms(carrier));
+		.answers = carrier->part.answers };
+	if (is_cut)
+		smtp_session_begin(
+			&carrier->session, &carrier->transaction, carrier_now_ms(carrier));
+	else
+		carrier_refuse_uncut(carrier);
 }
 
 /* It takes no more work, and its place until the relay has let it go. */
@@ -194,12 +203,19 @@ static bool find_work(struct carrier *carrier)
 		relay_carrier_opened(carrier->relay, carrier->brings);
 		carrier->brings = false;
 		carrier->ready_us = now_us();
-		metrics_session_opened(worker->lettergate->metrics);
+		carrier->quiet_since_ms = carrier_now_ms(carrier);
+		metrics_session_opened(relay_metrics_of(carrier->relay));
+		relay_note_offer(
+			carrier->relay, &carrier->session.features, link_tls(carrier->link));
 		carrier->session.trace = NULL;
 		carrier->stage = CARRIER_BUSY;
 	}
 	if ((worker->is_stopping || relay_is_retired(carrier->relay)) && !delivery) {
 		leave(carrier, SESSION_END_DRAIN);
+		return true;
+	}
+	if (carrier_is_old(carrier) && !delivery) {
+		leave(carrier, SESSION_END_USED_UP);
 		return true;
 	}
 	if (!delivery)
@@ -212,7 +228,7 @@ static bool find_work(struct carrier *carrier)
 	if (carrier->stage != CARRIER_IDLE) {
 		carrier->stage = CARRIER_IDLE;
 		carrier->since_ms = carrier_now_ms(carrier);
-		move_to(carrier, &worker->idle);
+		move_to(carrier, &carrier->berth->idle);
 	}
 	return false;
 }
@@ -232,8 +248,11 @@ static void look_at_results(struct carrier *carrier, struct delivery **settled)
 	}
 	if (carrier->late_id[0] && carrier->session.late_answer)
 		carrier_settle_late(carrier);
-	if (carrier->stage == CARRIER_BUSY && carrier->session.state == SMTP_AWAIT_QUIT)
+	if (carrier->stage == CARRIER_BUSY && carrier->session.state == SMTP_AWAIT_QUIT) {
+		if (carrier->delivery) /* a part of it is still to come */
+			carrier_give_back(carrier);
 		note_leaving(carrier, SESSION_END_USED_UP); /* it says goodbye by itself */
+	}
 }
 
 /* True: goes on at once. The end of the carrier is not yet noticed. */
@@ -271,7 +290,7 @@ void carrier_pump(struct carrier *carrier)
 	for (; settled; settled = next) {
 		next = settled->next;
 		settled->next = NULL;
-		settle(lettergate, settled, (struct text){ 0 });
+		settle_attempt(lettergate, settled);
 	}
 }
 
@@ -281,6 +300,7 @@ static void take_policy(struct carrier *carrier)
 	const struct relay_settings *settings = relay_settings(carrier->relay);
 
 	carrier->policy = *relay_policy(carrier->relay);
+	carrier->policy.max_messages = relay_messages(carrier->relay);
 	carrier->policy.credentials.scram_keys =
 		relay_scram_keys(carrier->relay, carrier->worker->number);
 	carrier->token = buf_born(TOKEN_BYTES);
@@ -325,7 +345,7 @@ static void told(void *owner, enum link_event event)
 /* ---- the interface */
 
 static struct carrier *carrier_new(
-	struct worker *worker, struct relay *relay, struct delivery *delivery)
+	struct worker *worker, struct berth *berth, struct delivery *delivery)
 {
 	struct carrier *carrier = calloc(1, sizeof(*carrier));
 
@@ -337,19 +357,21 @@ static struct carrier *carrier_new(
 	carrier->trace = buf_born(TRACE_BYTES);
 	carrier->delivery = delivery;
 	carrier->brings = delivery != NULL;
-	carrier->is_counted = relay == worker->relay;
+	carrier->berth = berth;
 	return carrier;
 }
 
-bool carrier_open(struct worker *worker, struct relay *relay, struct delivery *delivery)
+bool carrier_open(
+	struct worker *worker, struct relay *relay, struct berth *berth, struct delivery *delivery)
 {
 	const struct relay_settings *settings = relay_settings(relay);
-	struct carrier *carrier = carrier_new(worker, relay, delivery);
+	struct carrier *carrier = carrier_new(worker, berth, delivery);
 
 	if (carrier && !link_open(worker->resolver, &worker->loop, settings->host, settings->port,
 			       told, carrier, &carrier->link)) {
 		carrier->relay = relay_hold(relay);
-		worker->carriers += carrier->is_counted;
+		if (berth)
+			berth->carriers++;
 		relay_note_opening(relay, carrier->phase);
 		move_to(carrier, &worker->active);
 		return true;

@@ -6,12 +6,14 @@
 #pragma once
 
 #include "service/link.h"
+#include "service/parts.h"
 #include "service/worker.h"
 
 struct carrier {
 	struct carrier *previous, *next, **list; /* in one of its worker's lists */
 	struct worker *worker;
 	struct relay *relay; /* held */
+	struct berth *berth; /* its worker's for that relay; NULL: the relay is of the past */
 	struct link *link;
 	struct smtp_policy policy; /* the relay's, with the token as it is now */
 	struct buf token;          /* secret */
@@ -23,14 +25,16 @@ struct carrier {
 		CARRIER_LEAVING, /* says QUIT, waits for nothing else */
 	} stage;
 	bool is_connected; /* and the session open */
-	bool is_counted;   /* among its worker's carriers of the relay in force */
-	bool has_worked;   /* a message was taken on it */
+	bool was_taken;    /* the last message was */
 	bool brings;       /* opened for a delivery that needs a fresh session */
 	struct delivery *delivery;
+	struct part part; /* that is under way */
 	struct smtp_transaction transaction;
 	char late_id[DELIVERY_ID_LEN + 1]; /* of a delivery given back as unknown; "": none */
 	enum session_end end;
-	unsigned messages;
+	unsigned messages;                 /* begun */
+	struct session_life life;          /* of the session; `messages`: taken */
+	uint64_t quiet_since_ms, quiet_ms; /* since the last message; before the one under way */
 	uint64_t opened_us, ready_us; /* when it began to connect, and when it was ready for work */
 	uint64_t begun_us;            /* its delivery's transaction */
 	uint64_t since_ms;            /* idle or leaving: since when, in the loop's time */
@@ -39,9 +43,11 @@ struct carrier {
 	struct buf trace;  /* of the opening, until the first delivery took it */
 };
 
-/* Starts connecting. The relay must count it as opening already. `delivery`: it needs a fresh
- * session and goes first; NULL: none. False: out of memory; the delivery is settled. */
-bool carrier_open(struct worker *worker, struct relay *relay, struct delivery *delivery);
+/* Starts connecting. The relay must count it as opening already. `berth`: the worker's for this
+ * relay; NULL: it is of the past. `delivery`: it needs a fresh session and goes first; NULL: none.
+ * False: out of memory; the delivery is settled. */
+bool carrier_open(
+	struct worker *worker, struct relay *relay, struct berth *berth, struct delivery *delivery);
 /* The loop's time, which sessions live by. */
 uint64_t carrier_now_ms(const struct carrier *carrier);
 /* Idle: can it be used? Else it is gone. */

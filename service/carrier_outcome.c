@@ -2,7 +2,9 @@
 
 #include "service/advice.h"
 #include "service/clock.h"
+#include "service/dispatch.h"
 #include "service/settle.h"
+#include "service/worker.h"
 
 #include <string.h>
 
@@ -58,14 +60,15 @@ static void improve_hints(const struct carrier *carrier, struct result *result)
 
 /* ---- one delivery */
 
-static void take_over_result(struct carrier *carrier, struct delivery *delivery)
+static void take_over_result(
+	struct carrier *carrier, struct delivery *delivery, struct smtp_verdict verdict)
 {
 	const struct smtp_transaction *transaction = &carrier->transaction;
 	struct result *result = &delivery->result;
 	uint64_t now = now_us();
 
 	name_relay(carrier, delivery);
-	result->verdict = transaction->verdict;
+	result->verdict = verdict;
 	result->said = transaction->said;
 	result->detail = NULL;
 	if (!result->said.code && words_of(carrier)[0])
@@ -82,11 +85,12 @@ static void take_over_result(struct carrier *carrier, struct delivery *delivery)
 static void try_fresh(struct carrier *carrier, struct delivery *delivery)
 {
 	smtp_session_lost(&carrier->session, SMTP_LOSS_DISCONNECTED, NULL);
-	memset(delivery->result.answers, 0,
-		delivery->result.count * sizeof(*delivery->result.answers));
+	if (!carrier->part.places) /* else they are those of other parts */
+		memset(delivery->result.answers, 0,
+			delivery->result.count * sizeof(*delivery->result.answers));
 	delivery->was_retried = true;
 	relay_admit_carrier(carrier->relay);
-	carrier_open(carrier->worker, carrier->relay, delivery);
+	carrier_open(carrier->worker, carrier->relay, carrier->berth, delivery);
 }
 
 /* A 4xx to MAIL is "no more on this session" only where the session was good for something before;
@@ -101,25 +105,148 @@ static bool is_worth_another_session(const struct carrier *carrier, const struct
 		return false;
 	if (carrier->session.pipelining_suspect && verdict->outcome == SMTP_NOT_SENT)
 		return true;
-	if (delivery->was_retried || (verdict->outcome == SMTP_DEFERRED && !carrier->has_worked))
+	if (delivery->was_retried || (verdict->outcome == SMTP_DEFERRED && !carrier->life.messages))
 		return false;
 	return verdict->fresh_may_help;
+}
+
+/* ---- parts */
+
+static uint32_t lesser_limit(uint32_t one, uint32_t other)
+{
+	return one && (!other || one < other) ? one : other;
+}
+
+static struct part_limits limits_of(const struct carrier *carrier)
+{
+	const struct smtp_features *offer = &carrier->session.features;
+
+	return (struct part_limits){ lesser_limit(
+					     offer->rcpt_max, relay_recipients(carrier->relay)),
+		offer->rcpt_domain_max };
+}
+
+bool carrier_cut(struct carrier *carrier)
+{
+	struct delivery *delivery = carrier->delivery;
+	struct part_limits limits = limits_of(carrier);
+	bool is_cut = delivery->parts ||
+		      (delivery->envelope.count > 1 && part_is_needed(delivery, limits));
+
+	carrier->part = (struct part){ .envelope = delivery->envelope,
+		.answers = delivery->result.answers };
+	if (!is_cut)
+		return true;
+	if (delivery->all_or_none || !part_next(delivery, limits, &carrier->part))
+		return false;
+	delivery->parts++;
+	return true;
+}
+
+void carrier_refuse_uncut(struct carrier *carrier)
+{
+	struct smtp_transaction *transaction = &carrier->transaction;
+
+	transaction->verdict = smtp_verdict_of_loss(
+		carrier->delivery->all_or_none ? SMTP_LOSS_NO_FEATURE : SMTP_LOSS_INTERNAL,
+		SMTP_IN_RCPT, false);
+	if (carrier->delivery->all_or_none)
+		transaction->verdict.hint =
+			"The relay takes fewer recipients in one transaction, and with partial: "
+			"refuse the message must go in one. Send it to fewer at a time.";
+	for (size_t i = 0; i < carrier->part.envelope.count; i++)
+		transaction->answers[i].verdict = transaction->verdict;
+	transaction->is_over = true;
+}
+
+void carrier_give_back(struct carrier *carrier)
+{
+	struct lettergate *lettergate = carrier->worker->lettergate;
+	struct delivery *delivery = carrier->delivery;
+	int worker;
+
+	carrier->delivery = NULL;
+	if (!relay_take_back(carrier->relay, delivery, &worker))
+		dispatch_list(lettergate, delivery, "there is no relay any more for the rest");
+	else if (worker != NO_WORKER)
+		worker_wake(lettergate->workers[worker]);
+}
+
+/* Takes in what the relay said to a part, and begins the next where this session may. True: the
+ * delivery is not over yet. */
+static bool goes_on(struct carrier *carrier, struct delivery *delivery)
+{
+	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
+	bool is_for_all = verdict->class != SMTP_TAKEN && verdict->reach != SMTP_REACH_RECIPIENT;
+	size_t most;
+	bool is_more;
+
+	if (delivery->envelope.count == 1)
+		return false;
+	is_more = part_settle(delivery, &carrier->part, &most);
+	if (most)
+		relay_learn_recipients(carrier->relay, (uint32_t)most, now_us());
+	if (is_more)
+		delivery->parts += !delivery->parts;
+	if (is_more && (!is_for_all || verdict->class == SMTP_UNCERTAIN)) {
+		carrier->delivery = delivery;
+		carrier->transaction.is_over = false;
+		if (verdict->class == SMTP_UNCERTAIN) /* here nobody says anything more */
+			carrier_give_back(carrier);
+		return true;
+	}
+	if (delivery->parts)
+		parts_end(delivery, verdict);
+	return false;
+}
+
+/* ---- one transaction */
+
+/* The relay wants less of us: those that cannot wait for as long as it says go elsewhere. */
+static void slow_down(struct carrier *carrier)
+{
+	const struct smtp_transaction *transaction = &carrier->transaction;
+	struct delivery *list = relay_throttled(
+		carrier->relay, smtp_retry_after_s(transaction->said.text), now_us());
+
+	dispatch_list(carrier->worker->lettergate, list, "the relay wants nothing for a while");
+}
+
+static void note_life(struct carrier *carrier)
+{
+	struct session_life *life = &carrier->life;
+	bool taken = carrier->transaction.verdict.class == SMTP_TAKEN;
+
+	carrier->was_taken = taken;
+	carrier->quiet_since_ms = carrier_now_ms(carrier);
+	if (!taken)
+		return;
+	life->messages++;
+	life->used_us = now_us();
+	if (carrier->quiet_ms > life->longest_quiet_ms)
+		life->longest_quiet_ms = (uint32_t)carrier->quiet_ms;
 }
 
 struct delivery *carrier_conclude(struct carrier *carrier)
 {
 	struct delivery *delivery = carrier->delivery;
-	bool is_unknown = carrier->transaction.verdict.outcome == SMTP_UNKNOWN;
+	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
+	bool is_unknown = verdict->outcome == SMTP_UNKNOWN;
 
 	carrier->delivery = NULL;
-	take_over_result(carrier, delivery);
+	note_life(carrier);
 	if (carrier->session.pipelining_suspect)
 		relay_distrust_pipelining(carrier->relay, now_us());
 	if (is_worth_another_session(carrier, delivery)) {
+		take_over_result(carrier, delivery, *verdict);
 		try_fresh(carrier, delivery);
 		return NULL;
 	}
-	carrier->has_worked |= carrier->transaction.verdict.class == SMTP_TAKEN;
+	if (verdict->category == SMTP_RELAY_THROTTLED && verdict->class != SMTP_TAKEN)
+		slow_down(carrier);
+	if (goes_on(carrier, delivery))
+		return NULL;
+	take_over_result(carrier, delivery, delivery->parts ? delivery->result.verdict : *verdict);
 	if (is_unknown && smtp_session_need(&carrier->session) != SMTP_NEED_CLOSE)
 		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));
 	return delivery;
@@ -176,10 +303,18 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 	static const struct smtp_said nothing;
 	const struct smtp_said *said = carrier->is_connected ? &session->said : &nothing;
 	bool busy = said->code / 100 == 4;
-	struct delivery *failed = relay_carrier_failed(
-		carrier->relay, carrier->brings, carrier->opened_us, now_us(), busy);
-	struct delivery *delivery = carrier->delivery;
+	struct buf words = buf_born(WORDS);
+	struct relay_failure failure = { .verdict = verdict,
+		.said = said,
+		.brings = carrier->brings,
+		.busy = busy,
+		.began_us = carrier->opened_us };
+	struct delivery *failed, *delivery = carrier->delivery;
 
+	add_opening_words(carrier, &words);
+	failure.words = words.err ? words_of(carrier) : words.at;
+	failed = relay_carrier_failed(carrier->relay, &failure, now_us());
+	buf_free(&words);
 	if (delivery && !(busy && relay_put_back(carrier->relay, delivery))) {
 		delivery->next = failed;
 		failed = delivery;
@@ -188,7 +323,41 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 	fail(carrier, failed, said, verdict);
 }
 
-/* ---- the end, for the log */
+/* ---- the end */
+
+bool carrier_is_old(const struct carrier *carrier)
+{
+	uint32_t lifetime_ms = relay_lifetime_ms(carrier->relay);
+
+	return lifetime_ms && now_us() - carrier->opened_us >= lifetime_ms * 1000ull;
+}
+
+/* Did the relay end it of its own accord: while it idled, right behind a message, or in place of an
+ * answer to the next? */
+static bool is_ended_by_relay(const struct carrier *carrier)
+{
+	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
+	bool at_mail = verdict->phase == SMTP_IN_MAIL && verdict->class == SMTP_LATER;
+
+	return carrier_end_reason(carrier) == SESSION_END_RELAY &&
+	       (carrier->stage == CARRIER_IDLE || carrier->was_taken || at_mail);
+}
+
+void carrier_tell_end(struct carrier *carrier)
+{
+	struct session_life *life = &carrier->life;
+	uint64_t quiet_ms = carrier_now_ms(carrier) - carrier->quiet_since_ms;
+
+	life->opened_us = carrier->opened_us;
+	life->ended_us = now_us();
+	life->ended_by_relay = is_ended_by_relay(carrier);
+	if (carrier->stage != CARRIER_IDLE) /* before the message that was not taken any more */
+		quiet_ms = carrier->was_taken ? 0 : carrier->quiet_ms;
+	life->quiet_ms = quiet_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)quiet_ms;
+	relay_learn(carrier->relay, life);
+	metrics_session_closed(carrier->worker->lettergate->metrics,
+		relay_metrics_of(carrier->relay), carrier_end_reason(carrier), carrier->messages);
+}
 
 enum session_end carrier_end_reason(const struct carrier *carrier)
 {

@@ -1,5 +1,6 @@
 /* carrier_tick - a carrier's deadlines, looked at many times a second */
 #include "service/carrier.h"
+#include "service/carrier_outcome.h"
 #include "service/clock.h"
 #include "service/settle.h"
 
@@ -58,7 +59,8 @@ void carrier_tick(struct carrier *carrier)
 	} else if (carrier->stage == CARRIER_IDLE) {
 		if (is_unwanted)
 			carrier_leave(carrier, SESSION_END_DRAIN);
-		else if (is_past(carrier->since_ms, settings->idle_ms, now))
+		else if (is_past(carrier->since_ms, relay_idle_ms(carrier->relay), now) ||
+			 carrier_is_old(carrier))
 			carrier_leave(carrier, SESSION_END_IDLE);
 	} else if (carrier->stage == CARRIER_LEAVING &&
 		   is_past(carrier->since_ms, patience_for_goodbye(carrier), now)) {

@@ -269,7 +269,7 @@ static void set_envelope(struct check_run *run)
 
 static enum err check_remote(struct check_run *run, struct settings *settings, struct buf *why)
 {
-	enum err err = relay_open(settings_hold(settings), 1, &run->relay, why);
+	enum err err = relay_open(settings, 0, 1, &run->relay, why);
 
 	if (err)
 		return err;

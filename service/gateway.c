@@ -1,8 +1,7 @@
 /* gateway - what HTTP asks of us: the function table of http/gateway.h */
-#include "service/capture.h"
 #include "service/clock.h"
+#include "service/dispatch.h"
 #include "service/lettergate.h"
-#include "service/worker.h"
 
 enum { PAUSE_MAX_S = 60 };
 
@@ -90,33 +89,13 @@ static enum err sign(void *self, struct text domain, int64_t time_s, struct regi
 static enum submission submit(void *self, struct delivery *delivery)
 {
 	struct lettergate *lettergate = self;
-	enum submission submission = SUBMITTED;
-	int worker = NO_WORKER;
+	enum submission submission = SUBMISSION_OVERLOADED;
 
-	if (atomic_fetch_add(&lettergate->in_flight, 1) >= lettergate->max_in_flight) {
+	if (atomic_fetch_add(&lettergate->in_flight, 1) < lettergate->max_in_flight)
+		submission = dispatch(lettergate, delivery);
+	if (submission)
 		atomic_fetch_sub(&lettergate->in_flight, 1);
-		return SUBMISSION_OVERLOADED;
-	}
-	pthread_rwlock_rdlock(&lettergate->lock);
-	if (lettergate->is_stopping)
-		submission = SUBMISSION_DRAINING;
-	else if (delivery->relay.len && !lettergate_has_relay(lettergate, delivery->relay))
-		submission = SUBMISSION_NO_RELAY;
-	else if (!lettergate_may_carry(lettergate, delivery))
-		submission = SUBMISSION_RELAY_FORBIDDEN;
-	delivery->queued_us = now_us();
-	if (submission == SUBMITTED && !lettergate->captures)
-		worker = relay_submit(lettergate->relay, delivery);
-	pthread_rwlock_unlock(&lettergate->lock);
-	if (submission != SUBMITTED) {
-		atomic_fetch_sub(&lettergate->in_flight, 1);
-		return submission;
-	}
-	if (lettergate->captures)
-		capture(lettergate, delivery);
-	else if (worker != NO_WORKER)
-		worker_wake(lettergate->workers[worker]);
-	return SUBMITTED;
+	return submission;
 }
 
 static bool look_up(void *self, const struct caller *caller, struct text id,
@@ -137,50 +116,75 @@ static enum err raw(void *self, const struct caller *caller, struct text id, str
 	return records_raw(((struct lettergate *)self)->records, caller, id, region, raw_out);
 }
 
-static struct relay_counts count_carriers(struct lettergate *lettergate)
+static void add_relay(struct buf *json, struct relay *relay)
 {
-	struct relay_counts counts = { 0 };
+	struct relay_counts counts = relay_counts(relay);
+	uint64_t until_us;
 
-	pthread_rwlock_rdlock(&lettergate->lock);
-	if (lettergate->relay)
-		counts = relay_counts(lettergate->relay);
-	pthread_rwlock_unlock(&lettergate->lock);
-	return counts;
+	buf_addf(json,
+		"{\"name\":\"%s\",\"sessions\":{\"opening\":%u,\"idle\":%u,\"busy\":%u},"
+		"\"waiting\":%u,\"window\":%u,\"resting\":%s}",
+		relay_settings(relay)->name, counts.opening, counts.idle, counts.busy,
+		counts.waiting, counts.window,
+		relay_rests(relay, now_us(), &until_us) ? "true" : "false");
 }
 
 static bool ready(void *self, struct buf *json)
 {
 	struct lettergate *lettergate = self;
 	bool is_ready = !atomic_load(&lettergate->is_draining);
-	struct relay_counts counts = count_carriers(lettergate);
 
-	buf_addf(json, "{\"ready\":%s,\"draining\":%s,\"in_flight\":%u,\"relay\":",
+	buf_addf(json, "{\"ready\":%s,\"draining\":%s,\"in_flight\":%u,\"relays\":[",
 		is_ready ? "true" : "false", is_ready ? "false" : "true",
 		atomic_load(&lettergate->in_flight));
-	buf_addf(json,
-		"{\"sessions\":{\"opening\":%u,\"idle\":%u,\"busy\":%u},\"waiting\":%u,"
-		"\"window\":%u}}",
-		counts.opening, counts.idle, counts.busy, counts.waiting, counts.window);
+	pthread_rwlock_rdlock(&lettergate->lock);
+	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++) {
+		if (i)
+			buf_add_byte(json, ',');
+		add_relay(json, lettergate->fleet->relays[i]);
+	}
+	pthread_rwlock_unlock(&lettergate->lock);
+	buf_add_string(json, "]}");
 	return is_ready;
+}
+
+static void gauge_relay(struct relay *relay, struct relay_gauges *gauges)
+{
+	struct relay_limit *limit = gauges->learned;
+	uint64_t now = now_us(), until_us;
+	struct relay_state state;
+
+	relay_state(relay, now, &state);
+	gauges->name = relay_settings(relay)->name;
+	gauges->opening = state.counts.opening;
+	gauges->idle = state.counts.idle;
+	gauges->busy = state.counts.busy;
+	gauges->leaving = state.counts.leaving;
+	gauges->waiting = state.counts.waiting;
+	gauges->window = state.counts.window;
+	gauges->is_resting = relay_rests(relay, now, &until_us);
+	for (enum learned_limit which = 0; which < LEARNED_LIMITS; which++)
+		if (state.learned.limits[which].limit)
+			*limit++ = (struct relay_limit){ learned_limit_name(which),
+				state.learned.limits[which].limit /
+					(which == LEARNED_MESSAGES ? 1.0 : 1000.0) };
+	if (state.learned.recipients)
+		*limit = (struct relay_limit){ "recipients", state.learned.recipients };
 }
 
 static void print_metrics(void *self, bool open_metrics, struct buf *text)
 {
 	struct lettergate *lettergate = self;
-	struct relay_counts counts = count_carriers(lettergate);
-	struct metrics_gauges gauges = { .sessions_opening = counts.opening,
-		.sessions_idle = counts.idle,
-		.sessions_busy = counts.busy,
-		.waiting = counts.waiting,
-		.window = counts.window,
+	struct relay_gauges relays[RELAYS_MAX] = { { 0 } };
+	struct metrics_gauges gauges = { .relays = relays,
 		.in_flight = atomic_load(&lettergate->in_flight),
 		.in_flight_bytes = atomic_load(&lettergate->in_flight_bytes),
 		.log_dropped = log_dropped(lettergate->log) };
 
-	/* the relay's name is the settings', which a reload may take away */
+	/* the relays' names are the settings', which a reload may take away */
 	pthread_rwlock_rdlock(&lettergate->lock);
-	if (lettergate->relay)
-		gauges.relay = relay_settings(lettergate->relay)->name;
+	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++)
+		gauge_relay(lettergate->fleet->relays[i], &relays[gauges.relay_count++]);
 	metrics_print(lettergate->metrics, &gauges, open_metrics, text);
 	pthread_rwlock_unlock(&lettergate->lock);
 }

@@ -220,7 +220,10 @@ bool keys_admit(const struct keys *keys, struct text secret, int64_t now_ms, str
 		return false;
 	if (entry->expires_ms && now_ms >= entry->expires_ms)
 		return false;
-	return describe(entry, region, caller_out);
+	if (!describe(entry, region, caller_out))
+		return false;
+	caller_out->number = (unsigned)index + 1;
+	return true;
 }
 
 /* ---- charging */

@@ -1,7 +1,7 @@
 #include "service/lettergate.h"
 
-#include "service/capture.h"
 #include "service/clock.h"
+#include "service/dispatch.h"
 #include "service/settle.h"
 #include "service/worker.h"
 
@@ -11,21 +11,6 @@
 
 enum { RECORDS = 10000, KEEP_MS = 600000, CAPTURED_BYTES = 256 << 20 };
 
-bool lettergate_has_relay(const struct lettergate *lettergate, struct text name)
-{
-	if (lettergate->captures)
-		return text_equal(name, TEXT("capture"));
-	return text_equal(name, text_of(relay_settings(lettergate->relay)->name));
-}
-
-bool lettergate_may_carry(const struct lettergate *lettergate, const struct delivery *delivery)
-{
-	for (size_t i = 0; i < delivery->relay_count; i++)
-		if (lettergate_has_relay(lettergate, delivery->relays[i]))
-			return true;
-	return delivery->relay_count == 0;
-}
-
 /* ---- life */
 
 /* Half the cores that we may use: the other half is busy with HTTP, and a worker that always has
@@ -33,12 +18,14 @@ bool lettergate_may_carry(const struct lettergate *lettergate, const struct deli
 static unsigned count_workers(const struct settings *settings)
 {
 	cpu_set_t cores;
-	unsigned workers = 1;
+	unsigned workers = 1, sessions = 0;
 
 	if (sched_getaffinity(0, sizeof(cores), &cores) == 0)
 		workers = (unsigned)CPU_COUNT(&cores) / 2;
-	if (workers > settings->relay.sessions)
-		workers = settings->relay.sessions;
+	for (size_t i = 0; i < settings->relay_count; i++)
+		sessions += settings->relays[i].sessions;
+	if (workers > sessions)
+		workers = sessions;
 	if (workers > WORKERS_MAX)
 		workers = WORKERS_MAX;
 	return workers ? workers : 1;
@@ -92,17 +79,17 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 		open_lock(&lettergate->lock);
 		lettergate->log = log;
 		lettergate->settings = settings_hold(settings);
-		lettergate->captures = strcmp(settings->relay.host, "capture") == 0;
+		lettergate->captures = strcmp(settings->relays[0].host, "capture") == 0;
 		err = open_parts(lettergate, settings);
 	}
 	if (!err)
 		err = keys_load(settings->api_keys_file, settings->api_key, &lettergate->keys, why);
 	if (!err)
 		err = catalogue_open(settings->templates_dir, &lettergate->catalogue, why);
-	if (err || lettergate->captures)
-		settings_free(settings);
-	else
-		err = relay_open(settings, workers, &lettergate->relay, why);
+	if (!err && !lettergate->captures)
+		err = fleet_open(
+			settings, workers, lettergate->metrics, NULL, &lettergate->fleet, why);
+	settings_free(settings);
 	if (!err && !lettergate->captures)
 		err = start_workers(lettergate, workers);
 	if (err) {
@@ -115,43 +102,30 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	return OK;
 }
 
-/* What waited for the old relay waits for the new one, if it may. */
-static void hand_over(struct lettergate *lettergate, struct relay *from)
+/* What waited for an old relay waits for a new one, if it may. */
+static void hand_over(struct lettergate *lettergate, struct fleet *from)
 {
-	struct delivery *next, *delivery = relay_empty(from);
-
-	for (; delivery; delivery = next) {
-		bool named =
-			!delivery->relay.len || lettergate_has_relay(lettergate, delivery->relay);
-
-		next = delivery->next;
-		delivery->next = NULL;
-		if (named && lettergate_may_carry(lettergate, delivery))
-			(void)relay_submit(lettergate->relay, delivery);
-		else
-			settle_lost(lettergate, delivery, SMTP_LOSS_DRAINING,
-				"the relay that it may use was taken out of the settings");
-	}
+	for (size_t i = 0; i < from->count; i++)
+		dispatch_list(lettergate, relay_empty(from->relays[i]),
+			"the relay that it may use was taken out of the settings");
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_wake(lettergate->workers[i]);
 }
 
-/* What a reload exchanges. Takes over `settings`. */
+/* What a reload exchanges. */
 static enum err open_anew(const struct lettergate *lettergate, struct settings *settings,
-	struct keys **keys_out, struct relay **relay_out, struct buf *why)
+	struct keys **keys_out, struct fleet **fleet_out, struct buf *why)
 {
 	struct keys *keys;
 	enum err err = keys_load(settings->api_keys_file, settings->api_key, &keys, why);
 
-	if (err || lettergate->captures)
-		settings_free(settings);
-	if (err)
-		return err;
-	if (!lettergate->captures)
-		err = relay_open(settings, lettergate->worker_count, relay_out, why);
-	if (err)
-		keys_free(keys);
-	else
+	if (!err && !lettergate->captures) {
+		err = fleet_open(settings, lettergate->worker_count, lettergate->metrics,
+			lettergate->fleet, fleet_out, why);
+		if (err)
+			keys_free(keys);
+	}
+	if (!err)
 		*keys_out = keys;
 	return err;
 }
@@ -161,9 +135,9 @@ enum err lettergate_reload(
 {
 	struct keys *keys = NULL, *old_keys;
 	struct shelf *shelf = NULL;
-	struct relay *relay = NULL, *old_relay;
+	struct fleet *fleet = NULL, *old_fleet;
 	struct settings *old_settings;
-	bool captures = strcmp(settings->relay.host, "capture") == 0;
+	bool captures = strcmp(settings->relays[0].host, "capture") == 0;
 	enum err err;
 
 	if (captures != lettergate->captures) {
@@ -173,11 +147,11 @@ enum err lettergate_reload(
 	}
 	err = catalogue_read(settings->templates_dir, &shelf, why);
 	if (!err)
-		err = open_anew(lettergate, settings_hold(settings), &keys, &relay, why);
+		err = open_anew(lettergate, settings, &keys, &fleet, why);
 	if (!err)
 		err = catalogue_exchange(lettergate->catalogue, shelf, why);
 	if (err) {
-		relay_release(relay);
+		fleet_release(fleet);
 		keys_free(keys);
 		catalogue_forget(shelf);
 		settings_free(settings);
@@ -185,21 +159,20 @@ enum err lettergate_reload(
 	}
 	pthread_rwlock_wrlock(&lettergate->lock);
 	old_keys = lettergate->keys;
-	old_relay = lettergate->relay;
+	old_fleet = lettergate->fleet;
 	old_settings = lettergate->settings;
 	keys_inherit(keys, old_keys);
-	if (old_relay) /* before anybody can know the new one */
-		relay_retire(old_relay);
+	for (size_t i = 0; old_fleet && i < old_fleet->count; i++)
+		relay_retire(old_fleet->relays[i]); /* before anybody can know the new ones */
 	lettergate->keys = keys;
-	lettergate->relay = relay;
+	lettergate->fleet = fleet;
 	lettergate->settings = settings;
 	pthread_rwlock_unlock(&lettergate->lock);
 	keys_free(old_keys);
 	settings_free(old_settings);
-	if (old_relay) {
-		hand_over(lettergate, old_relay);
-		relay_release(old_relay);
-	}
+	if (old_fleet)
+		hand_over(lettergate, old_fleet);
+	fleet_release(old_fleet);
 	return OK;
 }
 
@@ -208,9 +181,9 @@ static void settle_waiting(struct lettergate *lettergate)
 	struct smtp_verdict verdict =
 		smtp_verdict_of_loss(SMTP_LOSS_DRAINING, SMTP_IN_QUEUE, false);
 
-	if (lettergate->relay)
-		settle_list(
-			lettergate, relay_empty(lettergate->relay), &verdict, "the gateway stops");
+	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++)
+		settle_list(lettergate, relay_empty(lettergate->fleet->relays[i]), &verdict,
+			"the gateway stops");
 }
 
 void lettergate_stop(struct lettergate *lettergate)
@@ -233,7 +206,7 @@ void lettergate_close(struct lettergate *lettergate)
 		return;
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_close(lettergate->workers[i]);
-	relay_release(lettergate->relay);
+	fleet_release(lettergate->fleet);
 	keys_free(lettergate->keys);
 	settings_free(lettergate->settings);
 	records_close(lettergate->records);

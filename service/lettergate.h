@@ -1,7 +1,7 @@
 /* lettergate - the running gateway: what its parts share, and what HTTP asks of it
  *
  * One for the process. Parts that are never exchanged (log, metrics, records, workers) are plain
- * members; keys, relay and settings are exchanged by a reload, behind `lock`. */
+ * members; keys, relays and settings are exchanged by a reload, behind `lock`. */
 #pragma once
 
 #include <pthread.h>
@@ -11,9 +11,9 @@
 #include "service/keys.h"
 #include "service/log.h"
 #include "service/metrics.h"
-#include "service/records.h"
-#include "service/relay.h"
 #include "service/catalogue.h"
+#include "service/fleet.h"
+#include "service/records.h"
 
 struct worker;
 
@@ -22,10 +22,10 @@ struct lettergate {
 	struct metrics *metrics;
 	struct records *records;
 	struct catalogue *catalogue;
-	pthread_rwlock_t lock; /* over keys, relay, settings and is_stopping */
+	pthread_rwlock_t lock; /* over keys, fleet, settings and is_stopping */
 	struct keys *keys;
 	struct settings *settings; /* in force: who signs */
-	struct relay *relay;       /* NULL: captures */
+	struct fleet *fleet;       /* NULL: captures */
 	struct worker *workers[WORKERS_MAX];
 	unsigned worker_count;
 	bool captures;
@@ -44,13 +44,9 @@ MUST_USE enum err lettergate_open(struct settings *settings, struct log *log,
 void lettergate_stop(struct lettergate *lettergate);
 /* After lettergate_stop, and after the server was closed. NULL is fine. */
 void lettergate_close(struct lettergate *lettergate);
-/* Is there a relay of this name? Behind the lock, as the next. */
-bool lettergate_has_relay(const struct lettergate *lettergate, struct text name);
-/* May the delivery's key use the relay that there is? */
-bool lettergate_may_carry(const struct lettergate *lettergate, const struct delivery *delivery);
 /* The function table for HTTP (gateway.c). It must not outlive the gateway. */
 void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out);
-/* Exchanges keys, relay, templates and settings. On an error all stays as it was. Takes over
+/* Exchanges keys, relays, templates and settings. On an error all stays as it was. Takes over
  * `settings`. */
 MUST_USE enum err lettergate_reload(
 	struct lettergate *lettergate, struct settings *settings, struct buf *why);

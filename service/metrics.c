@@ -1,5 +1,6 @@
 #include "service/metrics_own.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -151,16 +152,35 @@ void metrics_phase(struct metrics *metrics, enum smtp_phase phase, uint64_t took
 	add_duration(&share_of(metrics)->phase_durations[phase], took_us);
 }
 
-void metrics_session_opened(struct metrics *metrics)
+struct relay_metrics *metrics_relay(struct metrics *metrics, const char *name)
 {
-	add(&share_of(metrics)->sessions_opened, 1);
+	size_t row = 0, count;
+
+	pthread_mutex_lock(&metrics->lock);
+	count = atomic_load_explicit(&metrics->relay_count, memory_order_relaxed);
+	while (row < count && strcmp(metrics->relays[row].name, name) != 0)
+		row++;
+	if (row == count && count < RELAY_ROWS) {
+		snprintf(metrics->relays[row].name, sizeof(metrics->relays[row].name), "%s", name);
+		atomic_store_explicit(&metrics->relay_count, count + 1, memory_order_release);
+	}
+	pthread_mutex_unlock(&metrics->lock);
+	return &metrics->relays[row];
 }
 
-void metrics_session_closed(struct metrics *metrics, enum session_end end, unsigned messages)
+void metrics_session_opened(struct relay_metrics *relay)
+{
+	if (relay)
+		add(&relay->opened, 1);
+}
+
+void metrics_session_closed(struct metrics *metrics, struct relay_metrics *relay,
+	enum session_end end, unsigned messages)
 {
 	struct metrics_share *share = share_of(metrics);
 
-	add(&share->sessions_closed[end], 1);
+	if (relay)
+		add(&relay->closed[end], 1);
 	add(&share->session_messages[bucket_of(message_bounds, MESSAGE_BOUNDS, messages)], 1);
 	add(&share->session_messages_sum, messages);
 }

@@ -32,14 +32,27 @@ void metrics_send(struct metrics *metrics, enum smtp_outcome outcome, enum smtp_
 	uint64_t took_us);
 void metrics_recipient(struct metrics *metrics, enum smtp_outcome outcome);
 void metrics_phase(struct metrics *metrics, enum smtp_phase phase, uint64_t took_us);
-void metrics_session_opened(struct metrics *metrics);
-void metrics_session_closed(struct metrics *metrics, enum session_end end, unsigned messages);
+
+/* What is counted by relay, under its name: the same after a reload. Lives as long as `metrics`. */
+struct relay_metrics;
+struct relay_metrics *metrics_relay(struct metrics *metrics, const char *name);
+/* `relay` NULL: not counted. */
+void metrics_session_opened(struct relay_metrics *relay);
+void metrics_session_closed(struct metrics *metrics, struct relay_metrics *relay,
+	enum session_end end, unsigned messages);
 
 /* What is not counted but looked at. */
 struct metrics_gauges {
-	const char *relay; /* NULL: no relay */
-	unsigned sessions_opening, sessions_idle, sessions_busy, waiting, window;
-	bool is_resting;
+	size_t relay_count;
+	const struct relay_gauges {
+		const char *name;
+		unsigned opening, idle, busy, leaving, waiting, window;
+		bool is_resting;
+		struct relay_limit {
+			const char *name; /* NULL: no more */
+			double value;     /* seconds where it is a time */
+		} learned[5];
+	} * relays;
 	unsigned in_flight;
 	uint64_t in_flight_bytes;
 	uint64_t log_dropped;

@@ -8,6 +8,7 @@
 
 enum {
 	SHARES = 8,
+	RELAY_ROWS = 127,   /* of relays; what comes later is counted together behind them */
 	REQUEST_ROWS = 127, /* of route and status; the rest is counted together behind them */
 	DURATION_BOUNDS = 16,
 	MESSAGE_BOUNDS = 10,
@@ -27,7 +28,6 @@ struct metrics_share {
 	struct durations request_durations, send_durations, phase_durations[SMTP_PHASES];
 	atomic_uint_least64_t sends[SMTP_OUTCOMES][SMTP_PHASES];
 	atomic_uint_least64_t recipients[SMTP_OUTCOMES];
-	atomic_uint_least64_t sessions_opened, sessions_closed[SESSION_ENDS];
 	atomic_uint_least64_t session_messages[MESSAGE_BOUNDS + 1], session_messages_sum;
 };
 
@@ -35,11 +35,17 @@ struct metrics_second {
 	atomic_uint_least64_t number, count;
 };
 
+struct relay_metrics {
+	char name[33];
+	atomic_uint_least64_t opened, closed[SESSION_ENDS];
+};
+
 struct metrics {
 	struct metrics_share shares[SHARES];
 	struct metrics_second seconds[SECONDS]; /* messages settled, by second */
 	pthread_mutex_t lock;                   /* for adding rows */
-	atomic_size_t request_count;
+	atomic_size_t request_count, relay_count;
+	struct relay_metrics relays[RELAY_ROWS + 1];
 	struct {
 		const char *route;
 		unsigned status;

@@ -69,11 +69,11 @@ static void add_sample(const struct printing *printing, const char *name, const 
 	buf_add_byte(printing->out, '\n');
 }
 
-static void add_gauge(const struct printing *printing, const char *name, const char *help,
-	const char *relay, uint64_t value)
+static void add_gauge(
+	const struct printing *printing, const char *name, const char *help, uint64_t value)
 {
 	declare(printing, name, "gauge", help);
-	add_sample(printing, name, relay ? "relay" : NULL, relay, NULL, NULL, value);
+	add_sample(printing, name, NULL, NULL, NULL, NULL, value);
 }
 
 /* "0.0025", "1.0": floats, as OpenMetrics wants them. */
@@ -204,36 +204,76 @@ static void add_sends(const struct printing *printing)
 	}
 }
 
-static void add_sessions(const struct printing *printing)
+static void add_states(const struct printing *printing, const struct relay_gauges *relay)
+{
+	const struct {
+		const char *name;
+		unsigned count;
+	} states[] = { { "opening", relay->opening }, { "idle", relay->idle },
+		{ "busy", relay->busy }, { "leaving", relay->leaving } };
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		add_sample(printing, "smtp_sessions", "relay", relay->name, "state", states[i].name,
+			states[i].count);
+}
+
+static void add_session_counts(const struct printing *printing)
+{
+	const struct metrics *metrics = printing->metrics;
+	size_t count = atomic_load_explicit(&metrics->relay_count, memory_order_acquire);
+
+	declare(printing, "smtp_sessions_opened", "counter", "Sessions that became ready.");
+	for (size_t i = 0; i < count; i++)
+		add_sample(printing, "smtp_sessions_opened_total", "relay", metrics->relays[i].name,
+			NULL, NULL, atomic_load(&metrics->relays[i].opened));
+	declare(printing, "smtp_sessions_closed", "counter", "Sessions that ended, and why.");
+	for (size_t i = 0; i < count; i++)
+		for (enum session_end end = 0; end < SESSION_ENDS; end++)
+			add_sample(printing, "smtp_sessions_closed_total", "relay",
+				metrics->relays[i].name, "reason", session_end_name(end),
+				atomic_load(&metrics->relays[i].closed[end]));
+}
+
+static void add_learned(const struct printing *printing, const struct relay_gauges *relay)
+{
+	for (const struct relay_limit *limit = relay->learned; limit->name; limit++) {
+		buf_addf(printing->out, "lettergate_relay_limit_learned");
+		add_label(printing, "{", "relay", relay->name);
+		add_label(printing, ",", "limit", limit->name);
+		buf_addf(printing->out, "} %.10g\n", limit->value);
+	}
+}
+
+/* One family after the other, each with all relays. */
+static void add_relays(const struct printing *printing)
 {
 	const struct metrics_gauges *gauges = printing->gauges;
+	const struct relay_gauges *end = gauges->relays + gauges->relay_count, *relay;
 	const struct metrics_share *first = &printing->metrics->shares[0];
-	const char *relay = gauges->relay;
 
 	declare(printing, "smtp_sessions", "gauge", "Sessions to the relay, by state.");
-	add_sample(printing, "smtp_sessions", "relay", relay, "state", "opening",
-		gauges->sessions_opening);
-	add_sample(
-		printing, "smtp_sessions", "relay", relay, "state", "idle", gauges->sessions_idle);
-	add_sample(
-		printing, "smtp_sessions", "relay", relay, "state", "busy", gauges->sessions_busy);
-	declare(printing, "smtp_sessions_opened", "counter", "Sessions that were begun.");
-	add_sample(printing, "smtp_sessions_opened_total", "relay", relay, NULL, NULL,
-		sum(printing->metrics, &first->sessions_opened));
-	declare(printing, "smtp_sessions_closed", "counter", "Sessions that ended, and why.");
-	for (enum session_end end = 0; end < SESSION_ENDS; end++)
-		add_sample(printing, "smtp_sessions_closed_total", "relay", relay, "reason",
-			session_end_name(end),
-			sum(printing->metrics, &first->sessions_closed[end]));
+	for (relay = gauges->relays; relay < end; relay++)
+		add_states(printing, relay);
+	add_session_counts(printing);
 	declare(printing, "smtp_session_messages", "histogram", "Messages that a session took.");
 	add_histogram(printing, "smtp_session_messages", NULL, NULL, first->session_messages,
 		message_bounds, MESSAGE_BOUNDS, 1, &first->session_messages_sum);
-	add_gauge(printing, "relay_window", "Most sessions that are allowed at the moment.", relay,
-		gauges->window);
-	add_gauge(printing, "relay_resting", "1 while nothing is tried at the relay.", relay,
-		gauges->is_resting);
-	add_gauge(printing, "relay_waiting", "Messages that wait for a session.", relay,
-		gauges->waiting);
+	declare(printing, "relay_window", "gauge", "Most sessions that are allowed at the moment.");
+	for (relay = gauges->relays; relay < end; relay++)
+		add_sample(
+			printing, "relay_window", "relay", relay->name, NULL, NULL, relay->window);
+	declare(printing, "relay_resting", "gauge", "1 while nothing is tried at the relay.");
+	for (relay = gauges->relays; relay < end; relay++)
+		add_sample(printing, "relay_resting", "relay", relay->name, NULL, NULL,
+			relay->is_resting);
+	declare(printing, "relay_waiting", "gauge", "Messages that wait for a session.");
+	for (relay = gauges->relays; relay < end; relay++)
+		add_sample(printing, "relay_waiting", "relay", relay->name, NULL, NULL,
+			relay->waiting);
+	declare(printing, "relay_limit_learned", "gauge",
+		"Where the relay hangs up, as it was found out: seconds, messages, recipients.");
+	for (relay = gauges->relays; relay < end; relay++)
+		add_learned(printing, relay);
 }
 
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,
@@ -244,11 +284,11 @@ void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges,
 	add_build(&printing);
 	add_requests(&printing);
 	add_sends(&printing);
-	if (gauges->relay)
-		add_sessions(&printing);
-	add_gauge(&printing, "in_flight", "Messages that were taken and are not settled.", NULL,
+	if (gauges->relay_count)
+		add_relays(&printing);
+	add_gauge(&printing, "in_flight", "Messages that were taken and are not settled.",
 		gauges->in_flight);
-	add_gauge(&printing, "in_flight_bytes", "Their bytes.", NULL, gauges->in_flight_bytes);
+	add_gauge(&printing, "in_flight_bytes", "Their bytes.", gauges->in_flight_bytes);
 	declare(&printing, "log_lines_dropped", "counter",
 		"Lines that could not be written in time.");
 	add_sample(

@@ -129,21 +129,6 @@ void kept_free(struct kept *kept)
 
 /* ---- an answer that came late */
 
-/* The verdict on the whole message, now that the unknown ones are known. */
-static struct smtp_verdict whole_verdict(const struct kept *kept, struct smtp_verdict late)
-{
-	struct smtp_verdict *all = kept->count > 1 ? malloc(kept->count * sizeof(*all)) : NULL;
-	struct smtp_verdict whole = late;
-
-	if (!all)
-		return whole;
-	for (size_t i = 0; i < kept->count; i++)
-		all[i] = kept->answers[i].verdict;
-	whole = smtp_verdict_of_all(all, kept->count);
-	free(all);
-	return whole;
-}
-
 size_t kept_settle(struct kept *kept, const struct smtp_verdict *verdict,
 	const struct smtp_said *said, struct text queue_id, int64_t now_ms)
 {
@@ -163,7 +148,7 @@ size_t kept_settle(struct kept *kept, const struct smtp_verdict *verdict,
 		kept->answers[i].verdict = *verdict;
 		kept->answers[i].said = words;
 	}
-	kept->verdict = whole_verdict(kept, *verdict);
+	kept->verdict = smtp_verdict_of_all(kept->answers, kept->count);
 	kept->said = words;
 	kept->updated_ms = now_ms;
 	if (kept->attempt_count) {

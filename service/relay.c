@@ -1,7 +1,9 @@
+#include "service/clock.h"
 #include "service/relay_own.h"
 #include "service/tls.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { DISTRUST_US = 60000000 };
 
@@ -27,33 +29,61 @@ static void set_policy(struct relay *relay, const struct relay_settings *setting
 	};
 }
 
-enum err relay_open(
-	struct settings *settings, unsigned workers, struct relay **relay_out, struct buf *why)
+enum err relay_open(struct settings *settings, size_t index, unsigned workers,
+	struct relay **relay_out, struct buf *why)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
+	const struct relay_settings *own = &settings->relays[index];
 	enum err err = OK;
 
-	if (!relay) {
-		settings_free(settings);
+	if (!relay)
 		return ERR_MEMORY;
-	}
 	atomic_init(&relay->references, 1);
-	relay->settings = settings;
+	relay->settings = settings_hold(settings);
+	relay->own = own;
 	relay->workers = workers;
-	relay->last = &relay->first;
-	relay->window = settings->relay.sessions;
-	if (settings->relay.rate_per_s > 0)
-		relay->interval_us = (uint64_t)(1e6 / settings->relay.rate_per_s);
+	turns_open(&relay->turns);
+	window_open(&relay->window, own->sessions);
+	if (own->rate_per_s > 0)
+		relay->interval_us = (uint64_t)(1e6 / own->rate_per_s);
 	pthread_mutex_init(&relay->lock, NULL);
-	set_policy(relay, &settings->relay);
-	if (settings->relay.tls != SMTP_TLS_NONE)
-		err = tls_open(&settings->relay, &relay->tls, why);
+	set_policy(relay, own);
+	relay_show(relay);
+	if (own->tls != SMTP_TLS_NONE)
+		err = tls_open(own, &relay->tls, why);
 	if (err) {
 		relay_release(relay);
 		return err;
 	}
 	*relay_out = relay;
 	return OK;
+}
+
+static bool is_same_account(const struct relay_settings *one, const struct relay_settings *other)
+{
+	return strcmp(one->host, other->host) == 0 && one->port == other->port &&
+	       one->tls == other->tls && strcmp(one->user, other->user) == 0 &&
+	       strcmp(one->pass, other->pass) == 0 && strcmp(one->token, other->token) == 0;
+}
+
+void relay_inherit(struct relay *relay, struct relay *old)
+{
+	unsigned most = relay->own->sessions;
+
+	if (!is_same_account(relay->own, old->own))
+		return;
+	pthread_mutex_lock(&old->lock);
+	relay->window = old->window;
+	relay->learned = old->learned;
+	relay->trouble = old->trouble;
+	relay->offer = old->offer;
+	relay->offer_tls = old->offer_tls;
+	relay->worked_ms = old->worked_ms;
+	if (relay->window.width == relay->window.most || relay->window.width > most)
+		relay->window.width = most;
+	relay->window.most = most;
+	relay_show(relay);
+	pthread_mutex_unlock(&old->lock);
 }
 
 struct relay *relay_hold(struct relay *relay)
@@ -76,7 +106,7 @@ void relay_release(struct relay *relay)
 
 const struct relay_settings *relay_settings(const struct relay *relay)
 {
-	return &relay->settings->relay;
+	return relay->own;
 }
 
 const struct smtp_policy *relay_policy(const struct relay *relay)
@@ -92,6 +122,16 @@ struct tls *relay_tls(const struct relay *relay)
 struct scram_keys *relay_scram_keys(struct relay *relay, unsigned worker)
 {
 	return &relay->scram_keys[worker];
+}
+
+void relay_count_in(struct relay *relay, struct relay_metrics *metrics)
+{
+	relay->metrics = metrics;
+}
+
+struct relay_metrics *relay_metrics_of(const struct relay *relay)
+{
+	return relay->metrics;
 }
 
 void relay_distrust_pipelining(struct relay *relay, uint64_t now_us)
@@ -124,14 +164,103 @@ void relay_note_opening(struct relay *relay, enum smtp_phase phase)
 	atomic_store(&relay->opening_phase, (int)phase);
 }
 
+/* ---- to be looked at */
+
+static struct relay_counts counts_of(const struct relay *relay)
+{
+	return (struct relay_counts){ relay->opening, relay->idle_all,
+		relay->established - relay->idle_all, relay->leaving, (unsigned)relay->turns.count,
+		relay->window.width, (enum smtp_phase)atomic_load(&relay->opening_phase) };
+}
+
 struct relay_counts relay_counts(struct relay *relay)
 {
 	struct relay_counts counts;
 
 	pthread_mutex_lock(&relay->lock);
-	counts = (struct relay_counts){ relay->opening, relay->idle_all,
-		relay->established - relay->idle_all, relay->waiting, relay->window,
-		(enum smtp_phase)atomic_load(&relay->opening_phase) };
+	counts = counts_of(relay);
 	pthread_mutex_unlock(&relay->lock);
 	return counts;
+}
+
+void relay_state(struct relay *relay, uint64_t now_us, struct relay_state *state_out)
+{
+	pthread_mutex_lock(&relay->lock);
+	learned_forget_old(&relay->learned, now_us);
+	*state_out = (struct relay_state){ .counts = counts_of(relay),
+		.window = relay->window,
+		.learned = relay->learned,
+		.trouble = relay->trouble,
+		.offer = relay->offer,
+		.tls = relay->offer_tls,
+		.worked_ms = relay->worked_ms,
+		.distrusts_pipelining = relay_distrusts_pipelining(relay, now_us) };
+	pthread_mutex_unlock(&relay->lock);
+}
+
+bool relay_rests(const struct relay *relay, uint64_t now_us, uint64_t *until_us)
+{
+	*until_us = atomic_load_explicit(&relay->closed_until_us, memory_order_relaxed);
+	return now_us < *until_us;
+}
+
+bool relay_is_probing(const struct relay *relay)
+{
+	return atomic_load_explicit(&relay->is_probing, memory_order_relaxed);
+}
+
+uint32_t relay_idle_ms(const struct relay *relay)
+{
+	return atomic_load_explicit(&relay->idle_ms, memory_order_relaxed);
+}
+
+uint32_t relay_lifetime_ms(const struct relay *relay)
+{
+	return atomic_load_explicit(&relay->lifetime_ms, memory_order_relaxed);
+}
+
+uint32_t relay_messages(const struct relay *relay)
+{
+	return atomic_load_explicit(&relay->messages, memory_order_relaxed);
+}
+
+uint32_t relay_recipients(const struct relay *relay)
+{
+	return atomic_load_explicit(&relay->recipients, memory_order_relaxed);
+}
+
+/* ---- what was found out */
+
+void relay_learn(struct relay *relay, const struct session_life *life)
+{
+	pthread_mutex_lock(&relay->lock);
+	learned_forget_old(&relay->learned, life->ended_us);
+	(void)learned_from(&relay->learned, life);
+	relay_show(relay);
+	pthread_mutex_unlock(&relay->lock);
+}
+
+void relay_learn_recipients(struct relay *relay, uint32_t taken, uint64_t now_us)
+{
+	pthread_mutex_lock(&relay->lock);
+	learned_recipients(&relay->learned, taken, now_us);
+	relay_show(relay);
+	pthread_mutex_unlock(&relay->lock);
+}
+
+void relay_note_offer(struct relay *relay, const struct smtp_features *offer, const char *tls)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->offer = *offer;
+	relay->offer_tls = tls;
+	relay->worked_ms = now_unix_ms();
+	pthread_mutex_unlock(&relay->lock);
+}
+
+void relay_wake(struct relay *relay)
+{
+	pthread_mutex_lock(&relay->lock);
+	window_wake(&relay->window);
+	relay_show(relay);
+	pthread_mutex_unlock(&relay->lock);
 }

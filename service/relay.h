@@ -6,7 +6,10 @@
 #pragma once
 
 #include "http/delivery.h"
+#include "service/learned.h"
+#include "service/metrics.h"
 #include "service/settings.h"
+#include "service/window.h"
 
 struct relay;
 struct scram_keys;
@@ -15,9 +18,15 @@ struct tls;
 enum { WORKERS_MAX = 64, NO_WORKER = -1 };
 /* `workers`: how many there are, up to WORKERS_MAX; a worker is its number below that. */
 
-/* Takes over `settings`, also when it fails. A line in *why. */
-MUST_USE enum err relay_open(
-	struct settings *settings, unsigned workers, struct relay **relay_out, struct buf *why);
+/* The relay settings->relays[index]; holds `settings`. A line in *why. */
+MUST_USE enum err relay_open(struct settings *settings, size_t index, unsigned workers,
+	struct relay **relay_out, struct buf *why);
+/* Takes over what was found out by `old`, the relay of the same name before a reload, if it is the
+ * same host, user and password. */
+void relay_inherit(struct relay *relay, struct relay *old);
+/* What is counted for it; NULL (the default): nothing is. */
+void relay_count_in(struct relay *relay, struct relay_metrics *metrics);
+struct relay_metrics *relay_metrics_of(const struct relay *relay);
 /* References: relay_open gives the first. NULL is fine for release. */
 struct relay *relay_hold(struct relay *relay);
 void relay_release(struct relay *relay);
@@ -53,11 +62,21 @@ void relay_carrier_leaves(struct relay *relay);
 void relay_carrier_left(struct relay *relay, bool was_leaving);
 /* opening → gone. Gives back, as a list, the deliveries that share its fate: those that were
  * waiting when it began, unless other sessions are up, or it was only one too many (`busy`: the
- * relay answered, for a while, no). */
+ * relay answered, for a while, no); all that wait if the relay rests now. */
+struct relay_failure {
+	const struct smtp_verdict *verdict;
+	const struct smtp_said *said; /* code 0: nothing */
+	const char *words;
+	bool brings, busy;
+	uint64_t began_us;
+};
 struct delivery *relay_carrier_failed(
-	struct relay *relay, bool brings, uint64_t began_us, uint64_t now_us, bool busy);
+	struct relay *relay, const struct relay_failure *failure, uint64_t now_us);
 /* opening → gone, through no fault of the relay's: nobody shares its fate. */
 void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
+/* A delivery of which a part is still to come waits again, before all others. False: the relay is
+ * retired. */
+bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker_out);
 /* The delivery waits again, before all others, if there are sessions that will take it. */
 bool relay_put_back(struct relay *relay, struct delivery *delivery);
 /* Something may go now, and another worker has a carrier to spare for it: which one to wake. */
@@ -81,8 +100,51 @@ bool relay_is_retired(const struct relay *relay);
  * is held up. */
 void relay_note_opening(struct relay *relay, enum smtp_phase phase);
 
-struct relay_counts {
-	unsigned opening, idle, busy, waiting, window;
-	enum smtp_phase opening_phase; /* where there are any */
+/* ---- what it says of itself, and what was found out */
+
+/* A session told us to slow down, or that there are too many. Gives back, as a list, those that
+ * wait and cannot wait for as long as it says. */
+struct delivery *relay_throttled(struct relay *relay, uint32_t seconds, uint64_t now_us);
+/* A session is over. */
+void relay_learn(struct relay *relay, const struct session_life *life);
+/* It took so many recipients in one transaction, and not one more. */
+void relay_learn_recipients(struct relay *relay, uint32_t taken, uint64_t now_us);
+/* How long a session may idle or live, in ms, and how many messages it may carry: the settings', or
+ * what was learned. 0: no limit. */
+uint32_t relay_idle_ms(const struct relay *relay);
+uint32_t relay_lifetime_ms(const struct relay *relay);
+uint32_t relay_messages(const struct relay *relay);
+uint32_t relay_recipients(const struct relay *relay);
+/* What a session's EHLO offered last, for those who look. */
+void relay_note_offer(struct relay *relay, const struct smtp_features *offer, const char *tls);
+
+/* Can nothing go there until *until_us? */
+bool relay_rests(const struct relay *relay, uint64_t now_us, uint64_t *until_us);
+/* Is its first session behind a rest being opened? Others are better off elsewhere. */
+bool relay_is_probing(const struct relay *relay);
+/* Somebody has mended it: it is tried again. */
+void relay_wake(struct relay *relay);
+
+/* The last that went wrong. */
+struct relay_trouble {
+	struct smtp_verdict verdict;
+	struct smtp_said said; /* its text is in `words` */
+	char words[512];
+	int64_t at_ms; /* since 1970; 0: nothing did */
+};
+
+struct relay_state {
+	struct relay_counts {
+		unsigned opening, idle, busy, leaving, waiting, window;
+		enum smtp_phase opening_phase; /* where there are any */
+	} counts;
+	struct window window;
+	struct learned learned;
+	struct relay_trouble trouble;
+	struct smtp_features offer; /* `offered` 0: not known */
+	const char *tls;            /* NULL: clear, or not known */
+	int64_t worked_ms;          /* when a session last became ready, since 1970; 0: never */
+	bool distrusts_pipelining;
 };
 struct relay_counts relay_counts(struct relay *relay);
+void relay_state(struct relay *relay, uint64_t now_us, struct relay_state *state_out);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "service/relay.h"
+#include "service/turns.h"
 #include "smtp/scram.h"
 
 #include <pthread.h>
@@ -9,27 +10,40 @@
 
 struct relay {
 	atomic_uint references;
-	struct settings *settings;
+	struct settings *settings; /* held */
+	const struct relay_settings *own;
 	struct smtp_policy policy;
 	struct tls *tls;
+	struct relay_metrics *metrics;
 	struct scram_keys scram_keys[WORKERS_MAX]; /* each worker's own: no lock */
 	atomic_bool is_retired;
 	atomic_int opening_phase;
 	atomic_uint_fast64_t distrust_until_us;
-	pthread_mutex_t lock; /* over all that follows */
-	struct delivery *first, **last;
+	/* changed under the lock, looked at without */
+	atomic_uint waiting;
+	atomic_uint_fast64_t closed_until_us; /* nothing can go there */
+	atomic_bool is_probing;
+	atomic_uint idle_ms, lifetime_ms, messages, recipients; /* limits in force; 0: none */
+	pthread_mutex_t lock;                                   /* over all that follows */
+	struct turns turns;
 	unsigned workers;
-	atomic_uint waiting; /* changed under the lock, looked at without */
 	unsigned opening, established, leaving;
 	unsigned bringing; /* of those opening, how many bring a delivery of their own */
 	unsigned idle[WORKERS_MAX], idle_all;
 	unsigned promised[WORKERS_MAX]; /* idle ones that a worker was woken for */
 	unsigned next_worker;           /* whose turn it is to open a carrier */
-	/* how many carriers there may be; narrowed when the relay wants fewer */
-	unsigned window;
-	uint64_t narrowed_us; /* when it last changed */
-	uint64_t pause_until_us;
+	struct window window;
+	uint64_t opened_us;     /* when the last carrier began to open */
+	bool is_proven;         /* a session became ready since nobody knows better */
 	uint64_t warm_after_us; /* when sessions may be opened that nobody waits for */
 	/* the rate: a message is due at due_us, or has been for up to BURST_US */
 	uint64_t due_us, interval_us;
+	struct learned learned;
+	struct relay_trouble trouble;
+	struct smtp_features offer;
+	const char *offer_tls;
+	int64_t worked_ms;
 };
+
+/* Lets those look who do not take the lock: to be called, with it, when carriers or rest change. */
+void relay_show(struct relay *relay);

@@ -1,30 +1,25 @@
 /* relay_work - deliveries that wait, and how many carriers there are for them */
+#include "service/clock.h"
 #include "service/relay_own.h"
 
 #include <assert.h>
+#include <stdio.h>
 
-enum { QUIET_US = 5000000, PAUSE_US = 1000000, BURST_US = 1000000, WARM_PAUSE_US = 5000000 };
+enum { BURST_US = 1000000, WARM_PAUSE_US = 5000000, UNPROVEN_US = 1000000 };
 
 /* ---- the queue; all of it under the lock */
 
-static void push_back(struct relay *relay, struct delivery *delivery)
+static void note_waiting(struct relay *relay)
 {
-	delivery->next = NULL;
-	*relay->last = delivery;
-	relay->last = &delivery->next;
-	relay->waiting++;
+	atomic_store_explicit(&relay->waiting, (unsigned)relay->turns.count, memory_order_relaxed);
 }
 
-static struct delivery *take(struct relay *relay, struct delivery **at)
+static struct delivery *take_all(struct relay *relay, uint64_t deadline_us, uint64_t queued_us)
 {
-	struct delivery *delivery = *at;
+	struct delivery *list = turns_take_all(&relay->turns, deadline_us, queued_us);
 
-	*at = delivery->next;
-	if (!*at)
-		relay->last = at;
-	delivery->next = NULL;
-	relay->waiting--;
-	return delivery;
+	note_waiting(relay);
+	return list;
 }
 
 /* ---- carriers; all of it under the lock */
@@ -35,9 +30,18 @@ static unsigned sessions(const struct relay *relay)
 	return relay->opening + relay->established + relay->leaving;
 }
 
+/* Where credentials were not seen to be taken, one after the other: a wrong password, tried by all
+ * sessions at once, locks the account. */
+static bool has_to_wait_its_turn(const struct relay *relay, uint64_t now_us)
+{
+	return relay->policy.authenticates && !relay->is_proven && relay->opening &&
+	       now_us < relay->opened_us + UNPROVEN_US;
+}
+
 static bool has_room(const struct relay *relay, uint64_t now_us)
 {
-	return sessions(relay) < relay->window && now_us >= relay->pause_until_us;
+	return window_has_room(&relay->window, sessions(relay), relay->opening, now_us) &&
+	       !has_to_wait_its_turn(relay, now_us);
 }
 
 /* How many idle carriers of a worker are not spoken for yet? */
@@ -51,7 +55,7 @@ static unsigned spare(const struct relay *relay, unsigned worker)
 /* Does more wait than those that are opening will take? */
 static bool has_unserved(const struct relay *relay)
 {
-	return relay->waiting > relay->opening - relay->bringing;
+	return relay->turns.count > relay->opening - relay->bringing;
 }
 
 /* Whoever has the most idle carriers to spare; else whose turn it is to open one. */
@@ -66,34 +70,23 @@ static int worker_to_wake(struct relay *relay)
 		relay->promised[most]++;
 		return (int)most;
 	}
-	if (!has_unserved(relay) || sessions(relay) >= relay->window)
+	if (!has_unserved(relay) || sessions(relay) >= relay->window.width)
 		return NO_WORKER;
 	relay->next_worker = (relay->next_worker + 1) % relay->workers;
 	return (int)relay->next_worker;
 }
 
-/* One more carrier for each quiet spell, until there may be as many as the settings say. */
-static void widen(struct relay *relay, uint64_t now_us)
+/* Does the relay want nothing at all for a while? */
+static bool is_throttled(const struct relay *relay, uint64_t now_us)
 {
-	if (relay->window < relay->settings->relay.sessions &&
-		now_us > relay->narrowed_us + QUIET_US) {
-		relay->window++;
-		relay->narrowed_us = now_us;
-	}
-}
-
-static void narrow(struct relay *relay, uint64_t now_us)
-{
-	unsigned left = sessions(relay);
-
-	relay->window = left ? left : 1;
-	relay->narrowed_us = now_us;
-	relay->pause_until_us = now_us + PAUSE_US;
+	return relay->window.cause == REST_THROTTLED && window_rests(&relay->window, now_us);
 }
 
 /* May a message go now, by SMTP_RATE? */
 static bool is_due(struct relay *relay, uint64_t now_us)
 {
+	if (is_throttled(relay, now_us))
+		return false;
 	if (!relay->interval_us)
 		return true;
 	if (relay->due_us + BURST_US < now_us)
@@ -104,6 +97,28 @@ static bool is_due(struct relay *relay, uint64_t now_us)
 	return true;
 }
 
+static uint32_t lesser_limit(uint32_t one, uint32_t other)
+{
+	return one && (!other || one < other) ? one : other;
+}
+
+void relay_show(struct relay *relay)
+{
+	const struct window *window = &relay->window;
+	const struct learned *learned = &relay->learned;
+	bool is_open = relay->established && window->cause != REST_THROTTLED;
+	bool is_new_try = window->cause == REST_FAILURES || window->cause == REST_AUTH;
+
+	atomic_store(&relay->closed_until_us, is_open ? 0 : window->rest_until_us);
+	atomic_store(&relay->is_probing, is_new_try && relay->opening && !relay->established);
+	atomic_store(&relay->idle_ms,
+		lesser_limit(relay->own->idle_ms, learned_limit(learned, LEARNED_IDLE)));
+	atomic_store(&relay->lifetime_ms, learned_limit(learned, LEARNED_LIFETIME));
+	atomic_store(&relay->messages,
+		lesser_limit(relay->own->max_messages, learned_limit(learned, LEARNED_MESSAGES)));
+	atomic_store(&relay->recipients, learned->recipients);
+}
+
 /* ---- the interface */
 
 int relay_submit(struct relay *relay, struct delivery *delivery)
@@ -111,30 +126,24 @@ int relay_submit(struct relay *relay, struct delivery *delivery)
 	int worker;
 
 	pthread_mutex_lock(&relay->lock);
-	push_back(relay, delivery);
+	turns_add(&relay->turns, delivery);
+	note_waiting(relay);
 	worker = worker_to_wake(relay);
 	pthread_mutex_unlock(&relay->lock);
 	return worker;
 }
 
-/* The first that is not past its deadline: the others are relay_expire's. */
-static struct delivery **next_in_time(struct relay *relay, uint64_t now_us)
-{
-	struct delivery **at = &relay->first;
-
-	while (*at && (*at)->deadline_us <= now_us)
-		at = &(*at)->next;
-	return at;
-}
-
 struct delivery *relay_pull(struct relay *relay, unsigned worker, bool was_idle, uint64_t now_us)
 {
-	struct delivery *delivery = NULL, **at;
+	struct delivery *delivery = NULL;
+	struct turn turn;
 
 	pthread_mutex_lock(&relay->lock);
-	at = next_in_time(relay, now_us);
-	if (*at && is_due(relay, now_us))
-		delivery = take(relay, at);
+	turn = turns_find(&relay->turns, now_us);
+	if (turn.at && is_due(relay, now_us)) {
+		delivery = turns_take(&relay->turns, turn);
+		note_waiting(relay);
+	}
 	if (was_idle)
 		relay->promised[worker] = 0; /* it is here, and looks for itself */
 	if (delivery && was_idle) {
@@ -160,8 +169,8 @@ void relay_idle_left(struct relay *relay, unsigned worker)
 
 static bool wants_carrier(const struct relay *relay, uint64_t now_us)
 {
-	bool has_work = relay->waiting > relay->opening - relay->bringing + relay->idle_all;
-	bool is_short = relay->opening + relay->established < relay->settings->relay.min_sessions &&
+	bool has_work = relay->turns.count > relay->opening - relay->bringing + relay->idle_all;
+	bool is_short = relay->opening + relay->established < relay->own->min_sessions &&
 			now_us >= relay->warm_after_us;
 
 	return (has_work || is_short) && has_room(relay, now_us) && !relay_is_retired(relay);
@@ -172,9 +181,13 @@ bool relay_wants_carrier(struct relay *relay, uint64_t now_us)
 	bool wanted;
 
 	pthread_mutex_lock(&relay->lock);
-	widen(relay, now_us);
+	window_widen(&relay->window, now_us);
 	wanted = wants_carrier(relay, now_us);
-	relay->opening += wanted;
+	if (wanted) {
+		relay->opening++;
+		relay->opened_us = now_us;
+		relay_show(relay);
+	}
 	pthread_mutex_unlock(&relay->lock);
 	return wanted;
 }
@@ -199,6 +212,7 @@ void relay_admit_carrier(struct relay *relay)
 	pthread_mutex_lock(&relay->lock);
 	relay->opening++;
 	relay->bringing++;
+	relay_show(relay);
 	pthread_mutex_unlock(&relay->lock);
 }
 
@@ -208,6 +222,9 @@ void relay_carrier_opened(struct relay *relay, bool brings)
 	relay->opening--;
 	relay->bringing -= brings;
 	relay->established++;
+	relay->is_proven = true;
+	window_succeeded(&relay->window);
+	relay_show(relay);
 	pthread_mutex_unlock(&relay->lock);
 }
 
@@ -216,6 +233,7 @@ void relay_carrier_leaves(struct relay *relay)
 	pthread_mutex_lock(&relay->lock);
 	relay->established--;
 	relay->leaving++;
+	relay_show(relay);
 	pthread_mutex_unlock(&relay->lock);
 }
 
@@ -224,31 +242,67 @@ void relay_carrier_left(struct relay *relay, bool was_leaving)
 	pthread_mutex_lock(&relay->lock);
 	relay->established -= !was_leaving;
 	relay->leaving -= was_leaving;
+	relay_show(relay);
 	pthread_mutex_unlock(&relay->lock);
 }
 
-struct delivery *relay_carrier_failed(
-	struct relay *relay, bool brings, uint64_t began_us, uint64_t now_us, bool busy)
+static void note_trouble(struct relay *relay, const struct relay_failure *failure)
 {
-	struct delivery *failed = NULL, **end = &failed, **at = &relay->first;
-	bool others_up, others_try;
+	struct relay_trouble *trouble = &relay->trouble;
+	struct text said = failure->said->text;
+
+	trouble->verdict = *failure->verdict;
+	trouble->said = *failure->said;
+	if (said.len)
+		snprintf(trouble->words, sizeof(trouble->words), "%.*s",
+			said.len > 500 ? 500 : (int)said.len, said.at);
+	else
+		snprintf(trouble->words, sizeof(trouble->words), "%s", failure->words);
+	trouble->said.text = (struct text){ 0 };
+	trouble->at_ms = now_unix_ms();
+}
+
+static bool is_about_credentials(const struct smtp_verdict *verdict)
+{
+	return verdict->category == SMTP_RELAY_AUTH_FAILED ||
+	       verdict->category == SMTP_RELAY_ACCOUNT_DISABLED;
+}
+
+/* True: those that wait have nothing to wait for. */
+static bool judge_failure(
+	struct relay *relay, const struct relay_failure *failure, uint64_t now_us, bool *rests_out)
+{
+	bool others_up = relay->established > 0, others_try = relay->opening > 0;
+
+	*rests_out = false;
+	if (is_about_credentials(failure->verdict)) {
+		window_refused_auth(&relay->window, now_us);
+		relay->is_proven = false;
+		*rests_out = !others_up;
+		return !others_up;
+	}
+	if (others_up || (failure->busy && others_try)) {
+		window_narrow(&relay->window, relay->opening + relay->established, now_us);
+		return false;
+	}
+	*rests_out = window_failed(&relay->window, now_us);
+	return true;
+}
+
+struct delivery *relay_carrier_failed(
+	struct relay *relay, const struct relay_failure *failure, uint64_t now_us)
+{
+	struct delivery *failed = NULL;
+	bool rests;
 
 	pthread_mutex_lock(&relay->lock);
 	relay->opening--;
-	relay->bringing -= brings;
+	relay->bringing -= failure->brings;
 	relay->warm_after_us = now_us + WARM_PAUSE_US;
-	others_up = relay->established > 0;
-	others_try = relay->opening > 0;
-	if (others_up || (busy && others_try))
-		narrow(relay, now_us);
-	while (!others_up && !(busy && others_try) && *at) {
-		if ((*at)->queued_us > began_us) {
-			at = &(*at)->next;
-			continue;
-		}
-		*end = take(relay, at);
-		end = &(*end)->next;
-	}
+	note_trouble(relay, failure);
+	if (judge_failure(relay, failure, now_us, &rests))
+		failed = take_all(relay, UINT64_MAX, rests ? UINT64_MAX : failure->began_us);
+	relay_show(relay);
 	pthread_mutex_unlock(&relay->lock);
 	return failed;
 }
@@ -258,8 +312,39 @@ void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us)
 	pthread_mutex_lock(&relay->lock);
 	relay->opening--;
 	relay->bringing -= brings;
-	relay->pause_until_us = now_us + PAUSE_US;
+	window_pause(&relay->window, now_us);
+	relay_show(relay);
 	pthread_mutex_unlock(&relay->lock);
+}
+
+struct delivery *relay_throttled(struct relay *relay, uint32_t seconds, uint64_t now_us)
+{
+	struct delivery *list = NULL;
+
+	pthread_mutex_lock(&relay->lock);
+	window_narrow(&relay->window, sessions(relay) / 2, now_us);
+	if (seconds) {
+		window_throttled(&relay->window, seconds, now_us);
+		list = take_all(relay, relay->window.rest_until_us, UINT64_MAX);
+	}
+	relay_show(relay);
+	pthread_mutex_unlock(&relay->lock);
+	return list;
+}
+
+bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker_out)
+{
+	bool is_taken;
+
+	pthread_mutex_lock(&relay->lock);
+	is_taken = !relay_is_retired(relay); /* if so, it is emptied only when we are through */
+	if (is_taken) {
+		turns_put_back(&relay->turns, delivery);
+		note_waiting(relay);
+		*worker_out = worker_to_wake(relay);
+	}
+	pthread_mutex_unlock(&relay->lock);
+	return is_taken;
 }
 
 bool relay_put_back(struct relay *relay, struct delivery *delivery)
@@ -267,13 +352,10 @@ bool relay_put_back(struct relay *relay, struct delivery *delivery)
 	bool is_served;
 
 	pthread_mutex_lock(&relay->lock);
-	is_served = relay->established > 0;
+	is_served = relay->established > 0 && !relay_is_retired(relay);
 	if (is_served) {
-		delivery->next = relay->first;
-		if (!relay->first)
-			relay->last = &delivery->next;
-		relay->first = delivery;
-		relay->waiting++;
+		turns_put_back(&relay->turns, delivery);
+		note_waiting(relay);
 	}
 	pthread_mutex_unlock(&relay->lock);
 	return is_served;
@@ -285,8 +367,8 @@ bool relay_has_idle_elsewhere(
 	bool found = false, is_due_now;
 
 	pthread_mutex_lock(&relay->lock);
-	is_due_now =
-		*next_in_time(relay, now_us) && (!relay->interval_us || relay->due_us <= now_us);
+	is_due_now = turns_find(&relay->turns, now_us).at && !is_throttled(relay, now_us) &&
+		     (!relay->interval_us || relay->due_us <= now_us);
 	for (unsigned i = 0; is_due_now && i < relay->workers && !found; i++) {
 		found = i != worker && spare(relay, i);
 		if (found) {
@@ -300,24 +382,17 @@ bool relay_has_idle_elsewhere(
 
 static struct delivery *take_out(struct relay *relay, uint64_t deadline_us)
 {
-	struct delivery *taken = NULL, **end = &taken, **at = &relay->first;
+	struct delivery *list;
 
 	pthread_mutex_lock(&relay->lock);
-	while (*at) {
-		if ((*at)->deadline_us > deadline_us) {
-			at = &(*at)->next;
-			continue;
-		}
-		*end = take(relay, at);
-		end = &(*end)->next;
-	}
+	list = take_all(relay, deadline_us, UINT64_MAX);
 	pthread_mutex_unlock(&relay->lock);
-	return taken;
+	return list;
 }
 
 struct delivery *relay_expire(struct relay *relay, uint64_t now_us)
 {
-	return take_out(relay, now_us);
+	return relay_has_work(relay) ? take_out(relay, now_us) : NULL;
 }
 
 struct delivery *relay_empty(struct relay *relay)

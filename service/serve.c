@@ -53,7 +53,7 @@ static bool is_servable(
 {
 	bool has_keys = settings->api_key[0] || settings->api_keys_file[0];
 
-	if (!settings->relay.host[0]) {
+	if (!settings->relays[0].host[0]) {
 		buf_add_string(why, "SMTP_HOST: no relay is set; give the name of your provider's "
 				    "SMTP server, or use --dev to capture messages");
 		return false;

@@ -1,6 +1,8 @@
 #include "service/settle.h"
 
 #include "service/clock.h"
+#include "service/dispatch.h"
+#include "service/parts.h"
 
 #include <stdio.h>
 
@@ -89,6 +91,12 @@ void settle(struct lettergate *lettergate, struct delivery *delivery, struct tex
 	delivery->done(delivery);
 }
 
+void settle_attempt(struct lettergate *lettergate, struct delivery *delivery)
+{
+	if (!dispatch_elsewhere(lettergate, delivery))
+		settle(lettergate, delivery, (struct text){ 0 });
+}
+
 void settle_failed(struct lettergate *lettergate, struct delivery *delivery,
 	const struct smtp_verdict *verdict, const struct smtp_said *said, const char *words)
 {
@@ -99,11 +107,13 @@ void settle_failed(struct lettergate *lettergate, struct delivery *delivery,
 	result->said.text = region_copy(delivery->region, said->text);
 	result->send_us = 0; /* an earlier attempt's, as is the detail */
 	result->detail = words[0] ? region_copy(delivery->region, text_of(words)).at : NULL;
-	for (size_t i = 0; i < result->count; i++)
+	if (delivery->parts) /* some recipients have their answer */
+		parts_end(delivery, verdict);
+	for (size_t i = 0; !delivery->parts && i < result->count; i++)
 		result->answers[i].verdict = *verdict;
 	if (result->relay_name.len)
 		note_attempt(delivery, result->relay_name, result->connect_us);
-	settle(lettergate, delivery, (struct text){ 0 });
+	settle_attempt(lettergate, delivery);
 }
 
 void settle_lost(struct lettergate *lettergate, struct delivery *delivery, enum smtp_loss loss,

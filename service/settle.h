@@ -1,12 +1,15 @@
 /* settle - the end of a delivery: it is counted, logged, remembered, and given back
  *
- * After settle() the delivery belongs to whoever handed it in. */
+ * After settle() the delivery belongs to whoever handed it in; after the others, to nobody here:
+ * it may wait at another relay. */
 #pragma once
 
 #include "service/lettergate.h"
 
 /* `raw`: the message, where it was captured; else empty. */
 void settle(struct lettergate *lettergate, struct delivery *delivery, struct text raw);
+/* The same for one that was attempted, unless it goes on to another relay (dispatch.h). */
+void settle_attempt(struct lettergate *lettergate, struct delivery *delivery);
 /* The same for one that failed as a whole without a transaction: every recipient gets `verdict`.
  * `said` (code 0: nothing) and `words` ("" for none) are copied. It is an attempt where the relay
  * is named in the result. */

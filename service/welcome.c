@@ -58,7 +58,7 @@ static void greet_developer(const struct settings *settings)
 	       "\"subject\":\"Your order\",\"text\":\"Hello Ann, it is on its way.\"}'\n\n"
 	       "See what was captured: GET %s/messages, GET %s/messages/{id}/raw\n\n",
 		url,
-		strcmp(settings->relay.host, "capture") == 0
+		strcmp(settings->relays[0].host, "capture") == 0
 			? "Messages are captured: kept in memory, sent nowhere."
 			: "Messages are sent to the relay that is set.",
 		settings->api_key, first->kind == LISTEN_UNIX ? "--unix-socket " : "",
@@ -78,8 +78,8 @@ void welcome(const struct settings *settings, struct log *log)
 	print_address(settings, url, sizeof(url));
 	log_string(&line, "version", LETTERGATE_VERSION);
 	log_string(&line, "listen", url);
-	log_string(&line, "relay", settings->relay.host);
-	log_u64(&line, "port", settings->relay.port);
+	log_string(&line, "relay", settings->relays[0].host);
+	log_u64(&line, "port", settings->relays[0].port);
 	log_end(&line);
 	if (has_keys)
 		return;

@@ -25,84 +25,110 @@ static void say_goodbye(struct carrier *carrier)
 	carrier_leave(carrier, SESSION_END_DRAIN);
 }
 
-/* Its relay is no longer the one in force. */
+/* Its relay is no longer one of those in force. */
 static void be_of_the_past(struct carrier *carrier)
 {
-	carrier->is_counted = false;
+	carrier->berth = NULL;
 }
 
-static bool adopt_relay(struct worker *worker)
+static void walk_idle(struct worker *worker, void (*visit)(struct carrier *carrier))
+{
+	for (size_t i = 0; worker->fleet && i < worker->fleet->count; i++)
+		walk(worker->berths[i].idle, visit);
+}
+
+static bool has_carriers(const struct worker *worker)
+{
+	bool any = worker->active != NULL;
+
+	for (size_t i = 0; worker->fleet && i < worker->fleet->count; i++)
+		any |= worker->berths[i].idle != NULL;
+	return any;
+}
+
+static void adopt(struct worker *worker, struct fleet *fleet)
+{
+	struct fleet *old = worker->fleet;
+
+	walk_idle(worker, say_goodbye);
+	walk(worker->active, be_of_the_past);
+	worker->fleet = fleet;
+	for (size_t i = 0; i < fleet->count; i++)
+		worker->berths[i] = (struct berth){ worker, fleet->relays[i], NULL, 0 };
+	if (old)
+		resolver_forget(worker->resolver);
+	fleet_release(old);
+}
+
+static bool adopt_fleet(struct worker *worker)
 {
 	struct lettergate *lettergate = worker->lettergate;
-	struct relay *old = worker->relay;
+	struct fleet *fleet = NULL;
 
 	pthread_rwlock_rdlock(&lettergate->lock);
-	if (lettergate->relay != old)
-		worker->relay = relay_hold(lettergate->relay);
+	if (lettergate->fleet != worker->fleet)
+		fleet = fleet_hold(lettergate->fleet);
 	pthread_rwlock_unlock(&lettergate->lock);
-	if (worker->relay != old) {
-		worker->carriers = 0;
-		walk(worker->active, be_of_the_past);
-		walk(worker->idle, be_of_the_past);
-		walk(worker->idle, say_goodbye);
-		resolver_forget(worker->resolver);
-		relay_release(old);
-	}
-	return worker->relay != NULL;
+	if (fleet)
+		adopt(worker, fleet);
+	return worker->fleet != NULL;
 }
 
 /* So that all workers carry, not only the one that woke up first. */
-static unsigned fair_share(const struct worker *worker)
+static unsigned fair_share(const struct berth *berth)
 {
-	unsigned workers = worker->lettergate->worker_count;
+	unsigned workers = berth->worker->lettergate->worker_count;
 
-	return (relay_settings(worker->relay)->sessions + workers - 1) / workers;
+	return (relay_settings(berth->relay)->sessions + workers - 1) / workers;
 }
 
 /* There is work that only others can do: those with idle carriers, or with room for more. */
-static void ask_for_help(struct worker *worker)
+static void ask_for_help(struct berth *berth)
 {
+	struct worker *worker = berth->worker;
 	struct lettergate *lettergate = worker->lettergate;
 	unsigned other = (worker->number + 1) % lettergate->worker_count;
 
 	if (lettergate->worker_count < 2)
 		return;
-	if (relay_has_idle_elsewhere(worker->relay, worker->number, now_us(), &other) ||
-		(worker->carriers >= fair_share(worker) &&
-			relay_needs_help(worker->relay, now_us())))
+	if (relay_has_idle_elsewhere(berth->relay, worker->number, now_us(), &other) ||
+		(berth->carriers >= fair_share(berth) && relay_needs_help(berth->relay, now_us())))
 		worker_wake(lettergate->workers[other]);
+}
+
+static void feed_berth(struct berth *berth)
+{
+	struct worker *worker = berth->worker;
+	struct delivery *delivery;
+
+	while (berth->idle && relay_has_work(berth->relay)) {
+		if (!carrier_is_fit(berth->idle))
+			continue; /* it is gone */
+		delivery = relay_pull(berth->relay, worker->number, true, now_us());
+		if (!delivery)
+			break;
+		carrier_carry(berth->idle, delivery);
+	}
+	while (berth->carriers < fair_share(berth) && relay_wants_carrier(berth->relay, now_us()))
+		if (!carrier_open(worker, berth->relay, berth, NULL))
+			break;
+	ask_for_help(berth);
 }
 
 static void feed(struct worker *worker)
 {
-	struct delivery *delivery;
-
-	if (!adopt_relay(worker) || worker->is_stopping)
+	if (!adopt_fleet(worker) || worker->is_stopping)
 		return;
-	while (worker->idle && relay_has_work(worker->relay)) {
-		if (worker->idle->relay != worker->relay) {
-			say_goodbye(worker->idle);
-			continue;
-		}
-		if (!carrier_is_fit(worker->idle))
-			continue; /* it is gone */
-		delivery = relay_pull(worker->relay, worker->number, true, now_us());
-		if (!delivery)
-			break;
-		carrier_carry(worker->idle, delivery);
-	}
-	while (worker->carriers < fair_share(worker) &&
-		relay_wants_carrier(worker->relay, now_us()))
-		if (!carrier_open(worker, worker->relay, NULL))
-			break;
-	ask_for_help(worker);
+	for (size_t i = 0; i < worker->fleet->count; i++)
+		feed_berth(&worker->berths[i]);
 }
 
 /* No session is up: those that wait were held up by whatever holds up the opening of one. */
-static void fail_unopened(struct worker *worker, struct delivery *list, enum smtp_phase phase)
+static void fail_unopened(struct worker *worker, const struct relay *relay, struct delivery *list,
+	enum smtp_phase phase)
 {
 	static const struct smtp_said nothing;
-	const struct relay_settings *settings = relay_settings(worker->relay);
+	const struct relay_settings *settings = relay_settings(relay);
 	struct smtp_verdict verdict = smtp_verdict_of_loss(SMTP_LOSS_TIMEOUT, phase, false);
 	struct delivery *next;
 
@@ -119,15 +145,18 @@ static void fail_unopened(struct worker *worker, struct delivery *list, enum smt
 	}
 }
 
-static void expire(struct worker *worker)
+static void expire(struct worker *worker, struct relay *relay)
 {
-	struct relay_counts counts = relay_counts(worker->relay);
-	struct delivery *list = relay_expire(worker->relay, now_us());
+	struct delivery *list = relay_expire(relay, now_us());
 	struct smtp_verdict verdict =
 		smtp_verdict_of_loss(SMTP_LOSS_DEADLINE, SMTP_IN_QUEUE, false);
+	struct relay_counts counts;
 
+	if (!list)
+		return;
+	counts = relay_counts(relay);
 	if (counts.opening && !counts.idle && !counts.busy)
-		fail_unopened(worker, list, counts.opening_phase);
+		fail_unopened(worker, relay, list, counts.opening_phase);
 	else
 		settle_list(worker->lettergate, list, &verdict,
 			"the deadline passed before a session to the relay was free");
@@ -163,7 +192,7 @@ static void begin_to_stop(struct worker *worker)
 {
 	worker->is_stopping = true;
 	walk(worker->active, drop);
-	walk(worker->idle, say_goodbye);
+	walk_idle(worker, say_goodbye);
 	uv_timer_start(&worker->tick, give_up, STOPPING_MS, 0);
 }
 
@@ -175,7 +204,7 @@ static void woken(uv_async_t *wake)
 		return;
 	if (atomic_load(&worker->must_stop) && !worker->is_stopping)
 		begin_to_stop(worker);
-	if (worker->is_stopping && !worker->active && !worker->idle)
+	if (worker->is_stopping && !has_carriers(worker))
 		close_handles(worker);
 	else
 		feed(worker);
@@ -186,9 +215,9 @@ static void ticked(uv_timer_t *timer)
 	struct worker *worker = timer->data;
 
 	walk(worker->active, carrier_tick);
-	walk(worker->idle, carrier_tick);
-	if (worker->relay && worker->number == 0)
-		expire(worker);
+	walk_idle(worker, carrier_tick);
+	for (size_t i = 0; worker->number == 0 && worker->fleet && i < worker->fleet->count; i++)
+		expire(worker, worker->fleet->relays[i]);
 	feed(worker);
 }
 
@@ -256,6 +285,6 @@ void worker_close(struct worker *worker)
 		close_handles(worker);
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&worker->loop);
-	relay_release(worker->relay);
+	fleet_release(worker->fleet);
 	free(worker);
 }

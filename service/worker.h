@@ -1,6 +1,6 @@
-/* worker - a delivery thread: one loop, many carriers
+/* worker - a delivery thread: one loop, many carriers to many relays
  *
- * Workers share nothing but the relay's queue. All functions but worker_wake are for the worker's
+ * Workers share nothing but the relays' queues. All functions but worker_wake are for the worker's
  * own thread. */
 #pragma once
 
@@ -13,6 +13,14 @@ struct carrier;
 
 enum { WORKER_INPUT = 65536 };
 
+/* Where a worker's carriers of one relay lie that have nothing to do. */
+struct berth {
+	struct worker *worker;
+	struct relay *relay;
+	struct carrier *idle; /* a list */
+	unsigned carriers;    /* open and not leaving */
+};
+
 struct worker {
 	struct lettergate *lettergate;
 	unsigned number;
@@ -22,9 +30,9 @@ struct worker {
 	uv_async_t wake;
 	uv_timer_t tick;
 	struct resolver *resolver;
-	struct relay *relay;           /* held; the one in force when it was last looked at */
-	struct carrier *idle, *active; /* lists */
-	unsigned carriers;             /* open and not leaving, of the relay in force */
+	struct fleet *fleet;             /* held; the one in force when it was last looked at */
+	struct berth berths[RELAYS_MAX]; /* as the fleet's relays */
+	struct carrier *active;          /* a list: those that do not idle */
 	atomic_bool must_stop;
 	bool is_stopping;
 	char input[WORKER_INPUT]; /* what was just read, whoever reads */

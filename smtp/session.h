@@ -44,10 +44,7 @@ struct smtp_transaction {
 	struct region *region; /* for the relay's words */
 	struct buf *trace; /* NULL: not wanted. Lines "> …" and "< …", without secrets or content */
 	/* what came of it */
-	struct smtp_answer {
-		struct smtp_said said; /* to RCPT; code 0: none */
-		struct smtp_verdict verdict;
-	} * answers;
+	struct smtp_answer *answers;
 	struct smtp_said said; /* the reply that decided over the whole message; code 0: none */
 	struct smtp_verdict verdict;
 	bool last_byte_sent; /* the last byte of the data was handed to the kernel */

@@ -105,25 +105,11 @@ void smtp_settle_clear(struct smtp_transaction *tx)
 	tx->last_byte_sent = tx->is_over = false;
 }
 
-/* The verdict over the message, without a second list of verdicts for one recipient. */
-static struct smtp_verdict sum(const struct smtp_transaction *tx)
-{
-	size_t count = tx->envelope->count;
-	struct smtp_verdict *verdicts;
-
-	if (count == 1)
-		return smtp_verdict_of_all(&tx->answers[0].verdict, 1);
-	verdicts = region_alloc(tx->region, count * sizeof(*verdicts));
-	for (size_t i = 0; verdicts && i < count; i++)
-		verdicts[i] = tx->answers[i].verdict;
-	return verdicts ? smtp_verdict_of_all(verdicts, count) : tx->answers[0].verdict;
-}
-
 void smtp_settle_end(struct smtp_session *session)
 {
 	struct smtp_transaction *tx = session->transaction;
 
-	tx->verdict = sum(tx);
+	tx->verdict = smtp_verdict_of_all(tx->answers, tx->envelope->count);
 	if (tx->probe && tx->verdict.class == SMTP_TAKEN) {
 		tx->verdict.outcome = SMTP_PROBED;
 		tx->verdict.phase = SMTP_IN_RCPT;

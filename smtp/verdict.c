@@ -260,19 +260,21 @@ static int weight(const struct smtp_verdict *verdict)
 	}
 }
 
-struct smtp_verdict smtp_verdict_of_all(const struct smtp_verdict *verdicts, size_t count)
+struct smtp_verdict smtp_verdict_of_all(const struct smtp_answer *answers, size_t count)
 {
-	const struct smtp_verdict *worst = &verdicts[0];
+	const struct smtp_verdict *worst = &answers[0].verdict;
 	uint32_t retry_after_s = 0;
 	struct smtp_verdict all;
 	size_t accepted = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		accepted += verdicts[i].class == SMTP_TAKEN;
-		if (verdicts[i].retry_after_s > retry_after_s)
-			retry_after_s = verdicts[i].retry_after_s;
-		if (worst->class == SMTP_TAKEN || weight(&verdicts[i]) > weight(worst))
-			worst = verdicts[i].class == SMTP_TAKEN ? worst : &verdicts[i];
+		const struct smtp_verdict *verdict = &answers[i].verdict;
+
+		accepted += verdict->class == SMTP_TAKEN;
+		if (verdict->retry_after_s > retry_after_s)
+			retry_after_s = verdict->retry_after_s;
+		if (worst->class == SMTP_TAKEN || weight(verdict) > weight(worst))
+			worst = verdict->class == SMTP_TAKEN ? worst : verdict;
 	}
 	all = accepted ? taken(SMTP_IN_DOT) : *worst;
 	if (accepted && accepted < count)

@@ -137,6 +137,12 @@ struct smtp_verdict {
 	const char *hint;       /* a sentence, "" where there is nothing to add */
 };
 
+/* What came of one recipient. */
+struct smtp_answer {
+	struct smtp_said said; /* to RCPT; code 0: none */
+	struct smtp_verdict verdict;
+};
+
 struct smtp_verdict_rules {
 	bool no_overrides; /* leave the provider overrides out */
 	bool reused;       /* the session had carried a transaction before */
@@ -153,7 +159,7 @@ struct smtp_verdict smtp_verdict_of_loss(
 	enum smtp_loss loss, enum smtp_phase phase, bool last_byte_sent);
 /* The verdict for a whole message out of those of its recipients (CONTRACT section 5): all taken:
  * accepted; some: partial; none: deferred if any is, else rejected …; unknown wins over both. */
-struct smtp_verdict smtp_verdict_of_all(const struct smtp_verdict *verdicts, size_t count);
+struct smtp_verdict smtp_verdict_of_all(const struct smtp_answer *answers, size_t count);
 
 /* Seconds until the relay wants to be asked again, from its words ("try again in 5 minutes", "retry
  * after 300 seconds", "greylisted for 60s"); 0: it does not say. At most a week. */

@@ -7,13 +7,22 @@
 
 #include "unit.h"
 
-static const struct metrics_gauges gauges = { .relay = "pri\"m\\ary\n",
-	.sessions_opening = 1,
-	.sessions_idle = 2,
-	.sessions_busy = 3,
-	.waiting = 4,
-	.window = 16,
-	.is_resting = true,
+#define NAME "pri\"m\\ary\n"
+
+static const struct relay_gauges relays[] = {
+	{ .name = NAME,
+		.opening = 1,
+		.idle = 2,
+		.busy = 3,
+		.leaving = 5,
+		.waiting = 4,
+		.window = 16,
+		.is_resting = true,
+		.learned = { { "idle", 7.5 }, { "messages", 10 } } },
+	{ .name = "backup", .window = 8 },
+};
+static const struct metrics_gauges gauges = { .relay_count = 2,
+	.relays = relays,
 	.in_flight = 7,
 	.in_flight_bytes = UINT64_C(1) << 40,
 	.log_dropped = 9 };
@@ -38,6 +47,8 @@ static struct metrics *open_metrics_set(void)
 
 static void count_some(struct metrics *metrics)
 {
+	struct relay_metrics *relay;
+
 	metrics_request(metrics, "/send", 200, 499);
 	metrics_request(metrics, "/send", 200, 700);
 	metrics_request(metrics, "/send", 503, 70000000);
@@ -47,9 +58,12 @@ static void count_some(struct metrics *metrics)
 	metrics_recipient(metrics, SMTP_ACCEPTED);
 	metrics_recipient(metrics, SMTP_REJECTED);
 	metrics_phase(metrics, SMTP_IN_TLS, 2500);
-	metrics_session_opened(metrics);
-	metrics_session_closed(metrics, SESSION_END_USED_UP, 100);
-	metrics_session_closed(metrics, SESSION_END_FAILED, 0);
+	relay = metrics_relay(metrics, NAME);
+	metrics_session_opened(relay);
+	metrics_session_closed(metrics, relay, SESSION_END_USED_UP, 100);
+	metrics_session_closed(metrics, relay, SESSION_END_FAILED, 0);
+	metrics_session_opened(NULL);
+	metrics_session_closed(metrics, metrics_relay(metrics, "backup"), SESSION_END_IDLE, 1);
 }
 
 /* ---- what is told */
@@ -73,11 +87,16 @@ static const char *const told[] = {
 	"lettergate_smtp_phase_duration_seconds_bucket{phase=\"tls\",le=\"0.0025\"} 1\n",
 	"lettergate_smtp_phase_duration_seconds_count{phase=\"tls\"} 1\n",
 	"lettergate_smtp_sessions{relay=\"pri\\\"m\\\\ary\\n\",state=\"idle\"} 2\n",
+	"lettergate_smtp_sessions{relay=\"pri\\\"m\\\\ary\\n\",state=\"leaving\"} 5\n",
+	"lettergate_smtp_sessions_closed_total{relay=\"backup\",reason=\"idle\"} 1\n",
+	"lettergate_relay_window{relay=\"backup\"} 8\n",
+	"lettergate_relay_limit_learned{relay=\"pri\\\"m\\\\ary\\n\",limit=\"idle\"} 7.5\n",
+	"lettergate_relay_limit_learned{relay=\"pri\\\"m\\\\ary\\n\",limit=\"messages\"} 10\n",
 	"lettergate_smtp_sessions_opened_total{relay=\"pri\\\"m\\\\ary\\n\"} 1\n",
 	"lettergate_smtp_sessions_closed_total{relay=\"pri\\\"m\\\\ary\\n\",reason=\"used_up\"} "
 	"1\n",
-	"lettergate_smtp_session_messages_bucket{le=\"1.0\"} 1\n",
-	"lettergate_smtp_session_messages_bucket{le=\"100.0\"} 2\n",
+	"lettergate_smtp_session_messages_bucket{le=\"1.0\"} 2\n",
+	"lettergate_smtp_session_messages_bucket{le=\"100.0\"} 3\n",
 	"lettergate_relay_window{relay=\"pri\\\"m\\\\ary\\n\"} 16\n",
 	"lettergate_relay_resting{relay=\"pri\\\"m\\\\ary\\n\"} 1\n",
 	"lettergate_in_flight 7\n",

@@ -24,7 +24,8 @@ static struct relay *relay_of(const char *sessions, const char *rate, const char
 	snprintf(environment[4], 64, "SMTP_MIN_SESSIONS=%s", warm);
 	ck_assert_msg(
 		settings_load(none, given, &settings, &why) == OK, "%.*s", (int)why.len, why.at);
-	ck_assert_int_eq(relay_open(settings, WORKERS, &made, &why), OK);
+	ck_assert_int_eq(relay_open(settings, 0, WORKERS, &made, &why), OK);
+	settings_free(settings);
 	buf_free(&why);
 	return made;
 }
@@ -42,6 +43,18 @@ static void close_relay(void)
 static struct delivery delivery_of(uint64_t queued_us, uint64_t deadline_us)
 {
 	return (struct delivery){ .queued_us = queued_us, .deadline_us = deadline_us };
+}
+
+/* A carrier that was to open since `began_us` could not; `busy`: it was told "not now". */
+static struct delivery *one_fails(
+	struct relay *which, bool brings, uint64_t began_us, uint64_t now_us, bool busy)
+{
+	static const struct smtp_said nothing;
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_CONNECT, false);
+	struct relay_failure failure = { &verdict, &nothing, "", brings, busy, began_us };
+
+	return relay_carrier_failed(which, &failure, now_us);
 }
 
 START_TEST(deliveries_leave_in_the_order_they_came)
@@ -109,7 +122,7 @@ START_TEST(a_failed_opening_fails_those_that_waited_through_it)
 	(void)relay_submit(relay, &early);
 	relay_admit_carrier(relay);
 	(void)relay_submit(relay, &late);
-	ck_assert_ptr_eq(relay_carrier_failed(relay, true, 10, 30, false), &early);
+	ck_assert_ptr_eq(one_fails(relay, true, 10, 30, false), &early);
 	ck_assert_ptr_null(early.next);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 40), &late);
 }
@@ -123,7 +136,7 @@ START_TEST(with_other_sessions_up_a_failed_opening_only_narrows_the_window)
 	relay_carrier_opened(relay, true);
 	(void)relay_submit(relay, &delivery);
 	ck_assert(relay_wants_carrier(relay, 6));
-	ck_assert_ptr_null(relay_carrier_failed(relay, false, 6, 30, true));
+	ck_assert_ptr_null(one_fails(relay, false, 6, 30, true));
 	ck_assert_uint_eq(relay_counts(relay).window, 1);
 	ck_assert_uint_eq(relay_counts(relay).waiting, 1);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 40), &delivery);
@@ -137,7 +150,7 @@ START_TEST(the_window_grows_back_after_quiet)
 	relay_admit_carrier(relay);
 	relay_carrier_opened(relay, true);
 	relay_admit_carrier(relay);
-	(void)relay_carrier_failed(relay, true, 6, 30, true);
+	(void)one_fails(relay, true, 6, 30, true);
 	(void)relay_submit(relay, &delivery);
 	ck_assert(!relay_wants_carrier(relay, 1000000));
 	ck_assert(relay_wants_carrier(relay, 6000000));
@@ -258,7 +271,7 @@ START_TEST(sessions_are_kept_ready_and_not_hammered_for)
 
 	ck_assert(relay_wants_carrier(warm, 10));
 	ck_assert(!relay_wants_carrier(warm, 10));
-	ck_assert_ptr_null(relay_carrier_failed(warm, false, 10, 20, false));
+	ck_assert_ptr_null(one_fails(warm, false, 10, 20, false));
 	ck_assert(!relay_wants_carrier(warm, 1000000));
 	ck_assert(relay_wants_carrier(warm, 10000000));
 	relay_release(warm);

@@ -169,17 +169,18 @@ START_TEST(the_verdict_over_all_is_the_contracts)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct smtp_verdict verdicts[3], all;
+		struct smtp_answer answers[3] = { 0 };
+		struct smtp_verdict all;
 
 		for (size_t to = 0; to < 3; to++) {
 			const char *wire = cases[i].at_rcpt[to];
 			struct smtp_reply reply = { 0 };
 			struct smtp_said said = read_said(&reply, wire ? wire : "250 ok");
 
-			verdicts[to] = smtp_verdict_of_said(
+			answers[to].verdict = smtp_verdict_of_said(
 				&said, SMTP_IN_RCPT, (struct smtp_verdict_rules){ 0 });
 		}
-		all = smtp_verdict_of_all(verdicts, 3);
+		all = smtp_verdict_of_all(answers, 3);
 		ck_assert_str_eq(smtp_outcome_name(all.outcome), cases[i].outcome);
 		ck_assert_uint_eq(all.status, cases[i].status);
 		ck_assert(all.status != 503 || all.retry_after_s > 0);

@@ -1,0 +1,207 @@
+#include "service/dispatch.h"
+
+#include "service/capture.h"
+#include "service/clock.h"
+#include "service/settle.h"
+#include "service/worker.h"
+
+/* ---- all rest */
+
+static uint32_t whole_seconds(uint64_t us)
+{
+	return us ? (uint32_t)((us + 999999) / 1000000) : 1;
+}
+
+static void add_cause(struct buf *words, const struct relay_state *state, const char *name)
+{
+	static const char *const causes[REST_CAUSES] = {
+		[REST_NONE] = "rests",
+		[REST_FAILURES] = "rests, because sessions to it failed time after time",
+		[REST_AUTH] = "rests, because it refused our credentials and more tries could lock "
+			      "the account",
+		[REST_THROTTLED] = "rests, as it asked for",
+	};
+
+	buf_addf(words, "%s %s", name, causes[state->window.cause]);
+	if (state->trouble.at_ms)
+		buf_addf(words, "; the last that was heard: %s", state->trouble.words);
+	buf_add_byte(words, '\0');
+}
+
+/* Nothing is tried: the answer is that of the last try, for as long as the rest takes. */
+static void settle_resting(
+	struct lettergate *lettergate, struct delivery *delivery, struct relay *relay)
+{
+	static const struct smtp_said nothing;
+	const struct relay_settings *own = relay_settings(relay);
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_QUEUE, false);
+	struct buf words = buf_born(1024);
+	struct relay_state state;
+	uint64_t now = now_us(), until;
+
+	relay_state(relay, now, &state);
+	if (state.trouble.at_ms)
+		verdict = state.trouble.verdict;
+	verdict.outcome = SMTP_NOT_SENT;
+	verdict.class = SMTP_LATER;
+	verdict.status = 503;
+	verdict.retryable = true;
+	verdict.fresh_may_help = false;
+	verdict.retry_after_s = relay_rests(relay, now, &until) ? whole_seconds(until - now) : 1;
+	add_cause(&words, &state, own->name);
+	delivery->result.relay_name = delivery->result.relay_host = (struct text){ 0 };
+	settle_failed(lettergate, delivery, &verdict, &nothing,
+		words.err ? "all relays that it may use rest" : words.at);
+	buf_free(&words);
+}
+
+/* ---- one delivery */
+
+static void wake(struct lettergate *lettergate, int worker)
+{
+	if (worker != NO_WORKER)
+		worker_wake(lettergate->workers[worker]);
+}
+
+/* With several relays, none may have all the room there is to wait in. */
+static bool has_room(const struct lettergate *lettergate, struct relay *relay)
+{
+	return lettergate->fleet->count == 1 ||
+	       relay_counts(relay).waiting < lettergate->max_in_flight / 2;
+}
+
+/* What the choice means for one that was never tried. */
+static enum submission meaning_of(enum fleet_choice choice)
+{
+	switch (choice) {
+	case FLEET_NO_SUCH:
+		return SUBMISSION_NO_RELAY;
+	case FLEET_FORBIDDEN:
+		return SUBMISSION_RELAY_FORBIDDEN;
+	default:
+		return SUBMITTED;
+	}
+}
+
+static void clear_answers(struct delivery *delivery)
+{
+	for (size_t i = 0; i < delivery->result.count; i++)
+		delivery->result.answers[i] = (struct smtp_answer){ 0 };
+}
+
+/* With the lock. */
+static enum submission choose_and_submit(struct lettergate *lettergate, struct delivery *delivery,
+	enum fleet_choice *choice_out, struct relay **relay_out, int *worker_out)
+{
+	enum submission submission;
+
+	if (lettergate->is_stopping)
+		return SUBMISSION_DRAINING;
+	delivery->queued_us = now_us();
+	*choice_out = fleet_choose(lettergate->fleet, delivery, delivery->queued_us, relay_out);
+	submission = meaning_of(*choice_out);
+	if (submission || *choice_out != FLEET_CHOSEN)
+		return submission;
+	if (!has_room(lettergate, *relay_out))
+		return SUBMISSION_OVERLOADED;
+	clear_answers(delivery); /* of an attempt elsewhere */
+	*worker_out = relay_submit(*relay_out, delivery);
+	return SUBMITTED;
+}
+
+static enum submission dispatch_to_relay(
+	struct lettergate *lettergate, struct delivery *delivery, bool may_settle)
+{
+	enum fleet_choice choice = FLEET_EXHAUSTED;
+	struct relay *relay = NULL;
+	int worker = NO_WORKER;
+	enum submission submission;
+
+	pthread_rwlock_rdlock(&lettergate->lock);
+	submission = choose_and_submit(lettergate, delivery, &choice, &relay, &worker);
+	if (!submission && choice == FLEET_RESTING)
+		relay_hold(relay);
+	pthread_rwlock_unlock(&lettergate->lock);
+	wake(lettergate, worker);
+	if (submission || choice == FLEET_CHOSEN)
+		return submission;
+	if (choice == FLEET_RESTING && may_settle)
+		settle_resting(lettergate, delivery, relay);
+	if (choice == FLEET_RESTING)
+		relay_release(relay);
+	return may_settle && choice == FLEET_RESTING ? SUBMITTED : SUBMISSION_NO_RELAY;
+}
+
+static bool is_stopping(struct lettergate *lettergate)
+{
+	bool stops;
+
+	pthread_rwlock_rdlock(&lettergate->lock);
+	stops = lettergate->is_stopping;
+	pthread_rwlock_unlock(&lettergate->lock);
+	return stops;
+}
+
+static enum submission may_be_captured(const struct delivery *delivery)
+{
+	bool is_allowed = delivery->relay_count == 0;
+
+	if (delivery->relay.len && !text_equal(delivery->relay, TEXT("capture")))
+		return SUBMISSION_NO_RELAY;
+	for (size_t i = 0; i < delivery->relay_count; i++)
+		is_allowed |= text_equal(delivery->relays[i], TEXT("capture"));
+	return is_allowed ? SUBMITTED : SUBMISSION_RELAY_FORBIDDEN;
+}
+
+enum submission dispatch(struct lettergate *lettergate, struct delivery *delivery)
+{
+	enum submission submission;
+
+	if (!lettergate->captures)
+		return dispatch_to_relay(lettergate, delivery, true);
+	submission = is_stopping(lettergate) ? SUBMISSION_DRAINING : may_be_captured(delivery);
+	delivery->queued_us = now_us();
+	if (!submission)
+		capture(lettergate, delivery);
+	return submission;
+}
+
+/* Nobody decided over it, or the relay put it off at MAIL; and another relay may do better. */
+static bool may_go_on(const struct delivery *delivery)
+{
+	const struct smtp_verdict *verdict = &delivery->result.verdict;
+	bool is_ours = verdict->category == SMTP_DEADLINE_PASSED ||
+		       verdict->category == SMTP_DRAINING || verdict->category == SMTP_INTERNAL;
+
+	if (is_ours || delivery->result.attempt_count == ATTEMPTS_MAX ||
+		now_us() >= delivery->deadline_us)
+		return false;
+	return verdict->outcome == SMTP_NOT_SENT ||
+	       (verdict->outcome == SMTP_DEFERRED && verdict->phase == SMTP_IN_MAIL);
+}
+
+bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery)
+{
+	bool was_retried = delivery->was_retried;
+
+	if (!may_go_on(delivery))
+		return false;
+	delivery->was_retried = false;
+	if (dispatch_to_relay(lettergate, delivery, false) == SUBMITTED)
+		return true;
+	delivery->was_retried = was_retried;
+	return false;
+}
+
+void dispatch_list(struct lettergate *lettergate, struct delivery *list, const char *words)
+{
+	struct delivery *next;
+
+	for (struct delivery *delivery = list; delivery; delivery = next) {
+		next = delivery->next;
+		delivery->next = NULL;
+		if (dispatch(lettergate, delivery))
+			settle_lost(lettergate, delivery, SMTP_LOSS_DRAINING, words);
+	}
+}

@@ -1,0 +1,17 @@
+/* dispatch - where a delivery goes, and where it goes next when nothing came of it
+ *
+ * A delivery that was tried at one relay goes on to the next as long as it is certain that it was
+ * not sent, and its deadline has not passed (CONTRACT section 3). */
+#pragma once
+
+#include "service/lettergate.h"
+
+/* Hands it to a relay, or settles it where all that it may use rest. Anything but SUBMITTED leaves
+ * it with the caller. The lock must not be held. */
+enum submission dispatch(struct lettergate *lettergate, struct delivery *delivery);
+/* After an attempt that is in its result: does it wait at another relay now? False: there is none,
+ * or it may not; it is to be settled with what there is. The lock must not be held. */
+bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery);
+/* dispatch for a list of deliveries that have to leave where they wait. Those that nobody takes are
+ * settled as not sent, because of `words`. */
+void dispatch_list(struct lettergate *lettergate, struct delivery *list, const char *words);

@@ -1,0 +1,110 @@
+#include "service/learned.h"
+
+#define SECOND   UINT64_C(1000000)
+#define REMEMBER (3600 * SECOND)
+
+enum { SHORTEST_IDLE_MS = 1000, SHORTEST_LIFE_MS = 5000 };
+
+/* Times within a tenth of each other are alike; messages have to be the same. */
+static uint32_t slack(enum learned_limit which, uint32_t value)
+{
+	return which == LEARNED_MESSAGES ? 0 : value / 10;
+}
+
+static bool is_alike(enum learned_limit which, uint32_t one, uint32_t other)
+{
+	uint32_t least = one < other ? one : other, most = one < other ? other : one;
+
+	return most - least <= slack(which, most);
+}
+
+static bool is_beyond(enum learned_limit which, uint32_t survived, uint32_t limit)
+{
+	return survived > limit + slack(which, limit);
+}
+
+static bool note_survival(struct learned *learned, enum learned_limit which, uint32_t value)
+{
+	struct learned_one *one = &learned->limits[which];
+
+	if (value > one->survived)
+		one->survived = value;
+	if (!one->limit || !is_beyond(which, value, one->limit))
+		return false;
+	one->limit = 0;
+	return true;
+}
+
+static bool note_end(struct learned *learned, enum learned_limit which, uint32_t value,
+	const struct session_life *life)
+{
+	struct learned_one *one = &learned->limits[which];
+	bool is_like_last = one->ended && is_alike(which, one->ended, value);
+	bool is_later = life->opened_us > one->ended_us;
+	uint32_t before = one->limit;
+
+	if (is_like_last && !is_later)
+		return false; /* for the same reason, maybe */
+	if (is_like_last && !is_beyond(which, one->survived, value)) {
+		one->limit = one->ended < value ? one->ended : value;
+		one->since_us = life->ended_us;
+	}
+	one->ended = value;
+	one->ended_us = life->ended_us;
+	return one->limit != before;
+}
+
+static uint32_t ms_between(uint64_t from_us, uint64_t to_us)
+{
+	uint64_t ms = to_us > from_us ? (to_us - from_us) / 1000 : 0;
+
+	return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+bool learned_from(struct learned *learned, const struct session_life *life)
+{
+	uint32_t age_ms = ms_between(life->opened_us, life->ended_us);
+	bool is_new = note_survival(learned, LEARNED_IDLE, life->longest_quiet_ms);
+
+	is_new |= note_survival(learned, LEARNED_MESSAGES, life->messages);
+	is_new |= note_survival(
+		learned, LEARNED_LIFETIME, ms_between(life->opened_us, life->used_us));
+	if (!life->ended_by_relay)
+		return is_new;
+	if (life->quiet_ms >= SHORTEST_IDLE_MS)
+		return note_end(learned, LEARNED_IDLE, life->quiet_ms, life) || is_new;
+	if (life->messages)
+		is_new |= note_end(learned, LEARNED_MESSAGES, life->messages, life);
+	if (age_ms >= SHORTEST_LIFE_MS)
+		is_new |= note_end(learned, LEARNED_LIFETIME, age_ms, life);
+	return is_new;
+}
+
+void learned_recipients(struct learned *learned, uint32_t taken, uint64_t now_us)
+{
+	learned->recipients = taken;
+	learned->recipients_us = now_us;
+}
+
+void learned_forget_old(struct learned *learned, uint64_t now_us)
+{
+	for (unsigned i = 0; i < LEARNED_LIMITS; i++)
+		if (now_us > learned->limits[i].since_us + REMEMBER)
+			learned->limits[i] = (struct learned_one){ .since_us = now_us };
+	if (now_us > learned->recipients_us + REMEMBER)
+		learned->recipients = 0;
+}
+
+uint32_t learned_limit(const struct learned *learned, enum learned_limit which)
+{
+	uint32_t limit = learned->limits[which].limit;
+
+	return which == LEARNED_MESSAGES ? limit : limit - limit / 10;
+}
+
+const char *learned_limit_name(enum learned_limit which)
+{
+	static const char *const names[LEARNED_LIMITS] = { "idle", "messages", "lifetime" };
+
+	return names[which];
+}

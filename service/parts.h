@@ -1,0 +1,30 @@
+/* parts - a message for more recipients than the relay takes at a time
+ *
+ * It goes in several transactions, each recipient in one of them. Who is still to come is told by
+ * the delivery itself: a recipient without an answer. Pure. */
+#pragma once
+
+#include "http/delivery.h"
+
+/* The recipients of one transaction. */
+struct part {
+	struct smtp_envelope envelope;
+	struct smtp_answer *answers;
+	size_t *places; /* in the delivery; NULL: the part is the whole */
+};
+
+/* What a relay takes in a transaction; 0: as many as there are. */
+struct part_limits {
+	size_t recipients, domains;
+};
+
+/* Would it have to be cut? */
+bool part_is_needed(const struct delivery *delivery, struct part_limits limits);
+/* The next part; in the delivery's region. False: out of memory. */
+bool part_next(struct delivery *delivery, struct part_limits limits, struct part *part_out);
+/* Takes the answers of a part that is over into the delivery, but for those recipients who were
+ * only too many for it. Where the relay said so, *most_out is how many it took, else 0. Are there
+ * recipients without an answer now? */
+bool part_settle(struct delivery *delivery, const struct part *part, size_t *most_out);
+/* Everybody who has no answer gets this one; then the verdict is that over all recipients. */
+void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict);

@@ -1,0 +1,122 @@
+#include "service/turns.h"
+
+#include <string.h>
+
+enum { BITS = 64 };
+
+void turns_open(struct turns *turns)
+{
+	memset(turns, 0, sizeof(*turns));
+	for (unsigned i = 0; i < LANES; i++)
+		turns->lanes[i].last = &turns->lanes[i].first;
+}
+
+static void mark(struct turns *turns, unsigned lane)
+{
+	uint64_t bit = UINT64_C(1) << lane % BITS;
+
+	if (turns->lanes[lane].first)
+		turns->filled[lane / BITS] |= bit;
+	else
+		turns->filled[lane / BITS] &= ~bit;
+}
+
+/* The first lane at or behind `from` in which something waits; LANES: none up to the end. */
+static unsigned filled_from(const struct turns *turns, unsigned from)
+{
+	for (unsigned word = from / BITS; word < LANES / BITS; word++) {
+		uint64_t bits = turns->filled[word];
+
+		if (word == from / BITS)
+			bits &= UINT64_MAX << from % BITS;
+		if (bits)
+			return word * BITS + (unsigned)__builtin_ctzll(bits);
+	}
+	return LANES;
+}
+
+void turns_add(struct turns *turns, struct delivery *delivery)
+{
+	unsigned number = delivery->key_number % LANES;
+	struct lane *lane = &turns->lanes[number];
+
+	delivery->next = NULL;
+	*lane->last = delivery;
+	lane->last = &delivery->next;
+	turns->count++;
+	mark(turns, number);
+}
+
+void turns_put_back(struct turns *turns, struct delivery *delivery)
+{
+	unsigned number = delivery->key_number % LANES;
+	struct lane *lane = &turns->lanes[number];
+
+	delivery->next = lane->first;
+	if (!lane->first)
+		lane->last = &delivery->next;
+	lane->first = delivery;
+	turns->count++;
+	turns->next = number;
+	mark(turns, number);
+}
+
+static struct turn find_between(struct turns *turns, unsigned from, unsigned end, uint64_t now_us)
+{
+	for (unsigned lane = filled_from(turns, from); lane < end;
+		lane = filled_from(turns, lane + 1)) {
+		struct delivery **at = &turns->lanes[lane].first;
+
+		while (*at && (*at)->deadline_us <= now_us)
+			at = &(*at)->next;
+		if (*at)
+			return (struct turn){ lane, at };
+	}
+	return (struct turn){ 0 };
+}
+
+struct turn turns_find(struct turns *turns, uint64_t now_us)
+{
+	struct turn turn = find_between(turns, turns->next, LANES, now_us);
+
+	return turn.at ? turn : find_between(turns, 0, turns->next, now_us);
+}
+
+static struct delivery *take_at(struct turns *turns, unsigned number, struct delivery **at)
+{
+	struct delivery *delivery = *at;
+
+	*at = delivery->next;
+	if (!*at)
+		turns->lanes[number].last = at;
+	delivery->next = NULL;
+	turns->count--;
+	mark(turns, number);
+	return delivery;
+}
+
+struct delivery *turns_take(struct turns *turns, struct turn turn)
+{
+	turns->next = (turn.lane + 1) % LANES;
+	return take_at(turns, turn.lane, turn.at);
+}
+
+struct delivery *turns_take_all(struct turns *turns, uint64_t deadline_us, uint64_t queued_us)
+{
+	struct delivery *taken = NULL, **end = &taken;
+
+	for (unsigned lane = filled_from(turns, 0); lane < LANES;
+		lane = filled_from(turns, lane + 1)) {
+		struct delivery **at = &turns->lanes[lane].first;
+
+		while (*at) {
+			if ((*at)->deadline_us > deadline_us || (*at)->queued_us > queued_us) {
+				at = &(*at)->next;
+				continue;
+			}
+			*end = take_at(turns, lane, at);
+			end = &(*end)->next;
+		}
+	}
+	return taken;
+}

@@ -1,0 +1,118 @@
+#include "service/window.h"
+
+#define SECOND UINT64_C(1000000)
+#define MINUTE (60 * SECOND)
+
+enum { FAILURES_BEFORE_REST = 3 };
+
+void window_open(struct window *window, unsigned most)
+{
+	*window = (struct window){ .most = most, .width = most, .quiet_us = 5 * SECOND };
+}
+
+/* Growth that is answered with "too many" again is tried less and less often. */
+void window_narrow(struct window *window, unsigned sessions, uint64_t now_us)
+{
+	unsigned half = window->width / 2;
+	unsigned width = sessions > half ? sessions : half;
+
+	if (window->has_grown && window->quiet_us < 5 * MINUTE)
+		window->quiet_us *= 2;
+	window->has_grown = false;
+	if (width < window->width)
+		window->width = width ? width : 1;
+	window->changed_us = now_us;
+	window_pause(window, now_us);
+}
+
+void window_widen(struct window *window, uint64_t now_us)
+{
+	if (window->width >= window->most || now_us <= window->changed_us + window->quiet_us)
+		return;
+	window->width++;
+	window->changed_us = now_us;
+	window->has_grown = true;
+	if (window->width == window->most)
+		window->quiet_us = 5 * SECOND;
+}
+
+void window_pause(struct window *window, uint64_t now_us)
+{
+	window->pause_until_us = now_us + SECOND;
+}
+
+/* Twice as long as the last one, within bounds; another cause begins anew. */
+static void rest(struct window *window, enum rest_cause cause, uint64_t shortest_us,
+	uint64_t longest_us, uint64_t now_us)
+{
+	uint64_t rest_us = window->cause == cause ? window->rest_us * 2 : 0;
+
+	window->rest_us = rest_us < shortest_us  ? shortest_us
+			  : rest_us > longest_us ? longest_us
+						 : rest_us;
+	window->cause = cause;
+	window->rest_until_us = now_us + window->rest_us;
+}
+
+bool window_failed(struct window *window, uint64_t now_us)
+{
+	window->failures++;
+	if (window->failures < FAILURES_BEFORE_REST)
+		return false;
+	if (!window_rests(window, now_us)) /* those that failed together rest once */
+		rest(window, REST_FAILURES, SECOND, 5 * MINUTE, now_us);
+	return true;
+}
+
+void window_refused_auth(struct window *window, uint64_t now_us)
+{
+	window->failures++;
+	if (window->cause != REST_AUTH || !window_rests(window, now_us))
+		rest(window, REST_AUTH, MINUTE, 15 * MINUTE, now_us);
+}
+
+void window_throttled(struct window *window, uint32_t seconds, uint64_t now_us)
+{
+	uint64_t rest_us = seconds * SECOND > 5 * MINUTE ? 5 * MINUTE : seconds * SECOND;
+
+	if (window_rests(window, now_us) && window->rest_until_us > now_us + rest_us)
+		return;
+	window->cause = REST_THROTTLED;
+	window->rest_us = rest_us;
+	window->rest_until_us = now_us + rest_us;
+}
+
+void window_succeeded(struct window *window)
+{
+	window->failures = 0;
+	if (window->cause != REST_THROTTLED)
+		window_wake(window);
+}
+
+void window_wake(struct window *window)
+{
+	window->failures = 0;
+	window->cause = REST_NONE;
+	window->rest_us = window->rest_until_us = 0;
+}
+
+bool window_rests(const struct window *window, uint64_t now_us)
+{
+	return now_us < window->rest_until_us;
+}
+
+bool window_has_room(
+	const struct window *window, unsigned sessions, unsigned opening, uint64_t now_us)
+{
+	if (sessions >= window->width || now_us < window->pause_until_us ||
+		window_rests(window, now_us))
+		return false;
+	return window->cause == REST_NONE || window->cause == REST_THROTTLED || opening == 0;
+}
+
+const char *rest_cause_name(enum rest_cause cause)
+{
+	static const char *const names[REST_CAUSES] = { "", "failures", "auth", "throttled" };
+
+	return names[cause];
+}

@@ -1,0 +1,58 @@
+/* window - how many sessions a relay may have at a time, when nothing is tried, and how fast
+ *
+ * Grows with what the settings allow, shrinks where the relay says "too many connections", and
+ * grows back by one after quiet. A relay that keeps failing rests, for longer each time, and then
+ * gets one probe. Pure: `now_us` is monotonic, and must not go back. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum rest_cause {
+	REST_NONE,
+	REST_FAILURES,  /* three in a row: refused, unreachable, TLS, silence, 421, … */
+	REST_AUTH,      /* it refused our credentials: trying on would lock the account */
+	REST_THROTTLED, /* it said for how long it wants nothing */
+	REST_CAUSES,
+};
+
+struct window {
+	unsigned most;           /* sessions that the settings allow */
+	unsigned width;          /* … that there may be now */
+	uint64_t changed_us;     /* when the width last changed */
+	uint64_t quiet_us;       /* how long it stays before it grows by one */
+	bool has_grown;          /* the last change was one wider */
+	uint64_t pause_until_us; /* no session is opened until then */
+	/* rest */
+	unsigned failures; /* in a row */
+	enum rest_cause cause;
+	uint64_t rest_until_us, rest_us; /* its end, and how long it was */
+};
+
+void window_open(struct window *window, unsigned most);
+
+/* "Too many": as many as there are (`sessions`) or half of what was allowed, whichever is more;
+ * none is opened for a second. */
+void window_narrow(struct window *window, unsigned sessions, uint64_t now_us);
+/* Grows if it was quiet for long enough. */
+void window_widen(struct window *window, uint64_t now_us);
+/* No session is opened for a second. */
+void window_pause(struct window *window, uint64_t now_us);
+
+/* No session could be opened, while none was up. True: it rests from now on. */
+bool window_failed(struct window *window, uint64_t now_us);
+/* Our credentials were refused: it rests. */
+void window_refused_auth(struct window *window, uint64_t now_us);
+/* The relay wants nothing for so long; at most five minutes of it are believed. */
+void window_throttled(struct window *window, uint32_t seconds, uint64_t now_us);
+/* A session is ready: there is nothing to rest from. */
+void window_succeeded(struct window *window);
+/* Rest is over, as if nobody had failed: somebody has mended it. */
+void window_wake(struct window *window);
+
+bool window_rests(const struct window *window, uint64_t now_us);
+/* May another session be opened, besides `opening` that are, of `sessions` in all? Behind a rest
+ * there is one probe at a time. */
+bool window_has_room(
+	const struct window *window, unsigned sessions, unsigned opening, uint64_t now_us);
+const char *rest_cause_name(enum rest_cause cause); /* "failures", "auth", "throttled"; "" */
