@@ -17,8 +17,8 @@ static void add_cause(struct buf *words, const struct relay_state *state, const 
 	static const char *const causes[REST_CAUSES] = {
 		[REST_NONE] = "rests",
 		[REST_FAILURES] = "rests, because sessions to it failed time after time",
-		[REST_AUTH] = "rests, because it refused our credentials and more tries could lock "
-			      "the account",
+		[REST_AUTH] =
+			"rests, because it refused our credentials: more tries could lock us out",
 		[REST_THROTTLED] = "rests, as it asked for",
 	};
 
