@@ -22,11 +22,11 @@ struct file {
 struct intake {
 	struct form form;
 	struct region *region;
-	enum err err;      /* the first thing that went wrong: see intake_end */
-	const char *why;   /* ERR_VALUE: in words */
-	struct text where; /* … and the part's name */
-	struct entry entries[FIELDS_MAX];
-	size_t entry_count;
+	enum err err;       /* the first thing that went wrong: see intake_end */
+	const char *why;    /* ERR_VALUE: in words */
+	struct text where;  /* … and the part's name */
+	struct buf fields;  /* entries */
+	size_t field_bytes; /* of their values, which lie in the region */
 	struct spool
 		spool; /* of all files: one descriptor, and little memory for many small ones */
 	struct file files[FILES_MAX];
@@ -36,6 +36,16 @@ struct intake {
 	struct buf json;
 	struct smtp_content contents[FILES_MAX];
 };
+
+static struct entry *entries_of(const struct intake *intake)
+{
+	return (struct entry *)(void *)intake->fields.at;
+}
+
+static size_t entry_count(const struct intake *intake)
+{
+	return intake->fields.len / sizeof(struct entry);
+}
 
 /* ---- parts */
 
@@ -126,7 +136,7 @@ static enum err end_part(void *self)
 {
 	struct intake *intake = self;
 	struct file *file = intake->file;
-	struct entry *entry;
+	struct entry entry = { .name = intake->where };
 
 	if (file) { /* a browser sends the field of a file that was not chosen empty */
 		file->part.len = intake->spool.len - file->part.at;
@@ -134,12 +144,13 @@ static enum err end_part(void *self)
 			intake->file_count--;
 		return OK;
 	}
-	if (intake->entry_count == FIELDS_MAX)
-		return refuse(intake, "there are too many fields");
-	entry = &intake->entries[intake->entry_count++];
-	entry->name = intake->where;
-	entry->value = region_copy(intake->region, buf_text(&intake->value));
-	return entry->value.at ? OK : ERR_MEMORY;
+	entry.value = region_copy(intake->region, buf_text(&intake->value));
+	if (!entry.value.at)
+		return ERR_MEMORY;
+	intake->field_bytes += entry.value.len;
+	buf_add(&intake->fields, (struct text){ (const char *)&entry, sizeof(entry) });
+	return intake->fields.err == ERR_LIMIT ? refuse(intake, "there are too many fields")
+					       : intake->fields.err;
 }
 
 /* ---- fields as JSON */
@@ -226,15 +237,15 @@ static size_t count_named(const struct intake *intake, struct text name)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < intake->entry_count; i++)
-		count += text_equal(intake->entries[i].name, name);
+	for (size_t i = 0; i < entry_count(intake); i++)
+		count += text_equal(entries_of(intake)[i].name, name);
 	return count;
 }
 
 /* All fields of the first one's name. */
 static void add_field(struct intake *intake, size_t first, struct complaints *complaints)
 {
-	struct text name = intake->entries[first].name;
+	struct text name = entries_of(intake)[first].name;
 	bool is_list = count_named(intake, name) > 1 || text_equal(name, TEXT("tags"));
 
 	json_add_comma(&intake->json);
@@ -242,8 +253,8 @@ static void add_field(struct intake *intake, size_t first, struct complaints *co
 	buf_add_byte(&intake->json, ':');
 	if (is_list)
 		buf_add_byte(&intake->json, '[');
-	for (size_t i = first; i < intake->entry_count; i++) {
-		struct entry *entry = &intake->entries[i];
+	for (size_t i = first; i < entry_count(intake); i++) {
+		struct entry *entry = &entries_of(intake)[i];
 
 		if (!text_equal(entry->name, name))
 			continue;
@@ -258,11 +269,11 @@ static void add_field(struct intake *intake, size_t first, struct complaints *co
 
 static void add_fields(struct intake *intake, struct complaints *complaints)
 {
-	for (size_t i = 0; i < intake->entry_count; i++) {
-		if (intake->entries[i].is_told)
+	for (size_t i = 0; i < entry_count(intake); i++) {
+		if (entries_of(intake)[i].is_told)
 			continue;
-		if (text_equal(intake->entries[i].name, TEXT("message")))
-			add_members(intake, &intake->entries[i], complaints);
+		if (text_equal(entries_of(intake)[i].name, TEXT("message")))
+			add_members(intake, &entries_of(intake)[i], complaints);
 		else
 			add_field(intake, i, complaints);
 	}
@@ -319,6 +330,7 @@ struct intake *intake_open(struct text content_type, size_t most, struct region 
 		return NULL;
 	intake->region = region;
 	spool_open(&intake->spool);
+	intake->fields = buf_born(FIELDS_MAX * sizeof(struct entry));
 	intake->value = buf_born(most);
 	intake->json = buf_born(most * 2);
 	intake->err = form_boundary(content_type, &boundary, &intake->why);
@@ -332,14 +344,25 @@ void intake_close(struct intake *intake)
 	if (!intake)
 		return;
 	spool_close(&intake->spool);
+	buf_free(&intake->fields);
 	buf_free(&intake->value);
 	buf_free(&intake->json);
 }
 
+/* Of what went wrong nothing is kept: the rest of it may take long to arrive. */
 void intake_feed(struct intake *intake, struct text piece)
 {
-	if (!intake->err)
-		intake->err = form_feed(&intake->form, piece);
+	if (intake->err)
+		return;
+	intake->err = form_feed(&intake->form, piece);
+	if (intake->err)
+		spool_close(&intake->spool);
+}
+
+size_t intake_held(const struct intake *intake)
+{
+	return spool_held(&intake->spool) + intake->fields.room + intake->value.room +
+	       intake->field_bytes + intake->json.room;
 }
 
 enum err intake_end(

@@ -17,6 +17,8 @@ struct intake *intake_open(struct text content_type, size_t most, struct region 
 void intake_close(struct intake *intake); /* NULL is fine */
 /* The next piece. What is wrong with it is told at the end. */
 void intake_feed(struct intake *intake, struct text piece);
+/* Bytes of memory that its fields take, and its files while they are in no file. */
+size_t intake_held(const struct intake *intake);
 
 struct intake_whole {
 	char *json; /* to be parsed in place; the intake's */

@@ -3,13 +3,12 @@
 #include "http/guard.h"
 #include "http/intake.h"
 #include "http/route.h"
-#include "http/send.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNKED_START = 16384, TRACEPARENT = 55, FORWARDED_MAX = 4096 };
+enum { TRACEPARENT = 55, FORWARDED_MAX = 4096 };
 
 uint64_t request_now_us(const struct request *request)
 {
@@ -221,135 +220,6 @@ static bool pass_door(struct request *request, const char *method)
 	return false;
 }
 
-/* ---- body */
-
-static enum MHD_Result refuse_overload(struct request *request)
-{
-	exchange_refuse_overload(&request->exchange);
-	return request_answer(request);
-}
-
-static enum MHD_Result refuse_too_large(struct request *request)
-{
-	char detail[100];
-
-	snprintf(detail, sizeof(detail), "at most %llu bytes are taken (HTTP_MAX_BODY)",
-		(unsigned long long)request->door->server->settings.body_max_bytes);
-	return request_refuse(request, "body_too_large", detail);
-}
-
-static bool body_has_room(struct request *request, uint64_t room)
-{
-	const struct gateway *gateway = request->exchange.gateway;
-	char *more;
-
-	if (room + 1 <= request->body_room)
-		return true;
-	if (!gateway->reserve(gateway->self, request->reserved, room + 1 - request->body_room))
-		return false;
-	request->reserved += room + 1 - request->body_room;
-	request->body_room = room + 1;
-	if (request->exchange.intake)
-		return true; /* it holds no more than it must */
-	more = realloc(request->exchange.body, room + 1);
-	if (!more)
-		return false;
-	request->exchange.body = more;
-	return true;
-}
-
-static bool is_chunked(const struct request *request)
-{
-	return exchange_header(&request->exchange, "Transfer-Encoding").len > 0;
-}
-
-static bool comes_with_body(const struct request *request)
-{
-	struct text length = exchange_header(&request->exchange, "Content-Length");
-
-	return is_chunked(request) || (length.len && !text_equal(length, TEXT("0")));
-}
-
-/* False: out of memory. */
-static bool open_intake(struct request *request)
-{
-	struct exchange *exchange = &request->exchange;
-	struct text type = exchange_header(exchange, "Content-Type");
-
-	if (exchange->route->handle != send_one || !intake_fits(type))
-		return true;
-	exchange->intake =
-		intake_open(type, request->door->server->settings.body_max_bytes, exchange->region);
-	return exchange->intake;
-}
-
-/* What is refused here is refused before the client was told to continue, or while it still sends.
- */
-static enum MHD_Result expect_body(struct request *request)
-{
-	const struct server_settings *settings = &request->door->server->settings;
-	struct exchange *exchange = &request->exchange;
-	uint64_t length = 0;
-
-	(void)text_to_u64(exchange_header(exchange, "Content-Length"), &length);
-	exchange->close = true;
-	if (length > settings->body_max_bytes)
-		return refuse_too_large(request);
-	if (!open_intake(request) ||
-		!body_has_room(request, is_chunked(request) ? CHUNKED_START : length))
-		return refuse_overload(request);
-	exchange->close = false;
-	request_set_deadline(
-		request, exchange->began.now_us, settings->body_ms + length / BYTES_PER_MS);
-	request->stage = STAGE_BODY;
-	return MHD_YES;
-}
-
-/* What could not be taken, as take_body() noted. */
-static enum MHD_Result refuse_body(struct request *request)
-{
-	request->exchange.close = true;
-	return request->exchange.status == 413 ? refuse_too_large(request)
-					       : refuse_overload(request);
-}
-
-static enum MHD_Result take_body(struct request *request, const char *bytes, size_t *len)
-{
-	const struct server_settings *settings = &request->door->server->settings;
-	struct exchange *exchange = &request->exchange;
-	size_t all = exchange->body_len + *len, room = request->body_room - 1;
-
-	if (request->stage == STAGE_SWALLOW) {
-		request->swallowed += *len;
-		*len = 0;
-		/* who still sends may hear no answer: as much again is read and forgotten */
-		request->is_endless = request->swallowed > settings->body_max_bytes;
-		return request->is_endless ? refuse_body(request) : MHD_YES;
-	}
-	while (room < all)
-		room = room ? room * 2 : CHUNKED_START;
-	if (room > settings->body_max_bytes)
-		room = settings->body_max_bytes;
-	if (all > settings->body_max_bytes || !body_has_room(request, room)) {
-		exchange->status = all > settings->body_max_bytes ? 413 : 503;
-		request->stage = STAGE_SWALLOW;
-		*len = 0;
-		return MHD_YES;
-	}
-	if (request->line)
-		atomic_store_explicit(&request->line->silent_us, 0, memory_order_relaxed);
-	if (exchange->intake)
-		intake_feed(exchange->intake, (struct text){ bytes, *len });
-	else
-		memcpy(exchange->body + exchange->body_len, bytes, *len);
-	exchange->body_len = all;
-	*len = 0;
-	if (is_chunked(request))
-		request_set_deadline(
-			request, exchange->began.now_us, settings->body_ms + all / BYTES_PER_MS);
-	return MHD_YES;
-}
-
 /* ---- from step to step */
 
 static enum MHD_Result run(struct request *request)
@@ -379,19 +249,19 @@ static enum MHD_Result take_headers(
 	/* An answer in the library's first call ends the connection: fit only for a request whose
 	 * body nobody wants to read. */
 	if (!pass_door(request, method)) {
-		exchange->close = comes_with_body(request);
+		exchange->close = request_has_body(request);
 		request->stage = STAGE_REFUSED;
 		return exchange->close ? request_answer(request) : MHD_YES;
 	}
 	if (exchange->route->has_body)
-		return expect_body(request);
+		return request_expect_body(request);
 	request->stage = STAGE_BODY;
 	return MHD_YES;
 }
 
 static enum MHD_Result body_is_whole(struct request *request)
 {
-	return request->stage == STAGE_BODY ? run(request) : refuse_body(request);
+	return request->stage == STAGE_BODY ? run(request) : request_refuse_body(request);
 }
 
 enum MHD_Result request_handle(void *self, struct MHD_Connection *connection, const char *url,
@@ -410,7 +280,7 @@ enum MHD_Result request_handle(void *self, struct MHD_Connection *connection, co
 		return request_answer(request);
 	case STAGE_BODY:
 	case STAGE_SWALLOW:
-		return *upload_len ? take_body(request, upload, upload_len)
+		return *upload_len ? request_take_body(request, upload, upload_len)
 				   : body_is_whole(request);
 	case STAGE_PARKED:
 		request->exchange.when_woken(&request->exchange);

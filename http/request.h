@@ -48,7 +48,7 @@ struct request {
 	struct MHD_Connection *connection;
 	struct line *line; /* NULL: out of memory when it was opened */
 	enum stage stage;
-	size_t body_room;
+	size_t body_room;  /* of what is held; a form's is its own matter */
 	uint64_t reserved; /* bytes of the gateway's budget */
 	size_t swallowed;
 	bool is_endless; /* the body would not end: it is answered all the same */
@@ -67,6 +67,15 @@ void request_ended(void *door, struct MHD_Connection *connection, void **request
 enum MHD_Result request_handle(void *door, struct MHD_Connection *connection, const char *url,
 	const char *method, const char *version, const char *upload, size_t *upload_len,
 	void **request);
+
+/* Does one come with it? */
+bool request_has_body(const struct request *request);
+/* The headers are there: is the body to be read? What is refused here is refused before the client
+ * was told to continue, or while it still sends. */
+enum MHD_Result request_expect_body(struct request *request);
+enum MHD_Result request_take_body(struct request *request, const char *bytes, size_t *len);
+/* What could not be taken, once it was read and forgotten. */
+enum MHD_Result request_refuse_body(struct request *request);
 
 /* Sends what stands in the exchange. */
 enum MHD_Result request_answer(struct request *request);

@@ -2,7 +2,8 @@
  *
  * What is small stays in memory. The file is made in TMPDIR, else /tmp or /var/tmp, and where none
  * of them can be written, in memory that only the kernel holds. It is gone with spool_close, and
- * with the process. One thread writes; when all is written, any number may read. */
+ * with the process. Some of the file system is left free for others. One thread writes; when all is
+ * written, any number may read. */
 #pragma once
 
 #include "smtp/content.h"
@@ -12,6 +13,7 @@ enum { SPOOL_IN_MEMORY = 64 << 10 };
 struct spool {
 	struct buf head; /* all of it, while there is no file */
 	int fd;          /* -1: none yet */
+	bool in_memory;  /* the file is in memory: tmpfs */
 	uint64_t len;
 };
 
@@ -24,6 +26,8 @@ struct spool_part {
 
 void spool_open(struct spool *spool);
 void spool_close(struct spool *spool);
+/* Bytes of memory that it takes, the kernel's included. */
+size_t spool_held(const struct spool *spool);
 /* ERR_MEMORY; ERR_IO: errno says why. Then it is of no further use. */
 MUST_USE enum err spool_add(struct spool *spool, struct text bytes);
 /* The part, once all is written, to go out as base64. Borrows it and its spool. */

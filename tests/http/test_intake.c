@@ -253,6 +253,29 @@ START_TEST(there_may_be_so_much)
 }
 END_TEST
 
+/* Fields are, and files no longer than they are small. Of what failed nothing is kept. */
+START_TEST(what_is_held_is_known)
+{
+	static const char file[] = PART("name=\"attachment\"; filename=\"a\"") "\r\n";
+	struct buf field = buf_born(200000);
+
+	ck_assert_int_eq(region_open(64 << 20, &region), OK);
+	intake = intake_open(TEXT(TYPE), 1 << 20, region);
+	ck_assert_uint_eq(intake_held(intake), 0);
+	buf_addf(&field, PART("name=\"text\"") "\r\n%*s\r\n", 100000, "x");
+	intake_feed(intake, buf_text(&field));
+	ck_assert_uint_ge(intake_held(intake), 100000);
+	ck_assert_uint_le(intake_held(intake), 300000);
+	intake_feed(intake, text_of(file));
+	intake_feed(intake, text_head(buf_text(&field), 60000));
+	ck_assert_uint_ge(intake_held(intake), 160000);
+	intake_feed(intake, TEXT("\r\n--b\r\nx y: \r\n"));
+	ck_assert_uint_le(intake_held(intake), 300000);
+	buf_free(&field);
+	forget();
+}
+END_TEST
+
 START_TEST(a_type_is_a_forms_or_not)
 {
 	ck_assert(intake_fits(TEXT(TYPE)));
@@ -268,4 +291,5 @@ UNIT_MAIN(intake, tcase_add_loop_test(cases, a_form_becomes_json, 0, COUNT(good)
 	  tcase_add_loop_test(cases, what_is_wrong_is_told_with_its_field, 0, COUNT(bad));
 	  tcase_add_test(cases, files_come_out_as_they_went_in);
 	  tcase_add_test(cases, there_may_be_so_many); tcase_add_test(cases, there_may_be_so_much);
+	  tcase_add_test(cases, what_is_held_is_known);
 	  tcase_add_test(cases, a_type_is_a_forms_or_not);)

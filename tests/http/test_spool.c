@@ -102,6 +102,27 @@ START_TEST(test_a_folder_that_cannot_be_written_is_passed_over)
 }
 END_TEST
 
+/* What it takes of memory: a file's bytes count where the file lies in memory. */
+START_TEST(test_what_is_held_is_known)
+{
+	struct spool spool;
+
+	setenv("TMPDIR", "/dev/shm", 1);
+	spool_open(&spool);
+	ck_assert_uint_eq(spool_held(&spool), 0);
+	ck_assert_int_eq(spool_add(&spool, (struct text){ bytes, SPOOL_IN_MEMORY }), OK);
+	ck_assert_uint_eq(spool_held(&spool), SPOOL_IN_MEMORY);
+	ck_assert_int_eq(spool_add(&spool, (struct text){ bytes, 100000 }), OK);
+	ck_assert(spool.fd >= 0);
+	ck_assert_uint_eq(spool_held(&spool), spool.in_memory ? spool.len : 0);
+	spool.in_memory = !spool.in_memory;
+	ck_assert_uint_eq(spool_held(&spool), spool.in_memory ? SPOOL_IN_MEMORY + 100000 : 0);
+	spool_close(&spool);
+	ck_assert_uint_eq(spool_held(&spool), 0);
+	unsetenv("TMPDIR");
+}
+END_TEST
+
 START_TEST(test_a_file_that_cannot_grow_is_said_so)
 {
 	struct rlimit limit = { SPOOL_IN_MEMORY * 2, SPOOL_IN_MEMORY * 2 };
@@ -122,4 +143,5 @@ END_TEST
 UNIT_MAIN(spool, tcase_add_test(cases, test_what_goes_in_comes_out);
 	  tcase_add_test(cases, test_parts_stand_one_behind_the_other);
 	  tcase_add_test(cases, test_a_folder_that_cannot_be_written_is_passed_over);
+	  tcase_add_test(cases, test_what_is_held_is_known);
 	  tcase_add_test(cases, test_a_file_that_cannot_grow_is_said_so))
