@@ -42,11 +42,13 @@ struct relay_settings {
 
 /* Which relays a message may take: it has to fit all that is given. Empty: fits all. */
 struct route_settings {
-	struct text from_domain; /* of the sender in the header, else the envelope's; lower case */
-	struct text to_domain;   /* of every recipient; lower case */
-	struct text key;         /* id of the API key */
-	struct text tag;         /* one of the message's */
-	uint64_t relays;         /* bit i: settings->relays[i] */
+	/* Of the sender in the header, else the envelope's; of every recipient. As in addresses:
+	 * A-labels, lower case. With a dot in front all under it, as ".example.org" was written
+	 * "*.example.org". */
+	struct text from_domain, to_domain;
+	struct text key; /* id of the API key */
+	struct text tag; /* one of the message's */
+	uint64_t relays; /* bit i: settings->relays[i] */
 };
 
 struct listen_settings {

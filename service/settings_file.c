@@ -191,7 +191,9 @@ static enum err take_member(const struct place *place, const cJSON *member)
 		return settings_take_relays(place, member);
 	if (text_equal(name, TEXT("dkim")))
 		return take_dkim(place, member);
-	if (text_equal(name, TEXT("routes")) || text_equal(name, TEXT("webhooks")))
+	if (text_equal(name, TEXT("routes")))
+		return OK; /* behind all else: see take_body */
+	if (text_equal(name, TEXT("webhooks")))
 		return cJSON_IsArray(member) && !member->child
 			       ? OK
 			       : place_refuse(place, member->string,
@@ -238,7 +240,8 @@ static enum err take_body(struct draft *draft, struct buf *body, struct region *
 		if (err)
 			return err;
 	}
-	return OK;
+	member = cJSON_GetObjectItemCaseSensitive(json.root, "routes");
+	return member ? settings_take_routes(&place, member) : OK; /* they name relays */
 }
 
 enum err settings_take_file(struct draft *draft)

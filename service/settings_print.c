@@ -1,5 +1,6 @@
 #include "service/settings_table.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { VALUE_COLUMN = 25, USUAL_COLUMN = 47, MEANING_COLUMN = 67, WIDTH = 116, VALUE_MOST = 60 };
@@ -139,6 +140,40 @@ static void add_relay(struct buf *out, const struct settings *settings, size_t i
 	buf_free(&value);
 }
 
+/* ---- routes */
+
+static void add_condition(struct buf *out, const char *name, struct text value)
+{
+	const char *any = value.len && value.at[0] == '.' ? "*" : "";
+
+	if (value.len)
+		buf_addf(out, "%s %s%.*s, ", name, any, (int)value.len, value.at);
+}
+
+static void add_route(struct buf *out, const struct settings *settings, size_t index)
+{
+	const struct route_settings *route = &settings->routes[index];
+	struct buf value = buf_born(4096);
+	char number[32];
+	bool is_first = true;
+
+	snprintf(number, sizeof(number), "  %zu", index + 1);
+	add_condition(&value, "from_domain", route->from_domain);
+	add_condition(&value, "to_domain", route->to_domain);
+	add_condition(&value, "key", route->key);
+	add_condition(&value, "tag", route->tag);
+	value.len -= value.len ? 2 : 0; /* the last comma */
+	buf_add_string(&value, ": ");
+	for (size_t i = 0; i < settings->relay_count; i++) {
+		if (!(route->relays & UINT64_C(1) << i))
+			continue;
+		buf_addf(&value, "%s%s", is_first ? "" : ", ", settings->relays[i].name);
+		is_first = false;
+	}
+	add_pair(out, number, buf_text(&value));
+	buf_free(&value);
+}
+
 /* ---- */
 
 static void add_markdown(struct buf *out, const struct setting *row)
@@ -175,4 +210,10 @@ void settings_print(const struct settings *settings, bool markdown, struct buf *
 	if (!markdown && settings->relays != &settings->relay)
 		for (size_t i = 0; i < settings->relay_count; i++)
 			add_relay(out, settings, i);
+	if (markdown || !settings->route_count)
+		return;
+	buf_add_byte(out, '\n');
+	add_pair(out, "ROUTES", TEXT("the first that fits decides; where none does, any relay"));
+	for (size_t i = 0; i < settings->route_count; i++)
+		add_route(out, settings, i);
 }

@@ -40,7 +40,6 @@ static const struct {
 	{ "{\"smtp_port\":{}}", "/smtp_port", "string or a number" },
 	{ "{\"http_listen\":[[]]}", "/http_listen", "list of strings" },
 	{ "{\"smtp_user\":\"a\\u0000b\",\"smtp_pass\":\"x\"}", "/smtp_user", "NUL" },
-	{ "{\"routes\":[{\"tag\":\"bulk\",\"relay\":\"a\"}]}", "/routes", "not supported yet" },
 	{ "{\"webhooks\":[{}]}", "/webhooks", "not supported yet" },
 	{ "{\"store\":\"sqlite:/a\"}", "STORE", "not supported yet" },
 };
