@@ -2,6 +2,7 @@
 
 #include "service/carrier_bytes.h"
 #include "service/carrier_outcome.h"
+#include "service/carrier_parts.h"
 #include "service/clock.h"
 #include "service/settle.h"
 

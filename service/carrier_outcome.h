@@ -12,14 +12,6 @@ void carrier_settle_late(struct carrier *carrier);
  */
 void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *verdict);
 
-/* Which recipients the transaction is for that is about to begin: all, or a part of them. False: it
- * cannot be cut, and cannot go in one. */
-bool carrier_cut(struct carrier *carrier);
-/* … and is over for that reason. */
-void carrier_refuse_uncut(struct carrier *carrier);
-/* The delivery of which a part is still to come goes to another session. */
-void carrier_give_back(struct carrier *carrier);
-
 /* Is the session as old as the relay lets one become? */
 bool carrier_is_old(const struct carrier *carrier);
 /* A session that was ready is over: counts it, and has the relay learn from it. */
