@@ -72,6 +72,22 @@ struct query {
 	struct text cursor; /* an id: older ones only */
 };
 
+/* A relay that is tried step by step. The caller's; once it was taken, the other side's until it
+ * calls done(), from a thread of its own. */
+struct checking {
+	struct text to;    /* the recipient to ask the relay about, an addr-spec; empty: nobody */
+	struct buf report; /* a JSON object is appended; left empty: no memory */
+	void (*done)(struct checking *checking);
+	void *waiter;
+};
+
+enum checking_start {
+	CHECKING,
+	CHECKING_NO_RELAY, /* none of this name */
+	CHECKING_TOO_MANY, /* under way already */
+	CHECKING_DRAINING,
+};
+
 struct gateway {
 	void *self;
 	void (*stamp)(void *self, struct stamp *stamp_out);
@@ -110,6 +126,10 @@ struct gateway {
 	bool (*ready)(void *self, struct buf *json);
 	void (*metrics)(void *self, bool open_metrics, struct buf *text);
 	void (*observe)(void *self, const struct exchange_seen *seen);
+	/* Appends each relay as a JSON object, with commas between. */
+	void (*relays)(void *self, struct buf *json);
+	/* Starts a check of the relay of this name. Anything but CHECKING: done() is not called. */
+	enum checking_start (*check)(void *self, struct text name, struct checking *checking);
 	/* The template of this name, whatever becomes of it until template_release; NULL: none. */
 	const struct template *(*template_hold)(void *self, struct text name);
 	void (*template_release)(void *self, const struct template *template);

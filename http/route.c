@@ -2,6 +2,7 @@
 
 #include "http/messages.h"
 #include "http/operate.h"
+#include "http/relays.h"
 #include "http/send.h"
 #include "http/templates.h"
 
@@ -19,6 +20,8 @@ static const struct route routes[] = {
 	{ "DELETE", "/templates/{name}", SCOPE_TEMPLATES, false, false, templates_remove },
 	{ "POST", "/templates/{name}/render", SCOPE_SEND | SCOPE_TEMPLATES, true, false,
 		templates_render },
+	{ "GET", "/relays", SCOPE_ADMIN, false, true, relays_list },
+	{ "POST", "/relays/{name}/check", SCOPE_ADMIN, true, true, relays_check },
 	{ "GET", "/healthz", 0, false, false, operate_alive },
 	{ "GET", "/readyz", 0, false, false, operate_ready },
 	{ "GET", "/metrics", 0, false, true, operate_metrics },

@@ -205,6 +205,17 @@ static void ticked(uv_timer_t *timer)
 	(void)timer; /* wakes the loop */
 }
 
+static void break_off(struct check_run *run)
+{
+	const char *why = run->wish->is_over(run->wish->owner);
+	struct buf words = buf_born(512);
+
+	buf_add_string(&words, why ? why : "");
+	if (why)
+		check_fail(run, "end", &words, "");
+	buf_free(&words);
+}
+
 static enum err go(struct check_run *run)
 {
 	enum err err = resolver_open(&run->loop, &run->resolver);
@@ -215,6 +226,8 @@ static enum err go(struct check_run *run)
 		err = look_up(run);
 	while (!err && run->stage != CHECK_OVER) {
 		err = advance(run);
+		if (!err && run->stage != CHECK_OVER && run->wish->is_over)
+			break_off(run);
 		if (!err && run->stage != CHECK_OVER)
 			uv_run(&run->loop, UV_RUN_ONCE);
 	}
@@ -267,9 +280,10 @@ static void set_envelope(struct check_run *run)
 	run->message = (struct smtp_message){ .size = 1024 }; /* never read */
 }
 
-static enum err check_remote(struct check_run *run, struct settings *settings, struct buf *why)
+static enum err check_remote(
+	struct check_run *run, struct settings *settings, size_t relay, struct buf *why)
 {
-	enum err err = relay_open(settings, 0, 1, &run->relay, why);
+	enum err err = relay_open(settings, relay, 1, &run->relay, why);
 
 	if (err)
 		return err;
@@ -299,7 +313,7 @@ static void check_capture(struct check_report *report, const struct check_wish *
 		wish->told(wish->owner, &step);
 }
 
-enum err check_relay(struct settings *settings, const struct check_wish *wish,
+enum err check_relay(struct settings *settings, size_t relay, const struct check_wish *wish,
 	struct check_report *report_out, struct buf *why)
 {
 	struct check_report report = { .why = "" };
@@ -316,10 +330,10 @@ enum err check_relay(struct settings *settings, const struct check_wish *wish,
 	run->report = &report;
 	run->wish = wish;
 	check_dkim(run, &settings->dkim);
-	if (strcmp(settings->relay.host, "capture") == 0)
+	if (strcmp(settings->relays[relay].host, "capture") == 0)
 		check_capture(&report, wish);
 	else
-		err = check_remote(run, settings, why);
+		err = check_remote(run, settings, relay, why);
 	free(run);
 	if (err)
 		check_report_free(&report);

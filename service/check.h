@@ -40,14 +40,17 @@ struct check_wish {
 	const char *from; /* "": the null sender; NULL: check_sender */
 	/* Told of each step as soon as it is done; NULL: nobody is. */
 	void (*told)(void *owner, const struct check_step *step);
+	/* Asked now and then: why the check shall end at once, in a few words, or NULL. NULL:
+	 * nobody is asked, it ends when the relay's patience does. */
+	const char *(*is_over)(void *owner);
 	void *owner;
 };
 
 /* What goes into MAIL where nothing is asked for: the user, if it is an address, else the
  * postmaster of the name that we introduce ourselves by, else (an address) nobody. Appends it. */
 void check_sender(const struct relay_settings *settings, struct buf *out);
-/* A relay that cannot be reached is no error but in the report. ERR_MEMORY; ERR_TLS with a line in
- * *why: certificates in the settings that cannot be used. */
-MUST_USE enum err check_relay(struct settings *settings, const struct check_wish *wish,
-	struct check_report *report_out, struct buf *why);
+/* Of settings->relays[relay]. A relay that cannot be reached is no error but in the report.
+ * ERR_MEMORY; ERR_TLS with a line in *why: certificates in the settings that cannot be used. */
+MUST_USE enum err check_relay(struct settings *settings, size_t relay,
+	const struct check_wish *wish, struct check_report *report_out, struct buf *why);
 void check_report_free(struct check_report *report);

@@ -13,7 +13,7 @@ extern char **environ;
 
 /* The command line, with what is ours taken out. */
 struct command_line {
-	const char *to, *from; /* NULL: not given */
+	const char *to, *from, *relay; /* NULL: not given */
 	char *rest[ARGS_MAX];
 	size_t count;
 };
@@ -51,6 +51,10 @@ static const char *read_line(char *const *args, struct command_line *line)
 			line->to = value;
 		else if ((value = flag_value(&args, "--from")))
 			line->from = value;
+		else if ((value = flag_value(&args, "--relay")))
+			line->relay = value;
+		else if (strcmp(*args, "--relay") == 0)
+			return "--relay wants a relay's name";
 		else if (strcmp(*args, "--to") == 0 || strcmp(*args, "--from") == 0)
 			return "--to and --from want an address";
 		else if (line->count + 1 < ARGS_MAX)
@@ -103,8 +107,10 @@ static void told(void *owner, const struct check_step *step)
 }
 
 /* Gives the exit code. */
-static int run(struct settings *settings, struct check_wish *wish, struct buf *why)
+static int run_one(
+	struct settings *settings, size_t index, struct check_wish *wish, struct buf *why)
 {
+	const struct relay_settings *relay = &settings->relays[index];
 	struct check_paper paper = check_paper_of(stdout);
 	struct check_report report;
 	enum err err;
@@ -112,9 +118,11 @@ static int run(struct settings *settings, struct check_wish *wish, struct buf *w
 
 	wish->told = told;
 	wish->owner = &paper;
-	if (strcmp(settings->relay.host, "capture") != 0)
-		print_relay(&settings->relay);
-	err = check_relay(settings, wish, &report, why);
+	if (settings->relay_count > 1)
+		printf("%s: ", relay->name);
+	if (strcmp(relay->host, "capture") != 0)
+		print_relay(relay);
+	err = check_relay(settings, index, wish, &report, why);
 	if (err) {
 		buf_add_byte(why, '\0');
 		complain(why->at && why->at[0] ? why->at : err_text(err));
@@ -124,6 +132,31 @@ static int run(struct settings *settings, struct check_wish *wish, struct buf *w
 	is_sendable = report.is_sendable;
 	check_report_free(&report);
 	return is_sendable ? EXIT_SUCCESS : EXIT_FAILED;
+}
+
+/* All, one after the other, or the one of this name. The first that fails gives the exit code. */
+static int run(
+	struct settings *settings, const char *name, struct check_wish *wish, struct buf *why)
+{
+	int status = EXIT_SUCCESS;
+	bool found = false;
+
+	for (size_t i = 0; i < settings->relay_count; i++) {
+		int ended;
+
+		if (name && strcmp(name, settings->relays[i].name) != 0)
+			continue;
+		if (found)
+			printf("\n");
+		found = true;
+		buf_clear(why);
+		ended = run_one(settings, i, wish, why);
+		status = status ? status : ended;
+	}
+	if (found)
+		return status;
+	fprintf(stderr, "lettergate: --relay: there is no relay called %s\n", name);
+	return EXIT_USAGE;
 }
 
 /* What the addresses are, and then all the rest. */
@@ -137,7 +170,7 @@ static int check_with(const struct command_line *line, struct settings *settings
 		return EXIT_FAILED;
 	if (read_address("--to", line->to, region, &wish.to) &&
 		read_address("--from", line->from, region, &wish.from))
-		status = run(settings, &wish, why);
+		status = run(settings, line->relay, &wish, why);
 	region_close(region);
 	return status;
 }
@@ -159,7 +192,7 @@ int check_command(char *const *args)
 		buf_free(&why);
 		return status;
 	}
-	if (settings->relay.host[0])
+	if (settings->relays[0].host[0])
 		status = check_with(&line, settings, &why);
 	else
 		status = complain("SMTP_HOST: no relay is set; give the name of your provider's "

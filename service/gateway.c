@@ -1,6 +1,7 @@
 /* gateway - what HTTP asks of us: the function table of http/gateway.h */
 #include "service/clock.h"
 #include "service/dispatch.h"
+#include "service/gateway_own.h"
 #include "service/lettergate.h"
 
 enum { PAUSE_MAX_S = 60 };
@@ -258,6 +259,8 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 		.raw = raw,
 		.ready = ready,
 		.metrics = print_metrics,
+		.relays = gateway_relays,
+		.check = gateway_check,
 		.observe = observe,
 		.template_hold = template_hold,
 		.template_release = template_release,

@@ -32,6 +32,7 @@ struct lettergate {
 	unsigned max_in_flight;
 	uint64_t max_in_flight_bytes;
 	atomic_uint in_flight;
+	atomic_uint checks; /* of relays, under way */
 	atomic_uint_fast64_t in_flight_bytes;
 	atomic_bool is_draining; /* /readyz says no */
 	bool is_stopping;        /* behind the lock: nothing new is taken */

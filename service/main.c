@@ -34,7 +34,7 @@ static const struct command {
 		"SIGTERM drains and stops, a second one hurries; SIGHUP reloads.",
 		serve_command },
 	{ "check", "find out what is wrong with the relay",
-		"lettergate check [--to ADDRESS] [--from ADDRESS] [--config FILE] "
+		"lettergate check [--relay NAME] [--to ADDRESS] [--from ADDRESS] [--config FILE] "
 		"[--set NAME=VALUE]…\n\n"
 		"Goes through name look-up, connection, greeting, EHLO, STARTTLS, certificate, "
 		"AUTH and,\nwith --to, MAIL and RCPT, and says in words what is wrong and what to "

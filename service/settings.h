@@ -60,8 +60,7 @@ struct listen_settings {
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct settings {
-	struct relay_settings relay;         /* what SMTP_… say; the defaults of the list's. Where
-						the list has one entry, that one */
+	struct relay_settings relay;         /* what SMTP_… say; the defaults of the list's */
 	const struct relay_settings *relays; /* those there are: of the list, else that one; never
 						none, though its host may be "" */
 	size_t relay_count;

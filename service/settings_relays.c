@@ -262,7 +262,5 @@ enum err settings_read_relays(struct draft *draft)
 		return err;
 	draft->settings->relays = relays;
 	draft->settings->relay_count = draft->entry_count;
-	if (draft->entry_count == 1)
-		draft->settings->relay = relays[0];
 	return OK;
 }

@@ -289,6 +289,37 @@ static void metrics(void *self, bool open_metrics, struct buf *text)
 	buf_add_string(text, open_metrics ? "lettergate_up 1\n# EOF\n" : "lettergate_up 1\n");
 }
 
+static void relays(void *self, struct buf *json)
+{
+	(void)self;
+	buf_add_string(json, "{\"name\":\"default\"}");
+}
+
+static void *run_check(void *argument)
+{
+	struct checking *checking = argument;
+
+	usleep(20000);
+	buf_add_string(&checking->report, "{\"relay\":\"default\",\"sendable\":true}");
+	checking->done(checking);
+	return NULL;
+}
+
+static enum checking_start check(void *self, struct text name, struct checking *checking)
+{
+	struct fake *fake = self;
+	pthread_t thread;
+
+	snprintf(fake->checked, sizeof(fake->checked), "%.*s", (int)name.len, name.at);
+	snprintf(fake->checked_to, sizeof(fake->checked_to), "%.*s", (int)checking->to.len,
+		checking->to.len ? checking->to.at : "");
+	if (fake->checking)
+		return fake->checking;
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_check, checking), 0);
+	pthread_detach(thread);
+	return CHECKING;
+}
+
 static void observe(void *self, const struct exchange_seen *seen)
 {
 	struct fake *fake = self;
@@ -322,6 +353,8 @@ void fake_open(struct fake *fake)
 			.raw = raw,
 			.ready = ready,
 			.metrics = metrics,
+			.relays = relays,
+			.check = check,
 			.observe = observe } };
 	fake_templates_open(&fake->templates, &fake->gateway);
 	pthread_mutex_init(&fake->lock, NULL);

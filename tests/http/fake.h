@@ -42,6 +42,8 @@ struct fake {
 	struct buf envelope; /* "from;to,to\n" */
 	char signed_for[256], message_id[512], seen_route[64], seen_client[64], seen_request_id[80];
 	unsigned seen_status;
+	char checked[64], checked_to[260]; /* the relay that was checked last, and the recipient */
+	enum checking_start checking;      /* what becomes of checks */
 	bool all_or_none, has_trace;
 	uint64_t patience_us;
 	struct fake_templates templates;

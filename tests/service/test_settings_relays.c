@@ -16,11 +16,11 @@ START_TEST(one_relay_may_stand_in_a_list)
 		secret);
 	settings = load_file(content, environment, why);
 	ck_assert_msg(settings != NULL, "%s", why);
-	ck_assert_str_eq(settings->relay.name, "primary");
-	ck_assert_str_eq(settings->relay.host, "a.example");
-	ck_assert_str_eq(settings->relay.pass, "sesame");
-	ck_assert_uint_eq(settings->relay.dot_ms, 300000);
-	ck_assert_msg(settings->relay.sessions == 5, "what is said for all is the default");
+	ck_assert_str_eq(settings->relays[0].name, "primary");
+	ck_assert_str_eq(settings->relays[0].host, "a.example");
+	ck_assert_str_eq(settings->relays[0].pass, "sesame");
+	ck_assert_uint_eq(settings->relays[0].dot_ms, 300000);
+	ck_assert_msg(settings->relays[0].sessions == 5, "what is said for all is the default");
 	ck_assert_uint_eq(settings->relay_count, 1);
 	ck_assert_str_eq(settings->relays[0].name, "primary");
 	ck_assert_uint_eq(settings->relays[0].weight, 2);
