@@ -47,6 +47,10 @@ class Way:
         self.seen = bytearray()  # while `at` is looked for
         self.is_lost = self.is_deaf = self.is_ended = self.end_is_told = False
 
+    def meet(self, at, then):
+        """From another thread: `then` comes at `at`, counted or looked for from now on."""
+        self.at, self.then, self.seen = at, then, bytearray()
+
     def taken(self, data, now):
         """Bytes came in: those before `at` are to be passed on."""
         if self.is_lost:
