@@ -36,7 +36,8 @@ static bool write_out(size_t step, size_t most)
 		out = text_head(out, most - done);
 		if (out.len == 0)
 			break;
-		ck_assert_uint_lt(world.written + out.len, ROOM);
+		if (world.written + out.len >= ROOM) /* a ck_assert writes to a file each time */
+			ck_abort_msg("more than there is room for");
 		memcpy(written + world.written, out.at, out.len);
 		world.written += out.len;
 		done += out.len;
