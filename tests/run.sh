@@ -255,7 +255,7 @@ others= # whether other lanes run beside this one
 if [ $# -gt 0 ]; then
 	for stage in "$@"; do run_stage "$stage"; done
 else
-	trap 'kill $(jobs -p) $(jobs -p | xargs -n 1 pgrep -P) 2>/dev/null; exit 130' INT TERM
+	trap 'kill $(jobs -p) $(jobs -p | xargs -r -n 1 pgrep -P) 2>/dev/null; exit 130' INT TERM
 	others=yes
 	for stages_of_lane in "${lanes[@]}"; do
 		# shellcheck disable=SC2086
