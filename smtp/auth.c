@@ -126,11 +126,11 @@ static void add_xoauth2(const struct smtp_credentials *credentials, struct buf *
 	buf_add_string(out, "\001\001");
 }
 
-/* RFC 7628 3.1 */
+/* RFC 7628 section 3.1; without a user the token says who it is. */
 static void add_oauthbearer(const struct smtp_credentials *credentials, struct buf *out)
 {
-	buf_add_string(out, "n,a=");
-	buf_add(out, credentials->user);
+	buf_add_string(out, credentials->user.len ? "n,a=" : "n,");
+	scram_add_name(out, credentials->user);
 	buf_addf(out, ",\001host=%.*s\001port=%u\001auth=Bearer ", (int)credentials->host.len,
 		credentials->host.at ? credentials->host.at : "", credentials->port);
 	buf_add(out, credentials->token);

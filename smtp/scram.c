@@ -14,8 +14,7 @@ struct server_first {
 	int iterations;
 };
 
-/* RFC 5802 5.1: "," and "=" in a user name. */
-static void add_name(struct buf *out, struct text name)
+void scram_add_name(struct buf *out, struct text name)
 {
 	for (size_t i = 0; i < name.len; i++)
 		if (name.at[i] == ',')
@@ -37,7 +36,7 @@ enum err scram_start(struct smtp_auth *auth, const struct smtp_credentials *cred
 	}
 	auth->first = buf_born(MESSAGE_MAX);
 	buf_add_string(&auth->first, "n=");
-	add_name(&auth->first, credentials->user);
+	scram_add_name(&auth->first, credentials->user);
 	buf_add_string(&auth->first, ",r=");
 	buf_add_string(&auth->first, auth->nonce);
 	buf_add_string(out, "n,,");

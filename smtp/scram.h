@@ -15,6 +15,8 @@ struct scram_keys {
 };
 void scram_keys_wipe(struct scram_keys *keys);
 
+/* Appends a user's name with "," and "=" escaped (RFC 5801 section 4: saslname). */
+void scram_add_name(struct buf *out, struct text name);
 /* Appends the client-first-message ("n,,n=user,r=nonce"), unencoded; keeps its bare part. */
 MUST_USE enum err scram_start(struct smtp_auth *auth, const struct smtp_credentials *credentials,
 	const unsigned char nonce[18], struct buf *out);

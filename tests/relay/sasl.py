@@ -87,10 +87,12 @@ def oauthbearer(accounts, first):
     user = b""
     for part in header.split(b","):
         if part.startswith(b"a="):
-            user = part[2:]
+            user = part[2:].replace(b"=2C", b",").replace(b"=3D", b"=")
+    if header != b"n,," and (header.count(b",") != 2 or not header.startswith(b"n,a=") or not user):
+        return None  # RFC 5801 section 4
     for part in parts:
         if part.startswith(b"auth=Bearer ") and accounts.by_token(user, part[12:]):
-            return user.decode()
+            return user.decode() or "(whoever the token is for)"
     accounts.refusals.append((yield REFUSED))
     return None
 

@@ -218,6 +218,34 @@ START_TEST(the_best_mechanism_is_chosen)
 }
 END_TEST
 
+/* RFC 7628 section 3.1, RFC 5801 section 4 */
+static const struct {
+	const char *user, *says;
+} bearers[] = {
+	{ "me,=x", "AUTH OAUTHBEARER "
+		   "bixhPW1lPTJDPTNEeCwBaG9zdD1oAXBvcnQ9NTg3AWF1dGg9QmVhcmVyIHQBAQ==" },
+	{ "", "AUTH OAUTHBEARER biwsAWhvc3Q9aAFwb3J0PTU4NwFhdXRoPUJlYXJlciB0AQE=" },
+};
+
+START_TEST(oauthbearer_escapes_its_user_or_names_none)
+{
+	struct smtp_credentials credentials = { .user = text_of(bearers[_i].user),
+		.token = TEXT("t"),
+		.host = TEXT("h"),
+		.port = 587 };
+	struct buf out = buf_born(1024);
+	struct smtp_auth auth = { 0 };
+
+	ck_assert_int_eq(smtp_auth_start(&auth, SMTP_OAUTHBEARER, &credentials,
+				 (unsigned char[18]){ 0 }, &out),
+		OK);
+	buf_add_byte(&out, 0);
+	ck_assert_str_eq(out.at, bearers[_i].says);
+	buf_free(&out);
+	smtp_auth_wipe(&auth);
+}
+END_TEST
+
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 UNIT_MAIN(auth, tcase_add_test(cases, scram_gives_the_published_proof);
@@ -227,4 +255,5 @@ UNIT_MAIN(auth, tcase_add_test(cases, scram_gives_the_published_proof);
 	  tcase_add_test(cases, a_name_with_a_comma_is_escaped_for_scram);
 	  tcase_add_loop_test(cases, a_first_message_is_trusted_or_not, 0, COUNT(firsts));
 	  tcase_add_loop_test(cases, what_a_mechanism_cannot_say_is_refused, 0, COUNT(sayings));
+	  tcase_add_loop_test(cases, oauthbearer_escapes_its_user_or_names_none, 0, COUNT(bearers));
 	  tcase_add_test(cases, the_best_mechanism_is_chosen);)
