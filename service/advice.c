@@ -232,7 +232,8 @@ static const char *hint_for_no_auth(
 	       "leave SMTP_USER and SMTP_PASS out.";
 }
 
-static const char *hint_for_bad_auth(const struct smtp_session *session)
+static const char *hint_for_bad_auth(
+	const struct relay_settings *settings, const struct smtp_session *session)
 {
 	const char *detail = session->detail ? session->detail : "";
 
@@ -241,6 +242,10 @@ static const char *hint_for_bad_auth(const struct smtp_session *session)
 			       ? "A password in other letters than ASCII goes by PLAIN or LOGIN."
 			       : "The password is wrong, or somebody stands between this machine "
 				 "and the relay: check SMTP_PASS and SMTP_HOST.";
+	if (settings->oauth_token_url[0])
+		return "The token was fetched just before, yet it is not made for SMTP, or for "
+		       "another user: check SMTP_USER and SMTP_OAUTH_SCOPE, and that the account "
+		       "may send by SMTP.";
 	if (session->policy->credentials.token.len)
 		return "The token is expired, or not made for SMTP, or for another user: get a new "
 		       "SMTP_OAUTH_TOKEN, and check SMTP_USER.";
@@ -278,7 +283,7 @@ static const char *hint_for_loss(const struct relay_settings *settings,
 	case SMTP_LOSS_NO_AUTH:
 		return hint_for_no_auth(settings, session);
 	case SMTP_LOSS_BAD_AUTH:
-		return hint_for_bad_auth(session);
+		return hint_for_bad_auth(settings, session);
 	case SMTP_LOSS_HANDSHAKE:
 		return hint_for_tls(settings, session, verdict);
 	case SMTP_LOSS_DISCONNECTED:
@@ -303,14 +308,14 @@ static const char *hint_for_loss(const struct relay_settings *settings,
 	return verdict->hint;
 }
 
-static const char *hint_for_reply(
+static const char *hint_for_reply(const struct relay_settings *settings,
 	const struct smtp_session *session, const struct smtp_verdict *verdict)
 {
 	bool has_login = session->policy->authenticates;
 
 	switch (verdict->category) {
 	case SMTP_RELAY_AUTH_FAILED:
-		return hint_for_bad_auth(session);
+		return hint_for_bad_auth(settings, session);
 	case SMTP_RELAY_AUTH_REQUIRED:
 		return has_login ? "The relay wants another login than it got: check SMTP_USER and "
 				   "SMTP_AUTH."
@@ -334,7 +339,7 @@ const char *advice_hint(const struct relay_settings *settings, const struct smtp
 	if (session && session->loss)
 		hint = hint_for_loss(settings, session, verdict);
 	else if (session)
-		hint = hint_for_reply(session, verdict);
+		hint = hint_for_reply(settings, session, verdict);
 	else if (verdict->phase == SMTP_IN_CONNECT)
 		hint = hint_for_connect(settings, verdict);
 	else if (verdict->category == SMTP_RELAY_DNS)

@@ -3,6 +3,7 @@
 #include "service/carrier_bytes.h"
 #include "service/carrier_outcome.h"
 #include "service/carrier_parts.h"
+#include "service/carrier_token.h"
 #include "service/clock.h"
 #include "service/settle.h"
 
@@ -75,12 +76,37 @@ static struct smtp_verdict judge_link(const struct link *link)
 		has_no_address || link_is_looking_up(link) ? SMTP_IN_DNS : SMTP_IN_CONNECT, false);
 }
 
+static struct smtp_verdict judge(const struct carrier *carrier)
+{
+	if (carrier->is_connected)
+		return carrier->session.verdict;
+	if (carrier->failure)
+		return carrier->failure->verdict;
+	return carrier->link ? judge_link(carrier->link)
+			     : smtp_verdict_of_loss(carrier->given_up, SMTP_IN_AUTH, false);
+}
+
+/* It has its place, its delivery and whoever waits for it, and looks for another token. */
+static void begin_anew(struct carrier *carrier)
+{
+	link_close(carrier->link);
+	carrier->link = NULL;
+	smtp_session_close(&carrier->session);
+	memset(&carrier->session, 0, sizeof(carrier->session));
+	carrier->is_connected = false;
+	carrier->has_begun_anew = true;
+	buf_wipe(&carrier->token);
+	relay_note_opening(carrier->relay, SMTP_IN_AUTH);
+}
+
 static void end(struct carrier *carrier)
 {
-	struct smtp_verdict verdict = carrier->session.verdict;
+	struct smtp_verdict verdict = judge(carrier);
 
-	if (!carrier->is_connected)
-		verdict = judge_link(carrier->link);
+	if (carrier_may_begin_anew(carrier)) {
+		begin_anew(carrier);
+		return;
+	}
 	carrier_log_end(carrier, &verdict);
 	if (carrier->stage == CARRIER_OPENING)
 		carrier_fail_waiting(carrier, &verdict);
@@ -208,6 +234,7 @@ static bool find_work(struct carrier *carrier)
 		metrics_session_opened(relay_metrics_of(carrier->relay));
 		relay_note_offer(
 			carrier->relay, &carrier->session.features, link_tls(carrier->link));
+		carrier_prove_token(carrier);
 		carrier->session.trace = NULL;
 		carrier->stage = CARRIER_BUSY;
 	}
@@ -304,8 +331,9 @@ static void take_policy(struct carrier *carrier)
 	carrier->policy.max_messages = relay_messages(carrier->relay);
 	carrier->policy.credentials.scram_keys =
 		relay_scram_keys(carrier->relay, carrier->worker->number);
-	carrier->token = buf_born(TOKEN_BYTES);
-	if (settings->token_file[0] && !settings_read_token(settings, &carrier->token))
+	if (relay_oauth(carrier->relay))
+		carrier->policy.credentials.token = buf_text(&carrier->token);
+	else if (settings->token_file[0] && !settings_read_token(settings, &carrier->token))
 		carrier->policy.credentials.token = buf_text(&carrier->token);
 }
 
@@ -346,13 +374,15 @@ static void told(void *owner, enum link_event event)
 /* ---- the interface */
 
 static struct carrier *carrier_new(
-	struct worker *worker, struct berth *berth, struct delivery *delivery)
+	struct worker *worker, struct relay *relay, struct berth *berth, struct delivery *delivery)
 {
 	struct carrier *carrier = calloc(1, sizeof(*carrier));
 
 	if (!carrier)
 		return NULL;
 	carrier->worker = worker;
+	carrier->relay = relay_hold(relay);
+	carrier->token = buf_born(TOKEN_BYTES);
 	carrier->opened_us = carrier->phase_us = now_us();
 	carrier->phase = SMTP_IN_DNS;
 	carrier->trace = buf_born(TRACE_BYTES);
@@ -362,26 +392,62 @@ static struct carrier *carrier_new(
 	return carrier;
 }
 
+static enum err open_link(struct carrier *carrier)
+{
+	const struct relay_settings *settings = relay_settings(carrier->relay);
+	struct worker *worker = carrier->worker;
+
+	carrier->opened_us = carrier->phase_us = now_us();
+	relay_note_opening(carrier->relay, carrier->phase);
+	return link_open(worker->resolver, &worker->loop, settings->host, settings->port, told,
+		carrier, &carrier->link);
+}
+
+/* Opens the link, or else waits for the token. Why that cannot be had, the next tick finds. */
+static enum err set_out(struct carrier *carrier)
+{
+	struct oauth_failure failure;
+
+	if (carrier_take_token(carrier, &failure) == OAUTH_TAKEN)
+		return open_link(carrier);
+	relay_note_opening(carrier->relay, SMTP_IN_AUTH);
+	return OK;
+}
+
 bool carrier_open(
 	struct worker *worker, struct relay *relay, struct berth *berth, struct delivery *delivery)
 {
-	const struct relay_settings *settings = relay_settings(relay);
-	struct carrier *carrier = carrier_new(worker, berth, delivery);
+	struct carrier *carrier = carrier_new(worker, relay, berth, delivery);
 
-	if (carrier && !link_open(worker->resolver, &worker->loop, settings->host, settings->port,
-			       told, carrier, &carrier->link)) {
-		carrier->relay = relay_hold(relay);
+	if (carrier && !set_out(carrier)) {
 		if (berth)
 			berth->carriers++;
-		relay_note_opening(relay, carrier->phase);
 		move_to(carrier, &worker->active);
 		return true;
 	}
-	free(carrier);
+	if (carrier) {
+		buf_wipe(&carrier->token);
+		relay_release(carrier->relay);
+		free(carrier);
+	}
 	relay_carrier_abandoned(relay, delivery != NULL, now_us());
 	if (delivery)
 		settle_lost(worker->lettergate, delivery, SMTP_LOSS_INTERNAL, "out of memory");
 	return false;
+}
+
+void carrier_seek_token(struct carrier *carrier)
+{
+	struct oauth_failure failure;
+	enum oauth_state state = carrier_take_token(carrier, &failure);
+
+	carrier->opened_us = now_us(); /* the relay has nothing to do with it */
+	if (state == OAUTH_WAITS || (state == OAUTH_TAKEN && !open_link(carrier)))
+		return;
+	if (state == OAUTH_PAUSES)
+		carrier->failure = &failure;
+	carrier->given_up = SMTP_LOSS_INTERNAL; /* where there is none: no memory */
+	end(carrier);
 }
 
 bool carrier_is_fit(struct carrier *carrier)
@@ -412,7 +478,9 @@ void carrier_drop(struct carrier *carrier, enum smtp_loss loss)
 		smtp_session_lost(&carrier->session, loss, NULL);
 		carrier_pump(carrier);
 	} else {
-		link_give_up(carrier->link, loss);
+		if (carrier->link)
+			link_give_up(carrier->link, loss);
+		carrier->given_up = loss;
 		end(carrier);
 	}
 }

@@ -9,12 +9,14 @@
 #include "service/parts.h"
 #include "service/worker.h"
 
+struct oauth_failure;
+
 struct carrier {
 	struct carrier *previous, *next, **list; /* in one of its worker's lists */
 	struct worker *worker;
-	struct relay *relay; /* held */
-	struct berth *berth; /* its worker's for that relay; NULL: the relay is of the past */
-	struct link *link;
+	struct relay *relay;       /* held */
+	struct berth *berth;       /* its worker's for that relay; NULL: the relay is of the past */
+	struct link *link;         /* NULL while it opens: it waits for its token */
 	struct smtp_policy policy; /* the relay's, with the token as it is now */
 	struct buf token;          /* secret */
 	struct smtp_session session;
@@ -26,7 +28,12 @@ struct carrier {
 	} stage;
 	bool is_connected; /* and the session open */
 	bool was_taken;    /* the last message was */
-	bool brings;       /* opened for a delivery that needs a fresh session */
+	/* the token: it got another in place of one that was refused; why there is none; NULL: no
+	 * fault of it */
+	bool has_begun_anew;
+	const struct oauth_failure *failure;
+	enum smtp_loss given_up; /* while it waited for it */
+	bool brings;             /* opened for a delivery that needs a fresh session */
 	struct delivery *delivery;
 	struct part part; /* that is under way */
 	struct smtp_transaction transaction;
@@ -50,6 +57,8 @@ bool carrier_open(
 	struct worker *worker, struct relay *relay, struct berth *berth, struct delivery *delivery);
 /* The loop's time, which sessions live by. */
 uint64_t carrier_now_ms(const struct carrier *carrier);
+/* Opening, without a link: is its token there? */
+void carrier_seek_token(struct carrier *carrier);
 /* Idle: can it be used? Else it is gone. */
 bool carrier_is_fit(struct carrier *carrier);
 /* Idle: takes on a delivery that was pulled. */

@@ -4,6 +4,7 @@
 #include "service/carrier_parts.h"
 #include "service/clock.h"
 #include "service/dispatch.h"
+#include "service/oauth.h"
 #include "service/settle.h"
 #include "service/worker.h"
 
@@ -27,6 +28,8 @@ static const char *words_of(const struct carrier *carrier)
 {
 	const char *words = carrier->link ? link_words(carrier->link) : "";
 
+	if (carrier->failure)
+		return carrier->failure->words;
 	if (!words[0] && carrier->is_connected && carrier->session.detail)
 		words = carrier->session.detail;
 	return words;

@@ -34,7 +34,9 @@ static void let_go_of_late(struct carrier *carrier)
 		return;
 	carrier->delivery = NULL;
 	verdict = smtp_verdict_of_loss(SMTP_LOSS_DEADLINE,
-		carrier->is_connected ? smtp_session_phase(&carrier->session) : SMTP_IN_CONNECT,
+		carrier->is_connected ? smtp_session_phase(&carrier->session)
+		: carrier->link       ? SMTP_IN_CONNECT
+				      : SMTP_IN_AUTH,
 		false);
 	settle_failed(carrier->worker->lettergate, delivery, &verdict, &nothing,
 		"the deadline passed before a fresh session to the relay was ready");
@@ -53,7 +55,9 @@ void carrier_tick(struct carrier *carrier)
 	bool is_unwanted = carrier->worker->is_stopping || relay_is_retired(carrier->relay);
 
 	let_go_of_late(carrier);
-	if (!carrier->is_connected) {
+	if (!carrier->is_connected && !carrier->link) {
+		carrier_seek_token(carrier);
+	} else if (!carrier->is_connected) {
 		if (now_us() - carrier->opened_us >= settings->connect_ms * 1000ull)
 			carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
 	} else if (carrier->stage == CARRIER_IDLE) {

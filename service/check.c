@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPORT_BYTES = 1 << 20, TRACE_BYTES = 1 << 20, TICK_MS = 20, OTHERS_US = 300000 };
+enum {
+	REPORT_BYTES = 1 << 20,
+	TRACE_BYTES = 1 << 20,
+	TOKEN_BYTES = 16384,
+	TICK_MS = 20,
+	OTHERS_US = 300000
+};
 
 /* ---- the name */
 
@@ -168,6 +174,12 @@ static enum err advance(struct check_run *run)
 	uint64_t now = now_us();
 
 	switch (run->stage) {
+	case CHECK_GETTING_TOKEN:
+		if (!check_token(run))
+			return OK;
+		run->stage = CHECK_LOOKING_UP;
+		run->began_us = run->since_us = now_us();
+		return look_up(run);
 	case CHECK_LOOKING_UP:
 		if (is_looking_up(run) && now - run->began_us < run->settings->connect_ms * 1000ull)
 			return OK;
@@ -222,8 +234,6 @@ static enum err go(struct check_run *run)
 
 	uv_timer_start(&run->tick, ticked, TICK_MS, TICK_MS);
 	run->began_us = run->since_us = now_us();
-	if (!err)
-		err = look_up(run);
 	while (!err && run->stage != CHECK_OVER) {
 		err = advance(run);
 		if (!err && run->stage != CHECK_OVER && run->wish->is_over)
@@ -249,6 +259,7 @@ static void tidy(struct check_run *run)
 	uv_run(&run->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&run->loop);
 	relay_release(run->relay);
+	buf_wipe(&run->token);
 	buf_free(&run->trace);
 	buf_free(&run->from);
 }
@@ -288,6 +299,8 @@ static enum err check_remote(
 	if (err)
 		return err;
 	run->settings = relay_settings(run->relay);
+	run->policy = *relay_policy(run->relay);
+	run->token = buf_born(TOKEN_BYTES);
 	run->trace = buf_born(TRACE_BYTES);
 	set_envelope(run);
 	if (uv_loop_init(&run->loop)) {

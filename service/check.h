@@ -1,12 +1,14 @@
 /* check - goes through all that stands between this machine and a message sent, step by step
  *
- * Who signs (DKIM), look-up, every address, greeting, EHLO, STARTTLS, certificate, AUTH and, if
- * wanted, MAIL and RCPT; each with its time, what was found, and for what is wrong the change that
- * mends it. Sends no message. Runs in a loop of its own and blocks the calling thread. Words from
- * the relay hold no control characters; secrets are in none. */
+ * Who signs (DKIM), the access token, look-up, every address, greeting, EHLO, STARTTLS,
+ * certificate, AUTH and, if wanted, MAIL and RCPT; each with its time, what was found, and for what
+ * is wrong the change that mends it. Sends no message. Runs in a loop of its own and blocks the
+ * calling thread. Words from the relay hold no control characters; secrets are in none. */
 #pragma once
 
 #include "service/settings.h"
+
+struct oauth;
 
 enum check_mark {
 	CHECK_OK,
@@ -44,6 +46,9 @@ struct check_wish {
 	 * nobody is asked, it ends when the relay's patience does. */
 	const char *(*is_over)(void *owner);
 	void *owner;
+	/* A running gateway's, for this relay; NULL: the token, if one is needed, is fetched for
+	 * the check alone. */
+	struct oauth *oauth;
 };
 
 /* What goes into MAIL where nothing is asked for: the user, if it is an address, else the

@@ -8,9 +8,17 @@
 #include "service/check.h"
 #include "service/check_probe.h"
 #include "service/link.h"
+#include "service/oauth.h"
 #include "service/relay.h"
 
-enum check_stage { CHECK_LOOKING_UP, CHECK_CONNECTING, CHECK_TALKING, CHECK_PROBING, CHECK_OVER };
+enum check_stage {
+	CHECK_GETTING_TOKEN,
+	CHECK_LOOKING_UP,
+	CHECK_CONNECTING,
+	CHECK_TALKING,
+	CHECK_PROBING,
+	CHECK_OVER
+};
 
 /* One of the relay's addresses. */
 struct candidate {
@@ -40,6 +48,9 @@ struct check_run {
 	struct candidate *used; /* NULL: none yet */
 	uint64_t connected_us;
 	/* the conversation */
+	struct smtp_policy policy; /* the relay's, with the token that was fetched */
+	struct oauth *oauth;       /* borrowed; NULL: no token is fetched */
+	struct buf token;          /* secret */
 	struct smtp_session session;
 	bool is_open;
 	bool has_offer; /* what a message costs was told */
@@ -78,6 +89,11 @@ void check_add_said(struct buf *out, const struct smtp_said *said);
 /* ---- who signs (check_dkim.c): a step of its own, if anybody does */
 
 void check_dkim(struct check_run *run, const struct dkim_signer *signer);
+
+/* ---- the access token (check_token.c): a step of its own, if it has to be fetched. True: it is
+ * there, or there is no need; else it is not yet, or the check is over. */
+
+bool check_token(struct check_run *run);
 
 /* ---- the conversation (check_talk.c) */
 

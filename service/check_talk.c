@@ -175,7 +175,7 @@ void check_talk(struct check_run *run)
 	unsigned char nonce[18];
 
 	random_bytes(nonce, sizeof(nonce));
-	smtp_session_open(&run->session, relay_policy(run->relay), nonce, uv_now(&run->loop));
+	smtp_session_open(&run->session, &run->policy, nonce, uv_now(&run->loop));
 	explicit_bzero(nonce, sizeof(nonce));
 	run->session.trace = &run->trace;
 	run->state = run->session.state;

@@ -41,6 +41,15 @@ enum err fleet_open(struct settings *settings, unsigned workers, struct metrics 
 	return err;
 }
 
+enum err fleet_start(struct fleet *fleet, struct log *log)
+{
+	enum err err = OK;
+
+	for (size_t i = 0; i < fleet->count && !err; i++)
+		err = relay_start(fleet->relays[i], log);
+	return err;
+}
+
 struct fleet *fleet_hold(struct fleet *fleet)
 {
 	atomic_fetch_add(&fleet->references, 1);

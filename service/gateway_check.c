@@ -7,6 +7,7 @@
 #include "http/json.h"
 #include "service/check.h"
 #include "service/clock.h"
+#include "service/oauth.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ enum { CHECKS_MAX = 2, TO_ROOM = 256 };
 struct job {
 	struct lettergate *lettergate;
 	struct settings *settings; /* held */
+	struct oauth *oauth;       /* held: the relay's; NULL: it has none */
 	size_t relay;
 	struct checking *checking;
 	uint64_t until_us;
@@ -100,6 +102,7 @@ static void forget(struct job *job)
 {
 	atomic_fetch_sub(&job->lettergate->checks, 1);
 	settings_free(job->settings);
+	oauth_release(job->oauth);
 	free(job);
 }
 
@@ -120,9 +123,10 @@ static void *run(void *argument)
 {
 	struct job *job = argument;
 	struct checking *checking = job->checking;
-	struct check_wish wish = {
-		.to = job->to[0] ? job->to : NULL, .is_over = is_over, .owner = job
-	};
+	struct check_wish wish = { .to = job->to[0] ? job->to : NULL,
+		.is_over = is_over,
+		.owner = job,
+		.oauth = job->oauth };
 	const char *relay = job->settings->relays[job->relay].name;
 	struct check_report report;
 	struct buf why = buf_born(2048);
@@ -144,15 +148,25 @@ static void *run(void *argument)
 
 /* ---- starting */
 
-/* Holds the settings in force; relay_count: there is none of this name. */
-static size_t find_relay(
-	struct lettergate *lettergate, struct text name, struct settings **settings_out)
+static struct oauth *hold_oauth(const struct fleet *fleet, struct text name)
+{
+	struct relay *relay = fleet ? fleet_find(fleet, name) : NULL;
+	struct oauth *oauth = relay ? relay_oauth(relay) : NULL;
+
+	return oauth ? oauth_hold(oauth) : NULL;
+}
+
+/* Holds the settings in force, and what fetches the relay's token; relay_count: there is none of
+ * this name. */
+static size_t find_relay(struct lettergate *lettergate, struct text name,
+	struct settings **settings_out, struct oauth **oauth_out)
 {
 	struct settings *settings;
 	size_t i = 0;
 
 	pthread_rwlock_rdlock(&lettergate->lock);
 	settings = settings_hold(lettergate->settings);
+	*oauth_out = hold_oauth(lettergate->fleet, name);
 	pthread_rwlock_unlock(&lettergate->lock);
 	while (i < settings->relay_count && !text_equal(name, text_of(settings->relays[i].name)))
 		i++;
@@ -180,7 +194,8 @@ enum checking_start gateway_check(void *self, struct text name, struct checking 
 {
 	struct lettergate *lettergate = self;
 	struct settings *settings;
-	size_t relay = find_relay(lettergate, name, &settings);
+	struct oauth *oauth;
+	size_t relay = find_relay(lettergate, name, &settings, &oauth);
 	bool is_known = relay < settings->relay_count;
 	struct job *job = is_known ? calloc(1, sizeof(*job)) : NULL;
 
@@ -190,11 +205,13 @@ enum checking_start gateway_check(void *self, struct text name, struct checking 
 							: CHECKING_TOO_MANY;
 
 		settings_free(settings);
+		oauth_release(oauth);
 		free(job);
 		return refused;
 	}
 	*job = (struct job){ .lettergate = lettergate,
 		.settings = settings,
+		.oauth = oauth,
 		.relay = relay,
 		.checking = checking,
 		.until_us = now_us() + settings->send_deadline_ms * 1000ull };

@@ -91,6 +91,8 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 			settings, workers, lettergate->metrics, NULL, &lettergate->fleet, why);
 	settings_free(settings);
 	if (!err && !lettergate->captures)
+		err = fleet_start(lettergate->fleet, log);
+	if (!err && !lettergate->captures)
 		err = start_workers(lettergate, workers);
 	if (err) {
 		if (lettergate)
@@ -122,6 +124,8 @@ static enum err open_anew(const struct lettergate *lettergate, struct settings *
 	if (!err && !lettergate->captures) {
 		err = fleet_open(settings, lettergate->worker_count, lettergate->metrics,
 			lettergate->fleet, fleet_out, why);
+		if (!err)
+			err = fleet_start(*fleet_out, lettergate->log);
 		if (err)
 			keys_free(keys);
 	}

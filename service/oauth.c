@@ -121,7 +121,7 @@ void oauth_release(struct oauth *oauth)
 		return;
 	pthread_mutex_lock(&oauth->lock);
 	atomic_store(&oauth->must_stop, true);
-	pthread_cond_broadcast(&oauth->changed);
+	pthread_cond_signal(&oauth->changed);
 	pthread_mutex_unlock(&oauth->lock);
 	if (oauth->is_running)
 		pthread_join(oauth->thread, NULL);
@@ -154,7 +154,7 @@ enum err oauth_start(struct oauth *oauth, struct log *log)
 	pthread_mutex_lock(&oauth->lock);
 	if (oauth->is_running) {
 		oauth_life_hurry(&oauth->life);
-		pthread_cond_broadcast(&oauth->changed);
+		pthread_cond_signal(&oauth->changed);
 	} else {
 		oauth->log = log;
 		oauth->is_running = pthread_create(&oauth->thread, NULL, run, oauth) == 0;
@@ -178,40 +178,21 @@ static void describe(const struct oauth *oauth, uint64_t now, struct oauth_failu
 	memcpy(failure->words, oauth->words, sizeof(failure->words));
 }
 
-static enum oauth_state take(
-	struct oauth *oauth, uint64_t now, struct buf *token_out, struct oauth_failure *failure_out)
-{
-	bool was_wanted = oauth->life.is_wanted;
-	enum oauth_state state = oauth_life_ask(&oauth->life, now);
-
-	if (!was_wanted && oauth->life.is_wanted)
-		pthread_cond_broadcast(&oauth->changed);
-	if (state == OAUTH_TAKEN)
-		buf_add(token_out, buf_text(&oauth->token));
-	else if (state == OAUTH_PAUSES)
-		describe(oauth, now, failure_out);
-	return state;
-}
-
 enum oauth_state oauth_take(struct oauth *oauth, uint64_t now_us, struct buf *token_out,
 	struct oauth_failure *failure_out)
 {
 	enum oauth_state state;
+	bool was_wanted;
 
 	pthread_mutex_lock(&oauth->lock);
-	state = take(oauth, now_us, token_out, failure_out);
-	pthread_mutex_unlock(&oauth->lock);
-	return state;
-}
-
-enum oauth_state oauth_wait(
-	struct oauth *oauth, struct buf *token_out, struct oauth_failure *failure_out)
-{
-	enum oauth_state state;
-
-	pthread_mutex_lock(&oauth->lock);
-	while ((state = take(oauth, now_us(), token_out, failure_out)) == OAUTH_WAITS)
-		pthread_cond_wait(&oauth->changed, &oauth->lock);
+	was_wanted = oauth->life.is_wanted;
+	state = oauth_life_ask(&oauth->life, now_us);
+	if (!was_wanted && oauth->life.is_wanted)
+		pthread_cond_signal(&oauth->changed);
+	if (state == OAUTH_TAKEN)
+		buf_add(token_out, buf_text(&oauth->token));
+	else if (state == OAUTH_PAUSES)
+		describe(oauth, now_us, failure_out);
 	pthread_mutex_unlock(&oauth->lock);
 	return state;
 }
@@ -230,7 +211,7 @@ bool oauth_refuse(struct oauth *oauth, struct text token, uint64_t now_us)
 			oauth->hint = "Check SMTP_USER and SMTP_OAUTH_SCOPE, and that the account "
 				      "may send by SMTP.";
 		}
-		pthread_cond_broadcast(&oauth->changed);
+		pthread_cond_signal(&oauth->changed);
 	} else {
 		is_worth_it = oauth_life_state(&oauth->life, now_us) != OAUTH_PAUSES;
 	}

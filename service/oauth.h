@@ -2,8 +2,8 @@
  *
  * A thread of its own asks the token endpoint: at the start, before the token expires, and when the
  * relay refuses it; one request at a time, whoever waits. What the endpoint says is logged, and no
- * secret ever. All functions are for any thread, and none but oauth_wait and the last oauth_release
- * waits for the endpoint. */
+ * secret ever. All functions are for any thread, and none but the last oauth_release waits
+ * for it. */
 #pragma once
 
 #include "service/oauth_life.h"
@@ -36,9 +36,6 @@ struct oauth_failure {
  * ask again soon, one is on its way. OAUTH_PAUSES: it could not be fetched, see *failure_out. */
 enum oauth_state oauth_take(struct oauth *oauth, uint64_t now_us, struct buf *token_out,
 	struct oauth_failure *failure_out);
-/* The same, but waits: never OAUTH_WAITS. */
-enum oauth_state oauth_wait(
-	struct oauth *oauth, struct buf *token_out, struct oauth_failure *failure_out);
 /* The relay says that this token is no good. True: another takes its place, or already has: try
  * once more. False: it had been fetched for one that was refused. */
 bool oauth_refuse(struct oauth *oauth, struct text token, uint64_t now_us);

@@ -96,7 +96,6 @@ static void conclude(struct oauth *oauth, const struct oauth_answer *answer, con
 		note_granted(oauth, answer, now_us(), &is_rotated);
 	else
 		note_failed(oauth, answer, words);
-	pthread_cond_broadcast(&oauth->changed);
 	pthread_mutex_unlock(&oauth->lock);
 	if (!oauth->log || atomic_load(&oauth->must_stop))
 		return;

@@ -19,7 +19,7 @@ struct oauth {
 	bool is_running;
 	atomic_bool must_stop;
 	pthread_mutex_t lock;   /* over all that follows, and is_running */
-	pthread_cond_t changed; /* there may be something to do, or to take */
+	pthread_cond_t changed; /* there may be something to do for the thread */
 	struct oauth_life life;
 	struct buf token;
 	struct buf refresh_token; /* in place of the grant's; empty: that counts */

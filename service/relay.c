@@ -1,4 +1,5 @@
 #include "service/clock.h"
+#include "service/oauth.h"
 #include "service/relay_own.h"
 #include "service/tls.h"
 
@@ -13,7 +14,8 @@ static void set_policy(struct relay *relay, const struct relay_settings *setting
 		.ehlo_name = text_of(settings->ehlo_name),
 		.tls = settings->tls,
 		.mechanism = settings->mechanism,
-		.authenticates = settings->user[0] || settings->token[0],
+		.authenticates =
+			settings->user[0] || settings->token[0] || settings->oauth_token_url[0],
 		.credentials = { .user = text_of(settings->user),
 			.pass = text_of(settings->pass),
 			.token = text_of(settings->token),
@@ -51,12 +53,22 @@ enum err relay_open(struct settings *settings, size_t index, unsigned workers,
 	relay_show(relay);
 	if (own->tls != SMTP_TLS_NONE)
 		err = tls_open(own, &relay->tls, why);
+	if (!err && own->oauth_token_url[0])
+		err = oauth_open(own, &relay->oauth);
 	if (err) {
 		relay_release(relay);
 		return err;
 	}
 	*relay_out = relay;
 	return OK;
+}
+
+/* Does it get its tokens as the other one does? */
+static bool shares_tokens(const struct relay *relay, const struct relay *other)
+{
+	if (relay->oauth && other->oauth)
+		return oauth_fits(other->oauth, relay->own);
+	return !relay->oauth && !other->oauth;
 }
 
 static bool is_same_account(const struct relay_settings *one, const struct relay_settings *other)
@@ -70,6 +82,12 @@ void relay_inherit(struct relay *relay, struct relay *old)
 {
 	unsigned most = relay->own->sessions;
 
+	if (!shares_tokens(relay, old))
+		return;
+	if (relay->oauth) {
+		oauth_release(relay->oauth);
+		relay->oauth = oauth_hold(old->oauth);
+	}
 	if (!is_same_account(relay->own, old->own))
 		return;
 	pthread_mutex_lock(&old->lock);
@@ -86,6 +104,11 @@ void relay_inherit(struct relay *relay, struct relay *old)
 	pthread_mutex_unlock(&old->lock);
 }
 
+enum err relay_start(struct relay *relay, struct log *log)
+{
+	return relay->oauth ? oauth_start(relay->oauth, log) : OK;
+}
+
 struct relay *relay_hold(struct relay *relay)
 {
 	atomic_fetch_add(&relay->references, 1);
@@ -98,6 +121,7 @@ void relay_release(struct relay *relay)
 		return;
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		scram_keys_wipe(&relay->scram_keys[i]);
+	oauth_release(relay->oauth);
 	tls_close(relay->tls);
 	settings_free(relay->settings);
 	pthread_mutex_destroy(&relay->lock);
@@ -117,6 +141,11 @@ const struct smtp_policy *relay_policy(const struct relay *relay)
 struct tls *relay_tls(const struct relay *relay)
 {
 	return relay->tls;
+}
+
+struct oauth *relay_oauth(const struct relay *relay)
+{
+	return relay->oauth;
 }
 
 struct scram_keys *relay_scram_keys(struct relay *relay, unsigned worker)

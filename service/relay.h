@@ -11,6 +11,8 @@
 #include "service/settings.h"
 #include "service/window.h"
 
+struct log;
+struct oauth;
 struct relay;
 struct scram_keys;
 struct tls;
@@ -24,6 +26,9 @@ MUST_USE enum err relay_open(struct settings *settings, size_t index, unsigned w
 /* Takes over what was found out by `old`, the relay of the same name before a reload, if it is the
  * same host, user and password. */
 void relay_inherit(struct relay *relay, struct relay *old);
+/* From now on it has its token fetched, where it has an endpoint for that: behind relay_inherit, or
+ * two ask for the same. Where it has one already, what failed is tried again at once. */
+MUST_USE enum err relay_start(struct relay *relay, struct log *log);
 /* What is counted for it; NULL (the default): nothing is. */
 void relay_count_in(struct relay *relay, struct relay_metrics *metrics);
 struct relay_metrics *relay_metrics_of(const struct relay *relay);
@@ -34,6 +39,7 @@ void relay_release(struct relay *relay);
 const struct relay_settings *relay_settings(const struct relay *relay);
 const struct smtp_policy *relay_policy(const struct relay *relay);
 struct tls *relay_tls(const struct relay *relay);
+struct oauth *relay_oauth(const struct relay *relay); /* NULL: it has no token endpoint */
 /* What SCRAM made of the password for sessions of `worker`, which alone may use it. */
 struct scram_keys *relay_scram_keys(struct relay *relay, unsigned worker);
 
