@@ -9,6 +9,7 @@ import sys
 import time
 
 import body
+import relays
 import report
 from parts import (
     KEY,
@@ -303,6 +304,9 @@ ROWS = {
     "chunking": row_chunking,
     "sessions": row_sessions,
     "sizes": row_sizes,
+    "latency": relays.row_latency,
+    "held": relays.row_sessions_held,
+    "isolation": relays.row_isolation,
 }
 SHORT = ["ready", "turns", "attachment", "parked", "exact", "speed", "lean"]
 

@@ -140,19 +140,18 @@ class Sink(Process):
 class Gateway(Process):
     name = "gateway"
 
-    def __init__(self, sink, sessions=16, tls=False, **more):
+    def __init__(self, sink, sessions=16, tls=False, config=None, **more):
+        """`config`: a file that names the relays, in place of `sink`."""
         self.port = free_port()
-        env = {
+        relay = {} if config else {
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": sink.port,
             "SMTP_SECURE": "STARTTLS" if tls else "NONE",
             "SMTP_SESSIONS": sessions,
-            "API_KEY": KEY,
-            "HTTP_LISTEN": f"127.0.0.1:{self.port}",
             **({"SMTP_CA_FILE": OUT / "cert.pem"} if tls else {}),
-            **more,
-        }
-        super().__init__([BINARY, "serve"], env)
+        }  # fmt: skip
+        env = {"API_KEY": KEY, "HTTP_LISTEN": f"127.0.0.1:{self.port}", **relay, **more}
+        super().__init__([BINARY, "serve", *(["--config", config] if config else [])], env)
         wait_for(self.is_ready, every=0.0005)
         self.ready_ms = (time.monotonic() - self.started) * 1e3
 
@@ -174,6 +173,11 @@ class Gateway(Process):
 
     def get(self, path):
         return self.ask("GET", path)
+
+    def metric_sum(self, name, label):
+        """Of all samples of this name that have this label."""
+        found = re.findall(rf"^lettergate_{name}{{(.*)}} (\S+)", self.get("/metrics")[1].decode(), re.M)
+        return sum(float(value) for labels, value in found if label in labels)
 
     def metric(self, name):
         found = re.search(rf"^lettergate_{name} (\S+)", self.get("/metrics")[1].decode(), re.M)

@@ -144,6 +144,18 @@ def single_rows(rows):
     for found in rows.get("exact", []):
         name = f"{found['requests']:,} requests{', TLS' if found['tls'] else ''}: 200 answers, at the relay"
         add(name, f"{found['answers']:,}, {found['at_relay']:,}", "equal")
+    for found in rows.get("latency", []):
+        times = f"{found['cold_ms']:.1f} ms, {found['warm_ms']:.1f} ms: {found['times']:.1f} ×"
+        wanted = "≥ 8 ×" if found["delay_ms"] == 20 else ""
+        add(f"one mail, TLS and AUTH, {found['delay_ms']} ms away: smtplib, gateway", times, wanted)
+    for found in rows.get("held", []):
+        sizes = f"{found['idle_kb']:.1f} KB idle, {found['busy_kb']:.1f} KB with its request"
+        name = f"memory a session, {found['sessions']:,} of them{', TLS' if found['tls'] else ''}"
+        add(name, sizes, "< 40 KB" if found["tls"] else "< 16 KB")
+    for found in rows.get("isolation", []):
+        name = f"p99 at a healthy relay, beside {found['beside']}"
+        wanted = "" if found["beside"] == "nothing" else "< 1.2 ×"
+        add(name, f"{found['p99_ms']:.2f} ms: {found['times']:.2f} ×", wanted)
     return table(["figure", "measured", "wanted"], lines) if lines else ""
 
 
