@@ -10,7 +10,7 @@ bool result_is_problem(const struct result *result)
 	return result_status(result) >= 300;
 }
 
-static void add_said(struct buf *out, const struct smtp_said *said)
+void result_add_said(struct buf *out, const struct smtp_said *said)
 {
 	if (!said->code)
 		return;
@@ -55,7 +55,7 @@ static void add_recipient(struct buf *out, struct text address, const struct smt
 		if (answer->verdict.hint && answer->verdict.hint[0])
 			json_add_member(out, "hint", text_of(answer->verdict.hint));
 	}
-	add_said(out, &answer->said);
+	result_add_said(out, &answer->said);
 	buf_add_byte(out, '}');
 }
 
@@ -92,7 +92,7 @@ static void add_attempt(struct buf *out, const struct attempt *attempt)
 	if (attempt->category != SMTP_OK_CATEGORY) {
 		json_add_member(out, "code", text_of(smtp_category_words(attempt->category)->code));
 		json_add_member(out, "phase", text_of(smtp_phase_name(attempt->phase)));
-		add_said(out, &attempt->said);
+		result_add_said(out, &attempt->said);
 	}
 	json_add_member_ms(out, "ms", attempt->took_us);
 	buf_add_byte(out, '}');
@@ -157,7 +157,7 @@ static void add_common(struct buf *out, const struct delivery *delivery)
 	const struct result *result = &delivery->result;
 
 	add_recipients(out, result);
-	add_said(out, &result->said);
+	result_add_said(out, &result->said);
 	add_relay(out, result);
 	add_attempts(out, result);
 	add_timing(out, result);
@@ -260,7 +260,7 @@ void result_add_record(struct buf *out, const struct record *record, bool brief)
 	add_labels(out, record);
 	add_recipients(out, result);
 	if (!brief) {
-		add_said(out, &result->said);
+		result_add_said(out, &result->said);
 		add_relay(out, result);
 		add_attempts(out, result);
 		add_timing(out, result);

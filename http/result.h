@@ -15,3 +15,5 @@ void result_add(struct buf *out, const struct delivery *delivery, bool with_stat
 void result_add_record(struct buf *out, const struct record *record, bool brief);
 /* What GET /messages calls it: "sent", "partial", "captured", "unknown", "queued", "failed". */
 const char *result_state(enum smtp_outcome outcome);
+/* Appends the member "smtp", if the relay said anything. */
+void result_add_said(struct buf *out, const struct smtp_said *said);

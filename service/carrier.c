@@ -237,6 +237,7 @@ static bool find_work(struct carrier *carrier)
 		carrier_prove_token(carrier);
 		carrier->session.trace = NULL;
 		carrier->stage = CARRIER_BUSY;
+		worker_wake(worker); /* others may be opened now */
 	}
 	if ((worker->is_stopping || relay_is_retired(carrier->relay)) && !delivery) {
 		leave(carrier, SESSION_END_DRAIN);

@@ -82,18 +82,28 @@ static bool is_throttled(const struct relay *relay, uint64_t now_us)
 	return relay->window.cause == REST_THROTTLED && window_rests(&relay->window, now_us);
 }
 
-/* May a message go now, by SMTP_RATE? */
+/* Between two messages: SMTP_RATE's, or what was found out. */
+static uint64_t interval_of(const struct relay *relay)
+{
+	uint64_t found_us = relay->window.interval_us;
+
+	return found_us > relay->interval_us ? found_us : relay->interval_us;
+}
+
+/* May a message go now? */
 static bool is_due(struct relay *relay, uint64_t now_us)
 {
+	uint64_t interval_us = interval_of(relay);
+
 	if (is_throttled(relay, now_us))
 		return false;
-	if (!relay->interval_us)
+	if (!interval_us)
 		return true;
 	if (relay->due_us + BURST_US < now_us)
 		relay->due_us = now_us - BURST_US;
 	if (relay->due_us > now_us)
 		return false;
-	relay->due_us += relay->interval_us;
+	relay->due_us += interval_us;
 	return true;
 }
 
@@ -142,6 +152,7 @@ struct delivery *relay_pull(struct relay *relay, unsigned worker, bool was_idle,
 	turn = turns_find(&relay->turns, now_us);
 	if (turn.at && is_due(relay, now_us)) {
 		delivery = turns_take(&relay->turns, turn);
+		window_took(&relay->window, now_us);
 		note_waiting(relay);
 	}
 	if (was_idle)
@@ -323,6 +334,7 @@ struct delivery *relay_throttled(struct relay *relay, uint32_t seconds, uint64_t
 
 	pthread_mutex_lock(&relay->lock);
 	window_narrow(&relay->window, sessions(relay) / 2, now_us);
+	window_slow(&relay->window, now_us);
 	if (seconds) {
 		window_throttled(&relay->window, seconds, now_us);
 		list = take_all(relay, relay->window.rest_until_us, UINT64_MAX);
@@ -368,7 +380,7 @@ bool relay_has_idle_elsewhere(
 
 	pthread_mutex_lock(&relay->lock);
 	is_due_now = turns_find(&relay->turns, now_us).at && !is_throttled(relay, now_us) &&
-		     (!relay->interval_us || relay->due_us <= now_us);
+		     (!interval_of(relay) || relay->due_us <= now_us);
 	for (unsigned i = 0; is_due_now && i < relay->workers && !found; i++) {
 		found = i != worker && spare(relay, i);
 		if (found) {

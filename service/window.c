@@ -3,7 +3,7 @@
 #define SECOND UINT64_C(1000000)
 #define MINUTE (60 * SECOND)
 
-enum { FAILURES_BEFORE_REST = 3 };
+enum { FAILURES_BEFORE_REST = 3, FAST_US = 1000 };
 
 void window_open(struct window *window, unsigned most)
 {
@@ -25,8 +25,43 @@ void window_narrow(struct window *window, unsigned sessions, uint64_t now_us)
 	window_pause(window, now_us);
 }
 
+void window_took(struct window *window, uint64_t now_us)
+{
+	uint64_t second = now_us / SECOND;
+
+	if (second != window->second) {
+		window->taken_before = second == window->second + 1 ? window->taken : 0;
+		window->taken = 0;
+		window->second = second;
+	}
+	window->taken++;
+}
+
+/* Answers that were under way when it became slower say nothing new. */
+void window_slow(struct window *window, uint64_t now_us)
+{
+	unsigned rate = window->taken > window->taken_before ? window->taken : window->taken_before;
+
+	if (window->interval_us && now_us < window->slowed_us + SECOND)
+		return;
+	window->interval_us = rate > 2 ? 2 * SECOND / rate : SECOND;
+	window->slowed_us = now_us;
+}
+
+/* A quarter faster after each quiet spell, until it is no matter. */
+static void hasten(struct window *window, uint64_t now_us)
+{
+	if (!window->interval_us || now_us <= window->slowed_us + 5 * SECOND)
+		return;
+	window->interval_us = window->interval_us * 4 / 5;
+	if (window->interval_us < FAST_US)
+		window->interval_us = 0;
+	window->slowed_us = now_us;
+}
+
 void window_widen(struct window *window, uint64_t now_us)
 {
+	hasten(window, now_us);
 	if (window->width >= window->most || now_us <= window->changed_us + window->quiet_us)
 		return;
 	window->width++;

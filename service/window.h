@@ -23,6 +23,11 @@ struct window {
 	uint64_t quiet_us;       /* how long it stays before it grows by one */
 	bool has_grown;          /* the last change was one wider */
 	uint64_t pause_until_us; /* no session is opened until then */
+	/* pace: how fast messages may follow each other, where the relay said "slower" */
+	uint64_t interval_us; /* least between two; 0: it did not */
+	uint64_t slowed_us;   /* when that last changed */
+	uint64_t second;      /* whose messages are counted */
+	unsigned taken, taken_before;
 	/* rest */
 	unsigned failures; /* in a row */
 	enum rest_cause cause;
@@ -34,7 +39,11 @@ void window_open(struct window *window, unsigned most);
 /* "Too many": as many as there are (`sessions`) or half of what was allowed, whichever is more;
  * none is opened for a second. */
 void window_narrow(struct window *window, unsigned sessions, uint64_t now_us);
-/* Grows if it was quiet for long enough. */
+/* A message is given to a session. */
+void window_took(struct window *window, uint64_t now_us);
+/* "Slower": half as many messages a second as there were, from now on. */
+void window_slow(struct window *window, uint64_t now_us);
+/* Grows, and gets faster, if it was quiet for long enough. */
 void window_widen(struct window *window, uint64_t now_us);
 /* No session is opened for a second. */
 void window_pause(struct window *window, uint64_t now_us);
