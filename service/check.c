@@ -230,7 +230,7 @@ static void break_off(struct check_run *run)
 
 static enum err go(struct check_run *run)
 {
-	enum err err = resolver_open(&run->loop, &run->resolver);
+	enum err err = resolver_open(&run->loop, NULL, &run->resolver);
 
 	uv_timer_start(&run->tick, ticked, TICK_MS, TICK_MS);
 	run->began_us = run->since_us = now_us();

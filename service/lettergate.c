@@ -49,6 +49,8 @@ static enum err open_parts(struct lettergate *lettergate, const struct settings 
 	if (!err)
 		err = records_open(RECORDS, KEEP_MS, lettergate->captures ? CAPTURED_BYTES : 0,
 			&lettergate->records);
+	if (!err)
+		err = known_open(&lettergate->known);
 	lettergate->max_in_flight = settings->max_in_flight;
 	lettergate->max_in_flight_bytes = settings->max_in_flight_bytes;
 	return err;
@@ -213,6 +215,7 @@ void lettergate_close(struct lettergate *lettergate)
 	fleet_release(lettergate->fleet);
 	keys_free(lettergate->keys);
 	settings_free(lettergate->settings);
+	known_close(lettergate->known);
 	records_close(lettergate->records);
 	catalogue_close(lettergate->catalogue);
 	metrics_close(lettergate->metrics);

@@ -9,6 +9,7 @@
 
 #include "http/gateway.h"
 #include "service/keys.h"
+#include "service/known.h"
 #include "service/log.h"
 #include "service/metrics.h"
 #include "service/catalogue.h"
@@ -22,6 +23,7 @@ struct lettergate {
 	struct metrics *metrics;
 	struct records *records;
 	struct catalogue *catalogue;
+	struct known *known;   /* addresses, for the workers' resolvers */
 	pthread_rwlock_t lock; /* over keys, fleet, settings and is_stopping */
 	struct keys *keys;
 	struct settings *settings; /* in force: who signs */

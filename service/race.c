@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STAGGER_MS = 250, RESOLUTION_MS = 50, WORDS = 320, ADDRESS = 64 };
+enum { STAGGER_MS = 250, RESOLUTION_MS = 50, WORDS = 320, ADDRESS = 64, RACERS = 16 };
 enum { V6, V4, FAMILIES };
 enum { KEEPALIVE_S = 30, KEEPALIVE_PROBES = 3, UNACKNOWLEDGED_MS = 60000 };
 
@@ -37,6 +37,7 @@ struct race {
 	bool is_asked; /* both families: an answer may come while the other is being asked */
 	bool is_begun;
 	struct racer *racers;
+	size_t running;   /* of them, RACERS at most */
 	uv_timer_t timer; /* when the next address joins */
 	enum smtp_loss loss;
 	char words[WORDS];
@@ -55,6 +56,7 @@ static void remove_racer(struct race *race, struct racer *racer)
 	while (*at != racer)
 		at = &(*at)->next;
 	*at = racer->next;
+	race->running--;
 	uv_close((uv_handle_t *)&racer->poll, free_data);
 	if (racer->fd >= 0)
 		close(racer->fd);
@@ -175,6 +177,7 @@ static struct racer *racer_new(struct race *race, const struct sockaddr_storage 
 	racer->address = address;
 	racer->poll.data = racer;
 	race->racers = racer;
+	race->running++;
 	uv_poll_start(&racer->poll, UV_WRITABLE, racer_ready);
 	return racer;
 }
@@ -211,14 +214,14 @@ static void next_address(struct race *race)
 	const struct sockaddr_storage *address;
 	struct racer *racer = NULL;
 
-	while (!racer && (address = take_address(race))) {
+	while (!racer && race->running < RACERS && (address = take_address(race))) {
 		racer = racer_new(race, address);
 		if (!racer)
 			lose_address(race, address, errno);
 	}
 	if (!race->racers && !race_is_looking_up(race))
 		race->over(race->owner, -1);
-	else if (has_address(race))
+	else if (has_address(race) && race->running < RACERS)
 		uv_timer_start(&race->timer, time_for_another, STAGGER_MS, 0);
 }
 

@@ -1,5 +1,7 @@
 #include "service/resolver.h"
 
+#include "service/known.h"
+
 #include <ares.h>
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -8,7 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
-enum { QUERY_MS = 2500, QUERY_TRIES = 3, SOCKETS = 32 };
+/* PATIENCE_MS: so long is waited for name servers before the last good addresses are used (RFC 8767
+ * section 5: the client response timer). */
+enum { QUERY_MS = 2500, QUERY_TRIES = 3, SOCKETS = 32, PATIENCE_MS = 1800 };
 
 /* One of c-ares' sockets, watched for it. */
 struct watch {
@@ -25,6 +29,7 @@ struct resolver {
 	unsigned asked;   /* look-ups under way */
 	uv_timer_t timer; /* c-ares' own time-outs */
 	struct watch *watches[SOCKETS];
+	struct known *known; /* NULL: nothing is kept */
 };
 
 struct lookup {
@@ -33,6 +38,9 @@ struct lookup {
 	void *owner;
 	int family;
 	uint16_t port;
+	bool has_patience;
+	uv_timer_t patience; /* where there are other addresses than those asked for */
+	char host[];
 };
 
 static void free_handle(uv_handle_t *handle)
@@ -125,13 +133,14 @@ static void be_punctual(struct resolver *resolver)
 
 /* ---- life */
 
-enum err resolver_open(uv_loop_t *loop, struct resolver **resolver_out)
+enum err resolver_open(uv_loop_t *loop, struct known *known, struct resolver **resolver_out)
 {
 	struct resolver *resolver = calloc(1, sizeof(*resolver));
 
 	if (!resolver)
 		return ERR_MEMORY;
 	resolver->loop = loop;
+	resolver->known = known;
 	uv_timer_init(loop, &resolver->timer);
 	resolver->timer.data = resolver;
 	*resolver_out = resolver;
@@ -207,6 +216,58 @@ static size_t copy_addresses(
 	return count;
 }
 
+/* Gives what is known from before, with nobody asked. False: nothing is. */
+static bool answer_from_known(struct lookup *lookup)
+{
+	struct sockaddr_storage addresses[KNOWN_ADDRESSES];
+	struct known *known = lookup->resolver->known;
+	lookup_done *done = lookup->done;
+	bool is_stale;
+	size_t count =
+		known ? known_find(known, lookup->host, lookup->family, &is_stale, addresses) : 0;
+
+	if (!count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		set_port(&addresses[i], lookup->port);
+	lookup->done = NULL;
+	done(lookup->owner, lookup->family, SMTP_LOSS_NONE, addresses, count);
+	return true;
+}
+
+/* The question stays: its answer is for those who ask later. */
+static void lose_patience(uv_timer_t *timer)
+{
+	struct lookup *lookup = timer->data;
+
+	if (lookup->done && answer_from_known(lookup))
+		known_be_stale(lookup->resolver->known, lookup->host, lookup->family, true);
+}
+
+static void free_lookup(struct lookup *lookup)
+{
+	if (lookup->has_patience)
+		uv_close((uv_handle_t *)&lookup->patience, free_handle);
+	else
+		free(lookup);
+}
+
+/* What is known changes with the answer. */
+static void learn(struct lookup *lookup, enum smtp_loss loss,
+	const struct sockaddr_storage *addresses, size_t count)
+{
+	struct known *known = lookup->resolver->known;
+
+	if (!known)
+		return;
+	if (count)
+		known_note(known, lookup->host, lookup->family, addresses, count);
+	else if (loss == SMTP_LOSS_NO_NAME)
+		known_drop(known, lookup->host, lookup->family);
+	else
+		known_be_stale(known, lookup->host, lookup->family, false);
+}
+
 static void answered(void *self, int status, int timeouts, struct ares_addrinfo *found)
 {
 	struct lookup *lookup = self;
@@ -221,9 +282,10 @@ static void answered(void *self, int status, int timeouts, struct ares_addrinfo 
 		ares_freeaddrinfo(found);
 	lookup->resolver->asked--;
 	lookup->resolver->is_stale |= loss == SMTP_LOSS_NO_LOOKUP;
-	if (lookup->done)
+	learn(lookup, loss, addresses, count);
+	if (lookup->done && !(loss == SMTP_LOSS_NO_LOOKUP && answer_from_known(lookup)))
 		lookup->done(lookup->owner, lookup->family, loss, addresses, count);
-	free(lookup);
+	free_lookup(lookup);
 }
 
 /* c-ares would send an address to the name servers as if it were a name. */
@@ -256,10 +318,64 @@ static bool read_localhost(
 	       resolver_read_address(family == AF_INET6 ? "::1" : "127.0.0.1", port, address);
 }
 
+static struct lookup *lookup_new(struct resolver *resolver, const char *host, int family,
+	uint16_t port, lookup_done *done, void *owner)
+{
+	size_t len = strlen(host);
+	struct lookup *lookup = calloc(1, sizeof(*lookup) + len + 1);
+
+	if (!lookup)
+		return NULL;
+	lookup->resolver = resolver;
+	lookup->done = done;
+	lookup->owner = owner;
+	lookup->family = family;
+	lookup->port = port;
+	lookup->patience.data = lookup;
+	memcpy(lookup->host, host, len);
+	return lookup;
+}
+
+/* The look-up ends in answered(), perhaps at once. */
+static void ask(struct lookup *lookup)
+{
+	struct resolver *resolver = lookup->resolver;
+	struct ares_addrinfo_hints hints = { .ai_family = lookup->family,
+		.ai_socktype = SOCK_STREAM };
+
+	resolver->asked++;
+	ares_getaddrinfo(resolver->channel, lookup->host, NULL, &hints, answered, lookup);
+	be_punctual(resolver);
+}
+
+/* For a name that is known: name servers that gave no answer the last time are not waited for, and
+ * one question at a time finds out whether they do again; others have a while. True: all is done.
+ */
+static bool answer_early(struct lookup *lookup)
+{
+	struct resolver *resolver = lookup->resolver;
+	struct sockaddr_storage addresses[KNOWN_ADDRESSES];
+	bool is_stale = false;
+
+	if (!resolver->known ||
+		!known_find(resolver->known, lookup->host, lookup->family, &is_stale, addresses))
+		return false;
+	if (!is_stale || !answer_from_known(lookup)) {
+		lookup->has_patience = true;
+		uv_timer_init(resolver->loop, &lookup->patience);
+		uv_timer_start(&lookup->patience, lose_patience, PATIENCE_MS, 0);
+		return false;
+	}
+	if (known_claim(resolver->known, lookup->host, lookup->family))
+		ask(lookup);
+	else
+		free_lookup(lookup);
+	return true;
+}
+
 enum err resolver_ask(struct resolver *resolver, const char *host, int family, uint16_t port,
 	lookup_done *done, void *owner, struct lookup **lookup_out)
 {
-	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
 	struct sockaddr_storage loopback;
 	struct lookup *lookup;
 	enum err err;
@@ -271,14 +387,13 @@ enum err resolver_ask(struct resolver *resolver, const char *host, int family, u
 	err = open_channel(resolver);
 	if (err)
 		return err;
-	lookup = calloc(1, sizeof(*lookup));
+	lookup = lookup_new(resolver, host, family, port, done, owner);
 	if (!lookup)
 		return ERR_MEMORY;
-	*lookup = (struct lookup){ resolver, done, owner, family, port };
+	if (answer_early(lookup))
+		return OK;
 	*lookup_out = lookup; /* before the question: done() may come at once */
-	resolver->asked++;
-	ares_getaddrinfo(resolver->channel, host, NULL, &hints, answered, lookup);
-	be_punctual(resolver);
+	ask(lookup);
 	return OK;
 }
 

@@ -1,14 +1,16 @@
 /* resolver - names to addresses by c-ares, within a worker's loop
  *
- * One per loop, used by its thread only. No look-up blocks anything. */
+ * One per loop, used by its thread only. No look-up blocks anything. While name servers give no
+ * answer, the last good addresses are used (RFC 8767); that a name does not exist is an answer. */
 #pragma once
 
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "service/known.h"
 #include "smtp/verdict.h"
 
-enum { LOOKUP_ADDRESSES = 8 };
+enum { LOOKUP_ADDRESSES = KNOWN_ADDRESSES };
 
 struct resolver;
 struct lookup;
@@ -19,7 +21,9 @@ struct lookup;
 typedef void lookup_done(void *owner, int family, enum smtp_loss loss,
 	const struct sockaddr_storage *addresses, size_t count);
 
-MUST_USE enum err resolver_open(uv_loop_t *loop, struct resolver **resolver_out);
+/* `known` must live as long; NULL: nothing is kept. */
+MUST_USE enum err resolver_open(
+	uv_loop_t *loop, struct known *known, struct resolver **resolver_out);
 /* Closes its handles: run the loop once more after it. NULL is fine. */
 void resolver_close(struct resolver *resolver);
 /* The name servers may be others by now: their list is read again when nothing is being asked. */

@@ -247,7 +247,7 @@ enum err worker_open(struct lettergate *lettergate, unsigned number, struct work
 	uv_timer_init(&worker->loop, &worker->tick);
 	worker->wake.data = worker->tick.data = worker;
 	uv_timer_start(&worker->tick, ticked, TICK_MS, TICK_MS);
-	if (resolver_open(&worker->loop, &worker->resolver)) {
+	if (resolver_open(&worker->loop, worker->lettergate->known, &worker->resolver)) {
 		worker_close(worker);
 		return ERR_MEMORY;
 	}

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -16,6 +17,8 @@ def run(*words):
 
 
 class Namespace:
+    folder = None  # of files that stand in place of those in /etc
+
     def __init__(self):
         self.name = "lettergate-%d" % os.getpid()
         try:
@@ -30,8 +33,22 @@ class Namespace:
     def firewall(self, *words, table="iptables"):
         run("ip", "netns", "exec", self.name, table, *words)
 
+    def address(self, address):
+        """One more that is its own."""
+        run("ip", "-n", self.name, "address", "add", address, "dev", "lo")
+
+    def ask(self, *servers):
+        """Whoever is started in it from now on asks these name servers."""
+        self.folder = "/etc/netns/" + self.name
+        os.makedirs(self.folder, exist_ok=True)
+        with open(self.folder + "/resolv.conf", "w", encoding="ascii") as out:
+            out.writelines("nameserver %s\n" % server for server in servers)
+
     def listener(self):
-        """A TCP socket inside; sockets stay in the namespace that they were made in."""
+        return self.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+    def socket(self, family, kind):
+        """A socket inside; sockets stay in the namespace that they were made in."""
         made = []
 
         def make():
@@ -39,7 +56,7 @@ class Namespace:
             with open("/run/netns/" + self.name, encoding="ascii") as handle:
                 if libc.setns(handle.fileno(), CLONE_NEWNET):
                     return
-            made.append(socket.socket())
+            made.append(socket.socket(family, kind))
 
         thread = threading.Thread(target=make)
         thread.start()
@@ -50,3 +67,5 @@ class Namespace:
 
     def close(self):
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True, check=False)
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The fault proxy and the name server of the tests themselves: what they do must be believed."""
+"""The fault proxy itself: what it does must be believed."""
 
 import socket
 import threading
