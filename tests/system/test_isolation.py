@@ -1,0 +1,101 @@
+"""A relay that is bad is no burden on the others, nor one caller on another (faults.md F-15, F-39): the
+healthy one's messages go, descriptors and memory stay what they were, and a batch waits its turn."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fleet import Fleet, each_once
+from gateway import SLOW, Gateway, mail, ms, open_files, resident_kb, together, wait_for
+from ledger import PLAIN
+from proxy import Proxy
+from relay import Relay
+from test_keys import entry, secret_of
+
+BAD = {
+    "accepts-and-says-nothing": {"connect": "silent"},
+    "a-byte-a-second": {"down": {"rate": 1}},
+    "dies-behind-the-greeting": {"down": {"at": b"\n", "then": "half-open"}},
+    "never-answers-the-data": {"down": {"at": b"354 go on\r\n", "then": "drop"}},
+    "reads-nothing": {"up": {"at": b"DATA\r\n", "then": "deaf"}},
+}
+
+
+def quantile(times, part):
+    return sorted(times)[int(len(times) * part)]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_relay_costs_the_healthy_one_nothing(tmp_path, bad):
+    """F-02, F-15, F-39: 60 messages are stuck at the bad one while 300 go to the other. How long
+    these took is printed, and decides nothing."""
+    with Relay(keywords=PLAIN) as behind, Proxy(behind, BAD[bad]) as stuck, Relay() as healthy, \
+            Fleet(tmp_path, [("bad", stuck, {"sessions": 8}), ("good", healthy, {"sessions": 4})], [
+                {"tag": "bad", "relay": "bad"}], SMTP_TIMEOUT_COMMAND="60s",
+                SMTP_TIMEOUT_CONNECT="60s", SMTP_TIMEOUT_DOT="60s") as gateway, \
+            ThreadPoolExecutor(60) as pool:
+        answers = together(lambda n: gateway.send(relay="good"), range(20))
+        held = open_files(gateway.pid)
+        waiting = [pool.submit(gateway.send, text="stuck\n" * 20000, tags=["bad"], deadline="4s",
+                               timeout=60) for _ in range(60)]
+        assert wait_for(lambda: len(stuck.connections) >= 1)
+        memory = resident_kb(gateway.pid)
+        times = []
+
+        def send(n):
+            began = time.monotonic()
+            answers.append(gateway.send(subject=str(n), relay="good"))
+            times.append(time.monotonic() - began)
+        together(send, range(300))
+        assert {a.status for a in answers} == {200}, [a for a in answers if a.status != 200][:2]
+        print("%s: p50 %.1f ms, p99 %.1f ms" % (bad, quantile(times, 0.5) * 1e3,
+                                                 quantile(times, 0.99) * 1e3))
+        assert len(healthy.ledger) == 320 and gateway.get("/healthz", key=None).status == 200
+        lost = [send.result() for send in waiting]
+        for answer in lost:
+            assert answer.status in (503, 504) and answer["outcome"] in ("not_sent", "unknown"), answer
+        assert len(stuck.connections) <= 40, "no storm"
+        if SLOW == 1:
+            assert resident_kb(gateway.pid) - memory < 32768
+        assert wait_for(lambda: open_files(gateway.pid) <= held + 8, 20), "its sessions, no more"
+        each_once([healthy], answers)
+
+
+@pytest.fixture
+def keys(tmp_path):
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps({"keys": [entry("bulk"), entry("web"), entry("other")]}))
+    return {"key": secret_of("bulk"), "API_KEY": None, "API_KEYS_FILE": path}
+
+
+def in_flight(gateway):
+    return gateway.get("/readyz", key=None)["in_flight"]
+
+
+def test_a_batch_does_not_starve_anothers_single_mail(keys):
+    """The order in the relay's ledger decides: a thousand wait, and the single ones of two other keys
+    go among the first, in turns; each key's own stay in order."""
+    gate = threading.Event()
+    with Relay({"dot": lambda *_: gate.wait(60 * SLOW) and None}) as relay, \
+            Gateway(relay, SMTP_SESSIONS=1, **keys) as gateway, ThreadPoolExecutor(10) as pool:
+        batch = pool.submit(gateway.post, "/send/batch", [mail(subject="bulk %d" % n)
+                                                          for n in range(1000)], timeout=120)
+        assert wait_for(lambda: in_flight(gateway) == 1000, 30)
+        single = []
+        for n in range(3):
+            for name in ("web", "other"):
+                single.append(pool.submit(gateway.send, subject="%s %d" % (name, n),
+                                          key=secret_of(name), timeout=120))
+                assert wait_for(lambda: in_flight(gateway) == 1000 + len(single))
+        gate.set()
+        assert [s.result().status for s in single] == [200] * 6
+        assert {result["status"] for result in batch.result()["results"]} == {200}
+        order = [t.header.partition(b"Subject: ")[2].split(b"\r\n")[0].decode() for t in relay.ledger]
+        assert len(order) == len(set(order)) == 1006
+        for name, count in (("bulk", 1000), ("web", 3), ("other", 3)):
+            own = [subject for subject in order if subject.startswith(name)]
+            assert own == ["%s %d" % (name, n) for n in range(count)], name
+        assert max(order.index("%s 2" % name) for name in ("web", "other")) < 12, order[:20]
