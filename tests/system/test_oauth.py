@@ -361,6 +361,19 @@ def test_check_says_that_the_refresh_token_was_changed():
         assert "canary" not in done.stdout
 
 
+def test_a_check_of_a_running_gateway_uses_its_token():
+    """Two that ask with one refresh token would be one too many."""
+    rotated = {"grant": {"refresh_token": "canary-rotated"}}
+    with signed_in([rotated], SMTP_OAUTH_REFRESH_TOKEN=REFRESH) as (gateway, server, relay):
+        assert asked(server, 1)
+        answer = gateway.post("/relays/default/check", b"", timeout=60)
+        assert answer.status == 200 and answer["sendable"], answer
+        token = [step for step in answer["steps"] if step["name"] == "token"]
+        assert token[0]["mark"] == "warning" and "SMTP_OAUTH_REFRESH_TOKEN" in token[0]["hint"]
+        assert len(server.requests) == 1 and len(relay.auth_attempts) == 1
+        assert "canary" not in answer.body.decode()
+
+
 # ---- what it costs
 
 
