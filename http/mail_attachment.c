@@ -153,8 +153,10 @@ static void read_base64(struct reading *reading, const cJSON *value, const struc
 		return;
 	if (!smtp_base64_check(base64, &len))
 		complain(reading->complaints, at, "not base64 (RFC 4648 section 4, padded)");
-	reading->attachment->content =
-		(struct smtp_content){ .encoding = SMTP_BASE64_REWRAP, .text = base64 };
+	else
+		reading->attachment->content = (struct smtp_content){
+			.encoding = SMTP_BASE64_REWRAP, .text = base64, .len = len
+		};
 }
 
 /* {"type":"Buffer","data":[1,2,3]}: what JSON.stringify makes of Node.js's bytes. */

@@ -25,7 +25,7 @@ struct smtp_content {
 	enum smtp_encoding encoding;
 	struct text text;                 /* borrowed, as long as it is read */
 	const struct smtp_source *source; /* instead of the text, for SMTP_BASE64; NULL: the text */
-	uint64_t len;                     /* of the source */
+	uint64_t len; /* of the source; of SMTP_BASE64_REWRAP decoded, 0: to be counted */
 };
 
 enum { SMTP_CONTENT_STEP = 160 };

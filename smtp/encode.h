@@ -4,13 +4,15 @@
 #include "smtp/buf.h"
 
 /* How long a line may be where it is for us to choose (RFC 2045 6.7, RFC 2047 2). */
-enum { SMTP_MIME_LINE = 76 };
+enum { SMTP_MIME_LINE = 76, SMTP_BASE64_LINE_BYTES = SMTP_MIME_LINE / 4 * 3 };
 
 /* Is it base64, whatever its line ends and blanks, padded as it should be? The number of bytes that
  * it stands for goes to *len_out. */
 bool smtp_base64_check(struct text base64, uint64_t *len_out);
 /* Decodes what smtp_base64_check took; gives the length. `out` may be where it lies. */
 size_t smtp_base64_decode(struct text base64, char *out);
+/* A whole line of base64. */
+void smtp_base64_line(const char bytes[SMTP_BASE64_LINE_BYTES], char out[SMTP_MIME_LINE]);
 /* How many of the bytes are base64's own, not white space. */
 uint64_t smtp_base64_letters(struct text base64);
 /* How many of its first bytes are letters of base64, neither padding nor white space. */

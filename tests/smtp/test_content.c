@@ -102,6 +102,58 @@ START_TEST(test_base64)
 }
 END_TEST
 
+static size_t add_line(char *wire, struct text letters)
+{
+	struct text line = text_head(letters, 76);
+
+	memcpy(wire, line.at, line.len);
+	memcpy(wire + line.len, "\r\n", 2);
+	return line.len + 2;
+}
+
+static void check_content(const struct smtp_content *content, const char *wire, size_t len)
+{
+	static char got[2000];
+	struct smtp_content_reader reader = { 0 };
+
+	ck_assert_uint_eq(smtp_content_size(content), len);
+	ck_assert_uint_eq(smtp_content_read(content, &reader, got, sizeof(got)), len);
+	ck_assert(memcmp(got, wire, len) == 0);
+}
+
+/* Any bytes, as another encoder has them; and what is base64 already, known to be dense or not. */
+START_TEST(test_base64_is_as_others_make_it)
+{
+	char bytes[600], dense[900], spaced[900], wire[1000];
+
+	for (size_t len = 1; len < sizeof(bytes); len += 1 + len / 200) {
+		size_t letters, wire_len = 0;
+
+		for (size_t i = 0; i < len; i++)
+			bytes[i] = (char)rand();
+		letters = (size_t)EVP_EncodeBlock(
+			(unsigned char *)dense, (const unsigned char *)bytes, (int)len);
+		for (size_t at = 0; at < letters; at += 76)
+			wire_len += add_line(
+				wire + wire_len, text_from((struct text){ dense, letters }, at));
+		check_content(&(struct smtp_content){ SMTP_BASE64, .text = { bytes, len } }, wire,
+			wire_len);
+		check_content(
+			&(struct smtp_content){ SMTP_BASE64_REWRAP, .text = { dense, letters } },
+			wire, wire_len);
+		check_content(&(struct smtp_content){ SMTP_BASE64_REWRAP,
+				      .text = { dense, letters }, .len = len },
+			wire, wire_len);
+		memcpy(spaced, dense, letters);
+		memmove(spaced + letters / 2 + 1, spaced + letters / 2, letters - letters / 2);
+		spaced[letters / 2] = '\n';
+		check_content(&(struct smtp_content){ SMTP_BASE64_REWRAP,
+				      .text = { spaced, letters + 1 }, .len = len },
+			wire, wire_len);
+	}
+}
+END_TEST
+
 /* ---- what goes in comes out again */
 
 static size_t random_text(char *out, size_t most)
@@ -267,6 +319,7 @@ END_TEST
 
 UNIT_MAIN(content, tcase_add_test(cases, test_lines); tcase_add_test(cases, test_quoted_printable);
 	  tcase_add_test(cases, test_base64);
+	  tcase_add_test(cases, test_base64_is_as_others_make_it);
 	  tcase_add_test(cases, test_whatever_goes_in_comes_out);
 	  tcase_add_test(cases, test_a_source_is_as_its_bytes);
 	  tcase_add_test(cases, test_a_source_that_fails_gives_less_than_its_size))
