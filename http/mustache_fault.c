@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { SHOWN = 60 };
 
@@ -37,6 +38,18 @@ struct text mustache_clip(struct text name)
 	return text_head(name, len);
 }
 
+/* What is shown of a tag may go over lines. */
+static void clean(char *why)
+{
+	for (size_t len; *why; why += len) {
+		len = 1;
+		while (is_inside_character(why[len]))
+			len++;
+		if (text_has_control((struct text){ why, len }))
+			memset(why, ' ', len);
+	}
+}
+
 enum err mustache_blame(struct mustache_fault *fault, enum err err,
 	const struct mustache_source *source, size_t at, const char *format, ...)
 {
@@ -45,9 +58,7 @@ enum err mustache_blame(struct mustache_fault *fault, enum err err,
 	va_start(args, format);
 	vsnprintf(fault->why, sizeof(fault->why), format, args);
 	va_end(args);
-	for (char *byte = fault->why; *byte; byte++) /* what is shown of a tag may go over lines */
-		if ((unsigned char)*byte < 0x20 || *byte == 0x7f)
-			*byte = ' ';
+	clean(fault->why);
 	fault->in = source->name;
 	mustache_place(source->text, at, &fault->line, &fault->column);
 	return err;

@@ -689,6 +689,23 @@ START_TEST(a_region_that_is_full_is_a_limit)
 }
 END_TEST
 
+/* Line ends of all kinds, a C1 control, and a letter of as many bytes. */
+START_TEST(what_is_shown_of_a_tag_is_one_line)
+{
+	const struct mustache *template;
+	struct mustache_fault fault;
+	struct region *region;
+
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+	ck_assert_int_eq(
+		mustache_parse(TEXT("t"), TEXT("{{a\nb\x7f\xc2\x85 \xe2\x80\xa8\xe2\x80\xa6}}"),
+			NULL, region, &template, &fault),
+		ERR_SYNTAX);
+	ck_assert_str_eq(fault.why, "a name cannot have blanks in it: \"a b       \xe2\x80\xa6\"");
+	region_close(region);
+}
+END_TEST
+
 static enum err refuse_partial(void *self, struct text name, struct text *source_out)
 {
 	ck_assert(text_equal(name, TEXT("p")));
@@ -800,6 +817,7 @@ UNIT_MAIN(mustache, tcase_add_loop_test(cases, a_template_becomes_a_text, 0, COU
 	  tcase_add_test(cases, names_and_delimiters_have_a_length);
 	  tcase_add_test(cases, a_template_has_so_many_tags_and_partials);
 	  tcase_add_test(cases, a_region_that_is_full_is_a_limit);
+	  tcase_add_test(cases, what_is_shown_of_a_tag_is_one_line);
 	  tcase_add_test(cases, a_partial_that_is_there_and_not_to_be_had_is_told);
 	  tcase_add_test(cases, one_template_serves_a_batch);
 	  tcase_add_test(cases, a_buf_that_failed_before_stays_so);)
