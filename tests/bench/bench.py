@@ -14,6 +14,7 @@ import report
 from parts import (
     KEY,
     OUT,
+    TYPES,
     Gateway,
     Nodemailer,
     PostfixSink,
@@ -25,7 +26,7 @@ from parts import (
     wrk,
 )
 
-SIZES = {"2KB": 0, "100KB": 75_000, "10MB": 10_000_000}
+SIZES = {"2KB": 0, "100KB": 75_000, "10MB": 10_000_000, "30MB JSON": 22_400_000, "30MB form": 30_000_000}
 # What one peer run on its own sends: enough for about three seconds.
 COUNTS = {"2KB": 30_000, "100KB": 6_000, "10MB": 60}
 PARKED = 10_000
@@ -57,12 +58,12 @@ def counted(sink, work, slack=0, quiet_s=0.25):
     return result
 
 
-def measure_served(server, sink, path, seconds, connections):
+def measure_served(server, sink, path, seconds, connections, kind="body"):
     """One round of wrk on something that serves HTTP."""
     quiet_s = 2 if path.stat().st_size > 1_000_000 else 0.25
     settled(sink, quiet_s)
     relay_before, before = sink.cpu_us(), server.cpu_us()
-    result = counted(sink, lambda: wrk(server.port, path, seconds, connections), connections, quiet_s)
+    result = counted(sink, lambda: wrk(server, path, seconds, connections, kind), connections, quiet_s)
     done = max(1, result["at_relay"])
     result["per_second"] = result["answers"] / result["seconds"]
     result["cpu_us"] = (server.cpu_us() - before) / done
@@ -108,18 +109,18 @@ def relay_of(tls, chunking, lean=False):
     return Sink("pipelining", "chunking") if chunking else PostfixSink()
 
 
-def throughput(size, sessions, tls, options, chunking=False, lean=False):
+def throughput(size, sessions, tls, options, chunking=False, lean=False, kind="body"):
     """Rounds of gateway, Fastify + Nodemailer, libcurl and smtp-source (which knows no TLS)."""
     connections = 8 if size == "10MB" else 64
-    path = file_of(size, "body")
+    path = file_of(size, kind)
     rounds = []
     with relay_of(tls, chunking, lean) as sink, Gateway(sink, sessions, tls) as gateway:
         with Nodemailer(sink, sessions, tls) as nodemailer:
             for server in (gateway, nodemailer):
-                wrk(server.port, path, 1, connections)
+                wrk(server, path, 1, connections, kind)
             for _ in range(options.rounds):
                 one = {
-                    server.name: measure_served(server, sink, path, options.seconds, connections)
+                    server.name: measure_served(server, sink, path, options.seconds, connections, kind)
                     for server in (gateway, nodemailer)
                 }
                 one["libcurl"] = libcurl_round(sink, sessions, size, tls)
@@ -129,6 +130,7 @@ def throughput(size, sessions, tls, options, chunking=False, lean=False):
         name = sink.name
     return {
         "size": size, "sessions": sessions, "tls": tls, "relay": name, "chunking": chunking, "lean": lean,
+        "kind": kind, "megabytes": SIZES[size] / 1e6,
         "rounds": rounds, "median": medians(rounds), "ratios": ratios(rounds),
     }  # fmt: skip
 
@@ -148,7 +150,9 @@ def ratios(rounds):
     def median_of(field, peer, over="gateway"):
         if peer not in rounds[0] or field not in rounds[0][peer]:
             return None
-        each = [one[over][field] / one[peer][field] for one in rounds]
+        each = [one[over][field] / one[peer][field] for one in rounds if one[peer][field]]
+        if not each:  # it answered nothing in time
+            return None
         return {"median": statistics.median(each), "each": each}
 
     return {
@@ -183,6 +187,57 @@ def row_sizes(options):
     return [throughput(size, 16, tls, options) for size in ("100KB", "10MB") for tls in (False, True)]
 
 
+def row_large(options):
+    """Attachments of 10 MB, as JSON and as a form, over a relay that leaves the machine to what is measured."""
+    return [
+        throughput("10MB", 16, tls, options, chunking=True, kind=kind) for kind in ("body", "form") for tls in (False, True)
+    ]
+
+
+def row_dkim(options):
+    """Signed by each; Nodemailer knows no ed25519, and signs with RSA beside both."""
+    path = file_of("2KB", "body")
+    found = []
+    for key in ("rsa", "ed25519"):
+        signs = {"DKIM_DOMAIN": "shop.example.com", "DKIM_SELECTOR": "bench"}
+        rounds = []
+        with relay_of(False, True) as sink, Gateway(sink, DKIM_KEY=OUT / f"dkim-{key}.pem", **signs) as gateway:
+            with Nodemailer(sink, DKIM_KEY=OUT / "dkim-rsa.pem", **signs) as nodemailer:
+                for server in (gateway, nodemailer):
+                    wrk(server, path, 1)
+                for _ in range(options.rounds):
+                    rounds.append({
+                        server.name: measure_served(server, sink, path, options.seconds, 64)
+                        for server in (gateway, nodemailer)
+                    })  # fmt: skip
+        found.append({
+            "size": "2KB", "sessions": 16, "tls": False, "chunking": True, "lean": False, "kind": "body",
+            "dkim": key, "rounds": rounds, "median": medians(rounds), "ratios": ratios(rounds),
+        })  # fmt: skip
+    return found
+
+
+def peak_of(kind, size, count, **more):
+    """What `count` requests at once add to the peak of memory: RSS, as the kernel keeps it."""
+    path = file_of(size, kind)
+    with relay_of(False, True) as sink, Gateway(sink, **more) as gateway:
+        for _ in range(20):
+            gateway.ask("POST", "/send", file_of("2KB", kind).read_bytes(), kind)
+        gateway.forget_peak()
+        before = gateway.memory_kb("VmHWM")
+        result = loader(gateway.port, count, count, path, kind)
+        peak = gateway.memory_kb("VmHWM")
+        answers = {"answers": result["answers"], "wanted": count, "count_is_right": result["answers"] == count}
+        return {
+            "kind": kind, "size": size, "count": count, "body_mb": path.stat().st_size / 2**20,
+            "growth_mb": (peak - before) / 1024, "peak_mb": peak / 1024, "at_relay": sink.messages() - 20, **answers,
+        }  # fmt: skip
+
+
+def row_peak(options):
+    return [peak_of("body", "30MB JSON", 1), peak_of("form", "30MB form", 1), peak_of("form", "10MB", 50)]
+
+
 def row_exact(options):
     """A fixed number of requests, each with its answer: 200 answers are messages at the relay."""
     requests = 20_000
@@ -204,7 +259,7 @@ def row_ready(options):
                 time.sleep(0.3)
                 idle.append(gateway.memory_kb("RssAnon") / 1024)
         with Gateway(sink) as gateway:
-            wrk(gateway.port, file_of("2KB", "body"), 2)
+            wrk(gateway, file_of("2KB", "body"), 2)
             burst = gateway.memory_kb("RssAnon") / 1024
     return {
         "ready_ms": statistics.median(ready), "ready_ms_most": max(ready),
@@ -231,7 +286,7 @@ def row_parked(options):
         gateway.ask("POST", "/send", path.read_bytes())
         sink.write("hold_ms", 40_000)
         before, began = sink.messages(), time.monotonic()
-        command = [OUT / "loader", gateway.port, PARKED, PARKED, KEY, path]
+        command = [OUT / "loader", gateway.port, PARKED, PARKED, KEY, path, TYPES["body"]]
         child = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
         wait_for(lambda: gateway.metric("in_flight") >= PARKED, 30, 0.2)
         found = {
@@ -307,6 +362,9 @@ ROWS = {
     "latency": relays.row_latency,
     "held": relays.row_sessions_held,
     "isolation": relays.row_isolation,
+    "large": row_large,
+    "dkim": row_dkim,
+    "peak": row_peak,
 }
 SHORT = ["ready", "turns", "attachment", "parked", "exact", "speed", "lean"]
 

@@ -51,6 +51,25 @@ def message(attachment_bytes=0):
     return mail
 
 
+BOUNDARY = "----lettergate-bench-5f0c7d1a9be24"
+
+
+def form(attachment_bytes=0):
+    """The same message as multipart/form-data."""
+    mail = message(attachment_bytes)
+    parts = [
+        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
+        for name in ("from", "to", "subject", "text", "html")
+        for value in (mail[name] if isinstance(mail[name], list) else [mail[name]])
+    ]
+    for one in mail.get("attachments", []):
+        head = f'Content-Disposition: form-data; name="attachment"; filename="{one["filename"]}"\r\n'
+        head += f'Content-Type: {one["content_type"]}\r\n\r\n'
+        parts.append(head.encode() + base64.b64decode(one["content"]))
+    delimiter = b"--" + BOUNDARY.encode()
+    return b"".join(delimiter + b"\r\n" + part + b"\r\n" for part in parts) + delimiter + b"--\r\n"
+
+
 def body(attachment_bytes=0):
     return json.dumps(message(attachment_bytes), ensure_ascii=False).encode()
 

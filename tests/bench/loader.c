@@ -1,6 +1,6 @@
 /* loader - posts a fixed number of requests and counts every answer
  *
- * usage: loader PORT CONNECTIONS REQUESTS KEY BODY-FILE
+ * usage: loader PORT CONNECTIONS REQUESTS KEY BODY-FILE CONTENT-TYPE
  *
  * wrk stops in the middle of its last requests; here each one gets its answer, so that the answers
  * can be held against what the relay took. Also opens very many connections, one request on each.
@@ -49,7 +49,7 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void request_make(const char *port, const char *key, const char *path)
+static void request_make(const char *port, const char *key, const char *path, const char *type)
 {
 	FILE *file = fopen(path, "rb");
 	char *body = malloc(LARGEST_BODY);
@@ -65,8 +65,8 @@ static void request_make(const char *port, const char *key, const char *path)
 		die("malloc");
 	head = snprintf(request, 512,
 		"POST /send HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nAuthorization: Bearer %s\r\n"
-		"Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-		port, key, len);
+		"Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+		port, key, type, len);
 	if (head < 0 || head >= 512)
 		die("key");
 	memcpy(request + head, body, len);
@@ -204,15 +204,16 @@ int main(int argc, char **argv)
 	struct conn *conns;
 	uint64_t began;
 
-	if (argc != 6) {
-		fputs("usage: loader PORT CONNECTIONS REQUESTS KEY BODY-FILE\n", stderr);
+	if (argc != 7) {
+		fputs("usage: loader PORT CONNECTIONS REQUESTS KEY BODY-FILE CONTENT-TYPE\n",
+			stderr);
 		return 2;
 	}
 	gateway.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
 	gateway.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	connections = strtoul(argv[2], NULL, 10);
 	wanted = strtoul(argv[3], NULL, 10);
-	request_make(argv[1], argv[4], argv[5]);
+	request_make(argv[1], argv[4], argv[5], argv[6]);
 	conns = calloc(connections, sizeof(*conns));
 	times_us = calloc(wanted, sizeof(*times_us));
 	loop = epoll_create1(EPOLL_CLOEXEC);

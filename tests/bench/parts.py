@@ -12,10 +12,14 @@ import subprocess
 import time
 from pathlib import Path
 
+from body import BOUNDARY
+
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build/bench"
 BINARY = ROOT / "build/release/service/lettergate"
 KEY = "bench-key-0123456789abcdef"
+# The kinds of a request's body, as body.py makes them.
+TYPES = {"body": "application/json", "form": f"multipart/form-data; boundary={BOUNDARY}"}
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
 
 
@@ -139,6 +143,7 @@ class Sink(Process):
 
 class Gateway(Process):
     name = "gateway"
+    form_path = "/send"
 
     def __init__(self, sink, sessions=16, tls=False, config=None, **more):
         """`config`: a file that names the relays, in place of `sink`."""
@@ -161,10 +166,10 @@ class Gateway(Process):
         except OSError:
             return False
 
-    def ask(self, method, path, body=None):
+    def ask(self, method, path, body=None, kind="body"):
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+            headers = {"Authorization": f"Bearer {KEY}", "Content-Type": TYPES[kind]}
             link.request(method, path, body, headers)
             answer = link.getresponse()
             return answer.status, answer.read()
@@ -186,8 +191,9 @@ class Gateway(Process):
 
 class Nodemailer(Process):
     name = "fastify+nodemailer"
+    form_path = "/send/form"
 
-    def __init__(self, sink, sessions=16, tls=False):
+    def __init__(self, sink, sessions=16, tls=False, **more):
         self.port = free_port()
         env = {
             "NODE_ENV": "production",
@@ -196,6 +202,7 @@ class Nodemailer(Process):
             "SESSIONS": sessions,
             "API_KEY": KEY,
             **({"CA_FILE": OUT / "cert.pem"} if tls else {}),
+            **more,
         }
         super().__init__(["node", "server.js"], env)
         wait_for(lambda: accepts(self.port))
@@ -208,12 +215,13 @@ def result_of(output):
     return json.loads(found[1])
 
 
-def wrk(port, body, seconds, connections=64):
+def wrk(server, body, seconds, connections=64, kind="body"):
     # One thread is enough for it, and leaves more of a small machine to what is measured.
-    env = {**os.environ, "BENCH_KEY": KEY, "BENCH_BODY": str(body)}
+    env = {**os.environ, "BENCH_KEY": KEY, "BENCH_BODY": str(body), "BENCH_TYPE": TYPES[kind]}
+    env["BENCH_PATH"] = server.form_path if kind == "form" else "/send"
     run = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s",
-         "-s", str(ROOT / "tests/bench/send.lua"), f"http://127.0.0.1:{port}"],
+         "-s", str(ROOT / "tests/bench/send.lua"), f"http://127.0.0.1:{server.port}"],
         env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return result_of(run.stdout + run.stderr)
@@ -241,5 +249,6 @@ def run_counted(command):
     return child.stdout.read(), seconds, (usage.ru_utime + usage.ru_stime) * 1e6, most
 
 
-def loader(port, connections, requests, body):
-    return result_of(run_counted([OUT / "loader", port, connections, requests, KEY, body])[0])
+def loader(port, connections, requests, body, kind="body"):
+    command = [OUT / "loader", port, connections, requests, KEY, body, TYPES[kind]]
+    return result_of(run_counted(command)[0])

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from body import message, mime
-from parts import KEY, OUT, Gateway, Process, Sink, free_port, wait_for
+from parts import KEY, OUT, TYPES, Gateway, Process, Sink, free_port, wait_for
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "relay"))
 
@@ -102,7 +102,7 @@ def row_sessions_held(_options):
                 wait_for(lambda: gateway.metric_sum("smtp_sessions", 'state="idle"') == SESSIONS, 60, 0.1)
                 idle = gateway.memory_kb("RssAnon")
                 sink.write("hold_ms", 60_000)
-                with Process([OUT / "loader", gateway.port, SESSIONS, SESSIONS, KEY, path]):
+                with Process([OUT / "loader", gateway.port, SESSIONS, SESSIONS, KEY, path, TYPES["body"]]):
                     wait_for(lambda: sink.read("held") == SESSIONS, 60, 0.1)
                     busy = gateway.memory_kb("RssAnon")
                     sink.write("hold_ms", 0)

@@ -81,7 +81,9 @@ def number(value, digits=1):
 
 def cell_name(cell):
     marks = [", CHUNKING"] * cell["chunking"] + [", lean relay"] * cell["lean"]
-    return f"{cell['size']}, {'TLS' if cell['tls'] else 'plain'}{''.join(marks)}"
+    marks += [", DKIM " + cell["dkim"]] if "dkim" in cell else []
+    kind = ", form" if cell.get("kind") == "form" else ""
+    return f"{cell['size']}{kind}, {'TLS' if cell['tls'] else 'plain'}{''.join(marks)}"
 
 
 def speed_table(cells):
@@ -91,10 +93,11 @@ def speed_table(cells):
             rows.append([
                 cell_name(cell), str(cell["sessions"]), name,
                 number(figures["per_second"], 0 if figures["per_second"] > 100 else 1),
+                number(figures["per_second"] * cell["megabytes"], 0) if cell.get("megabytes", 0) >= 1 else "–",
                 number(figures["cpu_us"], 0), number(figures.get("relay_cpu_us"), 0), number(figures.get("p50_ms"), 2), number(figures.get("p99_ms"), 2),
                 number(figures["rss_mb"]),
             ])  # fmt: skip
-    head = ["message", "sessions", "program", "messages/s", "CPU µs/message", "relay's", "p50 ms", "p99 ms", "RSS MB"]
+    head = ["message", "sessions", "program", "messages/s", "MB/s", "CPU µs/message", "relay's", "p50 ms", "p99 ms", "RSS MB"]
     return table(head, rows)
 
 
@@ -141,6 +144,15 @@ def single_rows(rows):
         quick = found["quick"]
         add("/readyz beside them, p50, p99", f"{quick['p50_ms']:.2f}, {quick['p99_ms']:.2f} ms", "")
         add("the parked, let go: 200 answers, at the relay", f"{found['answers']:,}, {found['at_relay']:,}", "equal")
+    for found in rows.get("peak", []):
+        body = f"{found['count']} × {found['size']}" if found["count"] > 1 else found["size"]
+        if found["count"] > 1:
+            add(f"{body} forms at once, peak RSS", f"{found['peak_mb']:.1f} MB", "< 300 MB")
+        elif found["kind"] == "form":
+            add(f"one {body}, peak growth", f"{found['growth_mb']:.1f} MB", "≤ 4 MB")
+        else:
+            most = f"≤ {found['body_mb'] + 2:.1f} MB (body + 2)"
+            add(f"one {body}, peak growth", f"{found['growth_mb']:.1f} MB", most)
     for found in rows.get("exact", []):
         name = f"{found['requests']:,} requests{', TLS' if found['tls'] else ''}: 200 answers, at the relay"
         add(name, f"{found['answers']:,}, {found['at_relay']:,}", "equal")
@@ -161,7 +173,7 @@ def single_rows(rows):
 
 def text(result):
     rows, where = result["rows"], result["machine"]
-    cells = [cell for row in ("speed", "lean", "sessions", "tls", "chunking", "sizes") for cell in rows.get(row, [])]
+    cells = [cell for row in ("speed", "lean", "sessions", "tls", "chunking", "sizes", "large", "dkim") for cell in rows.get(row, [])]
     parts = [
         f"{where['date']}: {where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Debian {where['debian']}, "
         f"Linux {where['kernel']}; {where['lettergate']}, Postfix {where['postfix']}, libcurl {where['libcurl']}, "

@@ -21,10 +21,12 @@ cmake --preset release > "$out/build.log"
 cmake --build build/release --target lettergate >> "$out/build.log" || { cat "$out/build.log" >&2; exit 1; }
 
 # Fastify 5 wants Node.js 20; Debian 12 has 18.
-fastify=5
-[ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fastify=4
-[ -d "$out/node_modules/fastify" ] && [ -d "$out/node_modules/nodemailer" ] ||
-	npm install --prefix "$out" --no-audit --no-fund --loglevel=error "fastify@$fastify" nodemailer >&2
+fastify=5 multipart=9
+[ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fastify=4 multipart=8
+[ -d "$out/node_modules/fastify" ] && [ -d "$out/node_modules/nodemailer" ] &&
+	[ -d "$out/node_modules/@fastify/multipart" ] ||
+	npm install --prefix "$out" --no-audit --no-fund --loglevel=error "fastify@$fastify" \
+		"@fastify/multipart@$multipart" nodemailer >&2
 cp tests/bench/server.js "$out/"
 
 flags=(-std=gnu17 -O2 -Wall -Wextra -Werror)
@@ -33,6 +35,9 @@ cc "${flags[@]}" -o "$out/loader" tests/bench/loader.c
 cc "${flags[@]}" -pthread -o "$out/peer_curl" tests/bench/peer_curl.c -lcurl
 [ -s "$out/cert.pem" ] || openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=127.0.0.1 \
 	-addext subjectAltName=IP:127.0.0.1 -keyout "$out/key.pem" -out "$out/cert.pem" 2> /dev/null
+[ -s "$out/dkim-rsa.pem" ] || openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 \
+	-out "$out/dkim-rsa.pem" 2> /dev/null
+[ -s "$out/dkim-ed25519.pem" ] || openssl genpkey -algorithm ed25519 -out "$out/dkim-ed25519.pem"
 
 ulimit -n "$(ulimit -H -n)"
 exec /usr/bin/python3 -B tests/bench/bench.py "$@"

@@ -1,8 +1,9 @@
--- What wrk posts: a fixed body out of the file BENCH_BODY, with the key BENCH_KEY. Prints one line of
+-- What wrk posts: a fixed body of BENCH_TYPE out of the file BENCH_BODY, to BENCH_PATH, with the key
+-- BENCH_KEY. Prints one line of
 -- JSON at the end. `answers` counts 2xx answers; anything else is in `failures`.
 wrk.method = "POST"
-wrk.path = "/send"
-wrk.headers["Content-Type"] = "application/json"
+wrk.path = os.getenv("BENCH_PATH")
+wrk.headers["Content-Type"] = os.getenv("BENCH_TYPE")
 wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
 
 local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
