@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.." || exit 1
 # The stages of a lane run one after the other. The first lane computes; the others mostly wait, for
 # time-outs and relays or for packages to come. All that installs packages is in one lane.
 lanes=("static build tidy units fuzz" "system system-asan system-tsan" "container quickstart systemd deploy real")
+nice=(10 0 10) # who waits for answers in time goes before who computes
 read -ra stages <<< "${lanes[*]}"
 presets=(release asan clang tsan fuzz)
 log=build/log
@@ -257,9 +258,10 @@ if [ $# -gt 0 ]; then
 else
 	trap 'kill $(jobs -p) $(jobs -p | xargs -r -n 1 pgrep -P) 2>/dev/null; exit 130' INT TERM
 	others=yes
-	for stages_of_lane in "${lanes[@]}"; do
+	for i in "${!lanes[@]}"; do
 		# shellcheck disable=SC2086
-		lane $stages_of_lane &
+		lane ${lanes[i]} &
+		renice -n "${nice[i]}" -p $! > /dev/null
 	done
 	for stage in "${stages[@]}"; do gather "$stage"; done
 fi
