@@ -13,7 +13,12 @@
 #define FIELD(name, it) PART("name=\"" name "\"") "\r\n" it "\r\n"
 #define A_FILE(name, file, it)                                                                     \
 	PART("name=\"" name "\"; filename=\"" file "\"") "Content-Type: a/b\r\n\r\n" it "\r\n"
-#define END "--b--\r\n"
+#define END    "--b--\r\n"
+#define FILE_0 A_FILE("attachment", "f", "x")
+#define JSON_0                                                                                     \
+	"{\"filename\":\"f\",\"content_type\":\"a/"                                                \
+	"b\",\"disposition\":\"attachment\",\"content\":{"                                         \
+	"\"part\":0}}"
 
 static struct region *region;
 static struct complaints complaints;
@@ -74,6 +79,34 @@ static const struct {
 		"{\"part\":0}}]}" },
 	{ FIELD("attachments", "[{\"content\":\"QQ==\"}]") END,
 		"{\"attachments\":[{\"content\":\"QQ==\"}]}" },
+	/* those in JSON first, then the files: one list */
+	{ FIELD("attachments", " [ 1 ] ") FIELD("attachments", "[]") FIELD("attachments", "[2,3]")
+			END,
+		"{\"attachments\":[1,2,3]}" },
+	{ FILE_0 FIELD("attachments", "[1]") FIELD("a", "x") END,
+		"{\"a\":\"x\",\"attachments\":[1," JSON_0 "]}" },
+	{ FIELD("attachments", "[]") FILE_0 END, "{\"attachments\":[" JSON_0 "]}" },
+	{ FIELD("message", "{\"a\":1}") FILE_0 END, "{\"a\":1,\"attachments\":[" JSON_0 "]}" },
+	{ FIELD("message", "{\"attachments\":[1]}") FILE_0 END,
+		"{\"attachments\":[1," JSON_0 "]}" },
+	{ FILE_0 FIELD(
+		  "message", "{\"a\":[\"]\\\"\"], \"attachments\" : [ 1, {\"b\":[]} ] ,\"c\":1}")
+			FIELD("d", "x") END,
+		"{\"a\":[\"]\\\"\"], \"attachments\" : [1, {\"b\":[]}," JSON_0
+		"] ,\"c\":1,\"d\":\"x\"}" },
+	{ FIELD("message", "{\"a\":{\"attachments\":[1]},\"b\":\"attachments\",\"attachments\":[]}")
+			FILE_0 END,
+		"{\"a\":{\"attachments\":[1]},\"b\":\"attachments\",\"attachments\":[" JSON_0
+		"]}" },
+	{ FIELD("message", "{\"attachments\": null }") FILE_0 END,
+		"{\"attachments\": [" JSON_0 "]}" },
+	{ FIELD("attachments", "[2]") FIELD("message", "{\"attachments\":[1]}") FILE_0 END,
+		"{\"attachments\":[1,2," JSON_0 "]}" },
+	/* what is no list stays as it is, and is refused where it is read */
+	{ FIELD("message", "{\"attachments\":{}}") FILE_0 END,
+		"{\"attachments\":{},\"attachments\":[" JSON_0 "]}" },
+	{ FIELD("message", "{\"\\u0061ttachments\":[]}") FILE_0 END,
+		"{\"\\u0061ttachments\":[],\"attachments\":[" JSON_0 "]}" },
 };
 
 START_TEST(a_form_becomes_json)
@@ -113,6 +146,8 @@ static const struct {
 	{ TYPE, FIELD("attachment", "a.pdf") END, "/attachment", "attachment=@report.pdf" },
 	{ TYPE, FIELD("inline[]", "a.pdf") END, "/inline[]", "attachment=@report.pdf" },
 	{ TYPE, FIELD("attachments", "a.pdf") END, "/attachments", "JSON" },
+	{ TYPE, FIELD("attachments", "{}") FILE_0 END, "/attachments", "list" },
+	{ TYPE, FIELD("message", "{\"attachments\":[]") FILE_0 END, "/message", "JSON" },
 	{ TYPE, PART("name=\"a\"") "Content-Transfer-Encoding: base64\r\n\r\nx\r\n" END, "/a",
 		"transfer encoding" },
 };
