@@ -4,8 +4,13 @@
 
 static void read_subject(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
-	if (!cJSON_IsNull(value))
-		(void)read_line(reading, value, at, &reading->posted->mail.subject);
+	struct text *subject = &reading->posted->mail.subject;
+	const char *why = NULL;
+
+	if (!cJSON_IsNull(value) && read_line(reading, value, at, subject))
+		why = smtp_line_why_not(*subject);
+	if (why)
+		complain(reading->complaints, at, "%s", why);
 }
 
 static void read_plain(struct reading *reading, const cJSON *value, const struct json_at *at)

@@ -105,7 +105,9 @@ static void add_header(
 
 	if (!read_line_of(reading, value, at, HEADER_BYTES, &line))
 		return;
-	why = smtp_header_why_not(name, line);
+	why = smtp_line_why_not(line);
+	if (!why)
+		why = smtp_header_why_not(name, line);
 	if (why)
 		complain(reading->complaints, at, "%s", why);
 	else

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "http/mail.h"
+#include "smtp/hidden.h"
 
 #include <cjson/cJSON.h>
 

@@ -1,5 +1,7 @@
 #include "http/template.h"
 
+#include "smtp/hidden.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,7 +138,7 @@ static const char *why_no_part(enum template_part part, struct text text)
 		return template_why_not(text) ? "a value holds a control character" : NULL;
 	return text_has_control(text) ? "it is more than one line, or holds a control character: "
 					"a subject's values must be of one line"
-				      : NULL;
+				      : smtp_line_why_not(text);
 }
 
 static enum err blame(

@@ -1,5 +1,7 @@
 #include "smtp/address.h"
 
+#include "smtp/hidden.h"
+
 #include <idn2.h>
 #include <string.h>
 
@@ -10,57 +12,6 @@ static bool is_atext(char byte)
 {
 	return byte_is_letter(byte) || byte_is_digit(byte) ||
 	       (byte && strchr("!#$%&'*+-/=?^_`{|}~", byte)) || (unsigned char)byte >= 0x80;
-}
-
-/* Characters that are not seen, or that turn the order of those that are: what a reader sees would
- * not be what it says. Names may need joiners and marks, and never what turns the order. */
-static const struct hidden {
-	uint32_t first, last;
-	bool turns;
-} hidden[] = {
-	{ 0xa0, 0xa0, false },
-	{ 0xad, 0xad, false },
-	{ 0x61c, 0x61c, false },
-	{ 0x1680, 0x1680, false },
-	{ 0x180e, 0x180e, false },
-	{ 0x2000, 0x200f, false },
-	{ 0x202a, 0x202e, true }, /* embeddings and overrides (UAX #9 2.1, 2.2) */
-	{ 0x202f, 0x202f, false },
-	{ 0x205f, 0x2065, false },
-	{ 0x2066, 0x2069, true }, /* isolates */
-	{ 0x206a, 0x206f, false },
-	{ 0x3000, 0x3000, false },
-	{ 0xfeff, 0xfeff, false },
-	{ 0xfff9, 0xfffb, false },
-	{ 0xe0000, 0xe0fff, false },
-};
-
-/* The character at the start of valid UTF-8, which is taken off. */
-static uint32_t take_character(struct text *text)
-{
-	unsigned char lead = (unsigned char)text->at[0];
-	size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-	uint32_t value = len == 1 ? lead : lead & (0x7fu >> len);
-
-	for (size_t i = 1; i < len; i++)
-		value = value << 6 | ((unsigned char)text->at[i] & 0x3f);
-	*text = text_from(*text, len);
-	return value;
-}
-
-static bool holds_hidden(struct text text, bool only_what_turns)
-{
-	if (text_is_ascii(text))
-		return false;
-	while (text.len) {
-		uint32_t character = take_character(&text);
-
-		for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
-			if (character >= hidden[i].first && character <= hidden[i].last &&
-				(hidden[i].turns || !only_what_turns))
-				return true;
-	}
-	return false;
 }
 
 static enum err refuse(const char **why_out, const char *why)
@@ -206,7 +157,7 @@ static const char *read_local(struct text in, char *out, size_t *len_out)
 		return "there is nothing before the @";
 	if (in.len > (size_t)SMTP_LOCAL_MAX * 2 + 2)
 		return "the part before the @ is over 64 bytes";
-	if (holds_hidden(in, false))
+	if (smtp_holds_hidden(in))
 		return "the part before the @ has a character that is not seen";
 	if (in.at[0] == '"') {
 		if (!unquote(in, out, len_out) || *len_out == 0)
@@ -277,11 +228,6 @@ static enum err read_address(
 		return refuse(why_out, "the address is over 254 bytes");
 	*address_out = region_copy(region, (struct text){ whole, len });
 	return address_out->at ? OK : ERR_MEMORY;
-}
-
-bool smtp_name_misleads(struct text name)
-{
-	return holds_hidden(name, true);
 }
 
 /* A display name: unquoted, or phrase as it is. */

@@ -24,9 +24,6 @@ MUST_USE enum err smtp_mailbox_parse(struct text in, struct region *region,
 /* Reads an addr-spec alone. */
 MUST_USE enum err smtp_address_parse(
 	struct text in, struct region *region, struct text *address_out, const char **why_out);
-/* Does a display name hold a character that turns the order of others (UAX #9), so that it reads as
- * another's? The parser refuses such a name. */
-bool smtp_name_misleads(struct text name);
 /* Behind the last @; empty for the empty (null) address. */
 struct text smtp_address_domain(struct text address);
 bool smtp_address_needs_utf8(struct text address);
