@@ -1,6 +1,8 @@
 /* mail_address - senders, recipients, the envelope */
 #include "http/reading.h"
 
+#include "smtp/address_list.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,13 +17,25 @@ static void read_address(struct reading *reading, const cJSON *value, const stru
 		complain(reading->complaints, at, "%s", why);
 }
 
-static void read_name(
+void read_name(
 	struct reading *reading, const cJSON *value, const struct json_at *at, struct text *name)
 {
 	if (!cJSON_IsNull(value) && read_line(reading, value, at, name) &&
 		smtp_name_misleads(*name))
 		complain(reading->complaints, at,
 			"the name has a character that turns the order of others");
+}
+
+static const char no_group[] = "one address is wanted here, and no group";
+
+static bool is_group(struct reading *reading, struct text line)
+{
+	struct smtp_mailboxes list;
+	struct smtp_list_fault fault;
+
+	return smtp_address_list_parse(line, RECIPIENTS_MAX, reading->region, &list, &fault) ==
+		       OK &&
+	       list.group_count;
 }
 
 static void read_mailbox_string(struct reading *reading, const cJSON *value,
@@ -32,7 +46,7 @@ static void read_mailbox_string(struct reading *reading, const cJSON *value,
 
 	if (read_line(reading, value, at, &line) &&
 		smtp_mailbox_parse(line, reading->region, mailbox, &why))
-		complain(reading->complaints, at, "%s", why);
+		complain(reading->complaints, at, "%s", is_group(reading, line) ? no_group : why);
 }
 
 static void read_mailbox_object(struct reading *reading, const cJSON *value,
@@ -51,6 +65,9 @@ static void read_mailbox_object(struct reading *reading, const cJSON *value,
 			   text_equal(here.name, TEXT("email"))) {
 			addresses++;
 			read_address(reading, member, &here, mailbox);
+		} else if (text_equal(here.name, TEXT("group"))) {
+			complain(reading->complaints, &here, no_group);
+			return;
 		} else {
 			complain(reading->complaints, &here,
 				"unknown field: an address has name and address");
@@ -62,7 +79,7 @@ static void read_mailbox_object(struct reading *reading, const cJSON *value,
 				  : "an address is missing");
 }
 
-static void read_mailbox(struct reading *reading, const cJSON *value, const struct json_at *at,
+void read_mailbox(struct reading *reading, const cJSON *value, const struct json_at *at,
 	struct smtp_mailbox *mailbox)
 {
 	if (cJSON_IsObject(value))
@@ -73,60 +90,10 @@ static void read_mailbox(struct reading *reading, const cJSON *value, const stru
 		complain(reading->complaints, at, "an address is wanted: a string or an object");
 }
 
-static void read_mailboxes(struct reading *reading, const cJSON *value, const struct json_at *at,
-	struct smtp_mailboxes *mailboxes)
-{
-	size_t count = cJSON_IsArray(value) ? (size_t)cJSON_GetArraySize(value) : 1, i = 0;
-	struct smtp_mailbox *list;
-	const cJSON *member;
-
-	if (cJSON_IsNull(value) || count == 0)
-		return;
-	if (count > RECIPIENTS_MAX) {
-		complain(reading->complaints, at, "recipients: at most %d are taken, these are %zu",
-			RECIPIENTS_MAX, count);
-		return;
-	}
-	list = reading_room(reading, at, count, sizeof(*list));
-	if (!list)
-		return;
-	if (cJSON_IsArray(value)) {
-		cJSON_ArrayForEach(member, value)
-		{
-			struct json_at here = { at, { 0 }, i };
-
-			read_mailbox(reading, member, &here, &list[i++]);
-		}
-	} else {
-		read_mailbox(reading, value, at, &list[0]);
-	}
-	*mailboxes = (struct smtp_mailboxes){ list, count };
-}
-
 void read_from(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
 	reading->has_from = true;
 	read_mailbox(reading, value, at, &reading->posted->mail.from);
-}
-
-void read_to(struct reading *reading, const cJSON *value, const struct json_at *at)
-{
-	read_mailboxes(reading, value, at, &reading->posted->mail.to);
-}
-
-void read_cc(struct reading *reading, const cJSON *value, const struct json_at *at)
-{
-	read_mailboxes(reading, value, at, &reading->posted->mail.cc);
-}
-
-void read_bcc(struct reading *reading, const cJSON *value, const struct json_at *at)
-{
-	read_mailboxes(reading, value, at, &reading->bcc);
-}
-
-void read_reply_to(struct reading *reading, const cJSON *value, const struct json_at *at)
-{
-	read_mailboxes(reading, value, at, &reading->posted->mail.reply_to);
 }
 
 /* ---- the envelope */
@@ -143,16 +110,28 @@ static void read_envelope_from(
 	reading->posted->envelope.from = mailbox.address;
 }
 
+/* It holds addresses alone: names may be there, and are shown to nobody. */
 static void read_envelope_to(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
-	struct smtp_mailboxes list = { 0 };
+	size_t count =
+		cJSON_IsArray(value) ? (size_t)cJSON_GetArraySize(value) : !cJSON_IsNull(value);
 	struct smtp_envelope *envelope = &reading->posted->envelope;
+	const cJSON *member = cJSON_IsArray(value) ? value->child : value;
 
 	reading->has_envelope_to = true;
-	read_mailboxes(reading, value, at, &list);
-	envelope->to = reading_room(reading, at, list.count + 1, sizeof(*envelope->to));
-	for (size_t i = 0; envelope->to && i < list.count; i++)
-		envelope->to[envelope->count++] = list.at[i].address;
+	if (count > RECIPIENTS_MAX) {
+		complain(reading->complaints, at, "recipients: at most %d are taken, these are %zu",
+			RECIPIENTS_MAX, count);
+		return;
+	}
+	envelope->to = reading_room(reading, at, count + 1, sizeof(*envelope->to));
+	for (size_t i = 0; envelope->to && i < count; i++, member = member->next) {
+		struct json_at here = { at, { 0 }, i };
+		struct smtp_mailbox mailbox = { 0 };
+
+		read_mailbox(reading, member, cJSON_IsArray(value) ? &here : at, &mailbox);
+		envelope->to[envelope->count++] = mailbox.address;
+	}
 }
 
 void read_envelope(struct reading *reading, const cJSON *value, const struct json_at *at)

@@ -125,69 +125,6 @@ static void read_disposition(struct reading *reading, const cJSON *value, const 
 		reading->attachment->is_inline = word == 1;
 }
 
-/* "data:" [ type ] ";base64," base64 (RFC 2397): the type counts unless content_type is given. */
-static bool take_data_url(struct reading *reading, const struct json_at *at, struct text *content)
-{
-	struct text type, rest = text_from(*content, 5);
-	bool has_content = text_find(rest, ',') < rest.len;
-
-	type = text_cut(&rest, ',');
-	if (!has_content || type.len < 7 ||
-		!text_equal_nocase(text_from(type, type.len - 7), TEXT(";base64"))) {
-		complain(reading->complaints, at, "a data: URL is taken with ;base64 alone");
-		return false;
-	}
-	reading->url_type = text_head(type, type.len - 7);
-	*content = rest;
-	return true;
-}
-
-static void read_base64(struct reading *reading, const cJSON *value, const struct json_at *at)
-{
-	struct text base64 = { 0 };
-	uint64_t len;
-
-	if (!read_text(reading, value, at, &base64))
-		return;
-	if (text_starts_nocase(base64, TEXT("data:")) && !take_data_url(reading, at, &base64))
-		return;
-	if (!smtp_base64_check(base64, &len))
-		complain(reading->complaints, at, "not base64 (RFC 4648 section 4, padded)");
-	else
-		reading->attachment->content = (struct smtp_content){
-			.encoding = SMTP_BASE64_REWRAP, .text = base64, .len = len
-		};
-}
-
-/* {"type":"Buffer","data":[1,2,3]}: what JSON.stringify makes of Node.js's bytes. */
-static void read_buffer(struct reading *reading, const cJSON *value, const struct json_at *at)
-{
-	const cJSON *type = cJSON_GetObjectItemCaseSensitive(value, "type"), *byte;
-	const cJSON *list = cJSON_GetObjectItemCaseSensitive(value, "data");
-	size_t count = cJSON_IsArray(list) ? (size_t)cJSON_GetArraySize(list) : 0, i = 0;
-	char *bytes;
-
-	if (!cJSON_IsArray(list) || cJSON_GetArraySize(value) != 2 ||
-		!text_equal(json_string(reading->json, type), TEXT("Buffer"))) {
-		complain(reading->complaints, at,
-			"base64 is wanted, or {\"type\":\"Buffer\",\"data\":[bytes]}");
-		return;
-	}
-	bytes = reading_room(reading, at, count + 1, 1);
-	if (!bytes)
-		return;
-	cJSON_ArrayForEach(byte, list)
-	{
-		if (!cJSON_IsNumber(byte) || byte->valuedouble != (unsigned char)byte->valueint) {
-			complain(reading->complaints, at, "data holds numbers from 0 to 255");
-			return;
-		}
-		bytes[i++] = (char)byte->valueint;
-	}
-	reading->attachment->content =
-		(struct smtp_content){ .encoding = SMTP_BASE64, .text = { bytes, count } };
-}
-
 /* {"part":0}: a file that came in a part of its own (intake.c). */
 static bool take_part(struct reading *reading, const cJSON *value)
 {
@@ -203,12 +140,9 @@ static bool take_part(struct reading *reading, const cJSON *value)
 
 static void read_content(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
-	if (take_part(reading, value))
-		return;
-	if (cJSON_IsObject(value))
-		read_buffer(reading, value, at);
-	else
-		read_base64(reading, value, at);
+	if (!take_part(reading, value))
+		(void)read_bytes(
+			reading, value, at, &reading->attachment->content, &reading->url_type);
 }
 
 /* It would read for whoever has a key what only the gateway may: files, and hosts behind its
@@ -244,6 +178,8 @@ static void read_attachment(struct reading *reading, const cJSON *value, const s
 	reading->url_type = (struct text){ 0 };
 	read_object(reading, value, at, fields, sizeof(fields) / sizeof(fields[0]));
 	take_url_type(reading, at);
+	if (smtp_type_needs_lines(reading->attachment->content_type))
+		unwrap_bytes(&reading->attachment->content);
 	if (cJSON_IsObject(value) && !cJSON_GetObjectItemCaseSensitive(value, "content"))
 		complain(reading->complaints, at, "content is missing: base64");
 }

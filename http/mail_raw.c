@@ -26,20 +26,16 @@ void take_raw(struct reading *reading, struct text message, const struct json_at
 		reading->posted->raw = raw;
 }
 
-/* Decoded where it lies: the body is ours to change, and nobody reads it again. */
+/* Whatever type a data: URL says, it is a message or it is refused. */
 void read_raw(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
-	struct text base64;
-	uint64_t len;
+	struct smtp_content content;
+	struct text type;
 
-	if (cJSON_IsNull(value) || !read_text(reading, value, at, &base64))
+	if (cJSON_IsNull(value) || !read_bytes(reading, value, at, &content, &type))
 		return;
-	if (!smtp_base64_check(base64, &len)) {
-		complain(reading->complaints, at, "not base64 (RFC 4648 section 4, padded)");
-		return;
-	}
-	base64.len = smtp_base64_decode(base64, (char *)base64.at);
-	take_raw(reading, base64, at);
+	unwrap_bytes(&content);
+	take_raw(reading, content.text, at);
 }
 
 void fill_raw_envelope(struct reading *reading, const struct json_at *at)

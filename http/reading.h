@@ -73,7 +73,13 @@ bool read_time(struct reading *reading, const cJSON *value, const struct json_at
 	int64_t *seconds_out);
 
 /* mail_address.c */
-reader read_from, read_to, read_cc, read_bcc, read_reply_to, read_envelope;
+reader read_from, read_envelope;
+void read_mailbox(struct reading *reading, const cJSON *value, const struct json_at *at,
+	struct smtp_mailbox *mailbox);
+void read_name(
+	struct reading *reading, const cJSON *value, const struct json_at *at, struct text *name);
+/* mail_recipients.c */
+reader read_to, read_cc, read_bcc, read_reply_to;
 /* Out of what was read: the envelope, whole. */
 void fill_envelope(struct reading *reading, const struct json_at *at);
 /* What holds for every envelope, whatever it was made of. */
@@ -83,6 +89,14 @@ reader read_raw;
 /* The message itself, unencoded. */
 void take_raw(struct reading *reading, struct text message, const struct json_at *at);
 void fill_raw_envelope(struct reading *reading, const struct json_at *at);
+/* mail_bytes.c */
+/* Base64, which goes out wrapped anew, a data: URL of it, or a Buffer, which is bytes. The URL's
+ * type goes to *type_out, as it stands; else that is let be. */
+bool read_bytes(struct reading *reading, const cJSON *value, const struct json_at *at,
+	struct smtp_content *content_out, struct text *type_out);
+/* What read_bytes gave as bytes. Base64 is decoded where it lies: the body is ours to change, and
+ * nobody reads it again. */
+void unwrap_bytes(struct smtp_content *content);
 /* mail_calendar.c */
 reader read_calendar;
 /* mail_header.c */

@@ -10,6 +10,8 @@ struct list_reader {
 	struct region *region;
 	struct smtp_mailbox *boxes;
 	size_t count, most;
+	struct smtp_group *groups; /* as many as `group_room` */
+	size_t group_count, group_room;
 	bool in_group;
 	const char *why;
 };
@@ -250,6 +252,37 @@ static const char *wrong_behind(const struct list_reader *reader)
 	}
 }
 
+/* At the ":" behind a group's name. */
+static enum err open_group(struct list_reader *reader, const struct words *name)
+{
+	struct smtp_group *group = &reader->groups[reader->group_count];
+	enum err err;
+
+	if (reader->in_group)
+		return refuse(reader, "a group must not stand within a group");
+	if (reader->group_count == reader->group_room) {
+		reader->why = "there are too many groups";
+		return ERR_LIMIT;
+	}
+	err = read_name(reader, name, &group->name);
+	if (err)
+		return err;
+	group->first = reader->count;
+	reader->group_count++;
+	reader->at++;
+	reader->in_group = true;
+	return OK;
+}
+
+static void close_group(struct list_reader *reader)
+{
+	struct smtp_group *group = &reader->groups[reader->group_count - 1];
+
+	group->count = reader->count - group->first;
+	reader->at++;
+	reader->in_group = false;
+}
+
 /* What stands between two commas; nothing is fine. Behind the colon of a group, *opens_out says
  * that an address may follow at once. */
 static enum err read_element(struct list_reader *reader, bool *opens_out)
@@ -263,13 +296,16 @@ static enum err read_element(struct list_reader *reader, bool *opens_out)
 	if (next(reader) == '@' || next(reader) == '<')
 		return read_mailbox(reader, &words);
 	if (next(reader) == ':' && words.count) {
-		if (reader->in_group)
-			return refuse(reader, "a group must not stand within a group");
-		reader->at++;
-		reader->in_group = *opens_out = true;
-		return OK;
+		err = open_group(reader, &words);
+		*opens_out = !err;
+		return err;
 	}
-	return words.count ? refuse(reader, "an address needs an @") : OK;
+	if (words.count)
+		err = refuse(reader, next(reader) == ','
+					     ? "an address needs an @; a name with a comma needs "
+					       "double quotes"
+					     : "an address needs an @");
+	return err;
 }
 
 /* A comma, the end of a group, or the end. */
@@ -278,8 +314,7 @@ static enum err read_separator(struct list_reader *reader)
 	enum err err = skip_blanks(reader);
 
 	if (!err && reader->in_group && next(reader) == ';') {
-		reader->at++;
-		reader->in_group = false;
+		close_group(reader);
 		err = skip_blanks(reader);
 	}
 	if (err || reader->at >= reader->in.len)
@@ -304,16 +339,27 @@ static bool is_folded(struct text value)
 	return true;
 }
 
-/* No list holds more addresses than one more than it has commas. */
-static size_t room_for(struct text value, size_t most)
+static size_t count_of(struct text value, char byte, size_t most)
 {
-	size_t room = 1;
+	size_t count = 0;
 
-	while (room < most && text_find(value, ',') < value.len) {
-		text_cut(&value, ',');
-		room++;
+	while (count < most && text_find(value, byte) < value.len) {
+		text_cut(&value, byte);
+		count++;
 	}
-	return room;
+	return count;
+}
+
+/* No list holds more addresses than one more than it has commas, nor more groups than colons. */
+static enum err make_room(struct list_reader *reader)
+{
+	size_t room = count_of(reader->in, ',', reader->most - 1) + 1;
+
+	reader->group_room = count_of(reader->in, ':', reader->most);
+	reader->boxes = region_zalloc(reader->region, room, sizeof(*reader->boxes));
+	reader->groups =
+		region_zalloc(reader->region, reader->group_room + 1, sizeof(*reader->groups));
+	return reader->boxes && reader->groups ? OK : ERR_MEMORY;
 }
 
 enum err smtp_address_list_parse(struct text value, size_t most, struct region *region,
@@ -322,11 +368,10 @@ enum err smtp_address_list_parse(struct text value, size_t most, struct region *
 	struct list_reader reader = { .in = value, .region = region, .most = most };
 	size_t place = 1;
 	bool opens;
-	enum err err = OK;
+	enum err err = make_room(&reader);
 
-	reader.boxes = region_zalloc(region, room_for(value, most), sizeof(*reader.boxes));
-	if (!reader.boxes)
-		return ERR_MEMORY;
+	if (err)
+		return err;
 	if (!text_is_utf8(value))
 		err = refuse(&reader, "it is not UTF-8");
 	else if (!is_folded(value))
@@ -342,6 +387,7 @@ enum err smtp_address_list_parse(struct text value, size_t most, struct region *
 	if (err)
 		*fault_out = (struct smtp_list_fault){ place, reader.why };
 	else
-		*list_out = (struct smtp_mailboxes){ reader.boxes, reader.count };
+		*list_out = (struct smtp_mailboxes){ reader.boxes, reader.count, reader.groups,
+			reader.group_count };
 	return err;
 }

@@ -20,7 +20,7 @@ struct smtp_list_fault {
 
 /* Reads a header's value, folded as it may be, or a list on one line. No address at all is fine: a
  * group may be empty ("undisclosed-recipients:;"). Names and addresses are copied into `region`.
- * ERR_SYNTAX or ERR_VALUE with *fault_out; ERR_LIMIT, likewise, for more than `most` addresses;
- * ERR_MEMORY. */
+ * ERR_SYNTAX or ERR_VALUE with *fault_out; ERR_LIMIT, likewise, for more than `most` addresses, or
+ * so many groups; ERR_MEMORY. */
 MUST_USE enum err smtp_address_list_parse(struct text value, size_t most, struct region *region,
 	struct smtp_mailboxes *list_out, struct smtp_list_fault *fault_out);

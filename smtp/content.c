@@ -1,20 +1,9 @@
-#include "smtp/content.h"
+#include "smtp/content_own.h"
 
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "smtp/encode.h"
-
-enum {
-	LINE = SMTP_MIME_LINE,
-	BYTES_A_LINE = SMTP_BASE64_LINE_BYTES,
-	WIRE_LINE = LINE + 2,
-	LINES_AT_ONCE = 256
-};
-
-/* A maker makes what it can in `room` bytes, SMTP_CONTENT_STEP at least. 0: the end. */
-typedef size_t maker(const struct smtp_content *content, struct smtp_content_reader *reader,
-	char *out, size_t room);
+enum { LINES_AT_ONCE = 256 };
 
 static struct text rest_of(
 	const struct smtp_content *content, const struct smtp_content_reader *reader)
@@ -35,7 +24,7 @@ static size_t make_copy(const struct smtp_content *content, struct smtp_content_
 
 /* ---- base64 */
 
-static size_t write_base64_line(char *out, const char *bytes, size_t len)
+size_t content_base64_line(char *out, const char *bytes, size_t len)
 {
 	size_t letters = LINE;
 
@@ -55,7 +44,7 @@ static size_t write_base64_lines(char *out, struct text bytes)
 	while (bytes.len) {
 		struct text line = text_head(bytes, BYTES_A_LINE);
 
-		to += write_base64_line(to, line.at, line.len);
+		to += content_base64_line(to, line.at, line.len);
 		bytes = text_from(bytes, line.len);
 	}
 	return (size_t)(to - out);
@@ -140,96 +129,6 @@ static size_t make_rewrapped(const struct smtp_content *content, struct smtp_con
 	return done;
 }
 
-/* ---- lines */
-
-static size_t line_length(struct text text)
-{
-	size_t len = text_find_control(text);
-
-	while (len < text.len && text.at[len] != '\r' && text.at[len] != '\n')
-		len += 1 + text_find_control(text_from(text, len + 1));
-	return len;
-}
-
-/* Takes the line end that `text` starts with: CRLF, LF, CR, or nothing, at the end of all. */
-static void pass_line_end(struct smtp_content_reader *reader, struct text text)
-{
-	reader->at += text_starts(text, TEXT("\r\n")) ? 2 : text.len > 0;
-	reader->column = 0;
-}
-
-static void take_run(struct smtp_content_reader *reader, struct text run, char *out)
-{
-	if (run.len)
-		memcpy(out, run.at, run.len);
-	reader->at += run.len;
-	reader->column += run.len;
-}
-
-static size_t make_lines(const struct smtp_content *content, struct smtp_content_reader *reader,
-	char *out, size_t room)
-{
-	size_t done = 0;
-
-	while (room - done > 2) {
-		struct text rest = rest_of(content, reader), line;
-
-		if (rest.len == 0 && reader->column == 0)
-			break;
-		line = text_head(rest, room - done - 2);
-		line.len = line_length(line);
-		take_run(reader, line, out + done);
-		done += line.len;
-		rest = text_from(rest, line.len);
-		if (rest.len && rest.at[0] != '\r' && rest.at[0] != '\n')
-			break; /* no room for more of it */
-		memcpy(out + done, "\r\n", 2);
-		done += 2;
-		pass_line_end(reader, rest);
-	}
-	return done;
-}
-
-/* A line of base64 holds BYTES_A_LINE bytes of text, whose line ends may fall between two. */
-static size_t fill_from_lines(
-	const struct smtp_content *content, struct smtp_content_reader *reader, char *out)
-{
-	size_t done = 0;
-
-	while (done < BYTES_A_LINE) {
-		struct text rest = rest_of(content, reader), line;
-
-		if (reader->inside_crlf) {
-			reader->inside_crlf = false;
-			out[done++] = '\n';
-			continue;
-		}
-		if (rest.len == 0 && reader->column == 0)
-			break;
-		line = text_head(rest, BYTES_A_LINE - done);
-		line.len = line_length(line);
-		take_run(reader, line, out + done);
-		done += line.len;
-		if (done == BYTES_A_LINE)
-			break;
-		out[done++] = '\r';
-		reader->inside_crlf = true;
-		pass_line_end(reader, text_from(rest, line.len));
-	}
-	return done;
-}
-
-static size_t make_lines_base64(const struct smtp_content *content,
-	struct smtp_content_reader *reader, char *out, size_t room)
-{
-	char bytes[BYTES_A_LINE];
-	size_t done = 0, len;
-
-	while (room - done > WIRE_LINE && (len = fill_from_lines(content, reader, bytes)))
-		done += write_base64_line(out + done, bytes, len);
-	return done;
-}
-
 /* ---- quoted-printable (RFC 2045 6.7) */
 
 /* What stands for itself, but for a blank at the end of a line. */
@@ -297,7 +196,7 @@ static size_t make_quoted_printable(const struct smtp_content *content,
 		if (is_line_end(rest)) {
 			memcpy(out + done, "\r\n", 2);
 			done += 2;
-			pass_line_end(reader, rest);
+			content_pass_line_end(reader, rest);
 		} else {
 			done += write_quoted(out + done, rest.at[0],
 				is_line_end(text_from(rest, 1)), &reader->column);
@@ -314,8 +213,8 @@ static maker *const makers[] = {
 	[SMTP_AS_IT_IS] = make_copy,
 	[SMTP_BASE64_REWRAP] = make_rewrapped,
 	[SMTP_BASE64] = make_base64,
-	[SMTP_LINES] = make_lines,
-	[SMTP_LINES_BASE64] = make_lines_base64,
+	[SMTP_LINES] = content_make_lines,
+	[SMTP_LINES_BASE64] = content_make_lines_base64,
 	[SMTP_QUOTED_PRINTABLE] = make_quoted_printable,
 };
 
@@ -358,20 +257,6 @@ static uint64_t base64_size(uint64_t letters)
 	return letters + (letters + LINE - 1) / LINE * 2;
 }
 
-static uint64_t count_lines_size(struct text text)
-{
-	uint64_t size = 0;
-
-	while (text.len) {
-		size_t len = line_length(text);
-
-		size += len + 2;
-		text = text_from(text, len);
-		text = text_from(text, text_starts(text, TEXT("\r\n")) ? 2 : 1);
-	}
-	return size;
-}
-
 static uint64_t count_by_reading(const struct smtp_content *content)
 {
 	struct smtp_content_reader reader = { 0 };
@@ -397,9 +282,11 @@ uint64_t smtp_content_size(const struct smtp_content *content)
 	case SMTP_BASE64:
 		return base64_size((len + 2) / 3 * 4);
 	case SMTP_LINES:
-		return count_lines_size(content->text);
+		if (content->source)
+			break;
+		return content_lines_size(content->text);
 	case SMTP_LINES_BASE64:
-		return base64_size((count_lines_size(content->text) + 2) / 3 * 4);
+		return base64_size((content_lines_size(content->text) + 2) / 3 * 4);
 	case SMTP_QUOTED_PRINTABLE:
 		break;
 	}

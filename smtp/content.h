@@ -24,7 +24,9 @@ struct smtp_source {
 struct smtp_content {
 	enum smtp_encoding encoding;
 	struct text text;                 /* borrowed, as long as it is read */
-	const struct smtp_source *source; /* instead of the text, for SMTP_BASE64; NULL: the text */
+	const struct smtp_source *source; /* instead of the text, for SMTP_BASE64, and for
+					     SMTP_LINES where smtp_content_is_message says so;
+					     NULL: the text */
 	uint64_t len; /* of the source; of SMTP_BASE64_REWRAP decoded, 0: to be counted */
 };
 
@@ -46,5 +48,14 @@ uint64_t smtp_content_size(const struct smtp_content *content);
  * read in all is less than its size. */
 size_t smtp_content_read(const struct smtp_content *content, struct smtp_content_reader *reader,
 	char *out, size_t room);
+/* What content would be as SMTP_LINES. */
+struct smtp_lines {
+	uint64_t size; /* on the wire */
+	bool ends;     /* its last line has an end of its own */
+};
+/* May bytes (SMTP_BASE64) go as the message that they are, unencoded? A header's first field, and
+ * 7bit data (RFC 2045 2.7): no NUL, no byte over 0x7f, lines of up to 998, each with CRLF or LF.
+ * One pass. False too where the source fails. */
+bool smtp_content_is_message(const struct smtp_content *content, struct smtp_lines *lines_out);
 /* Appends all of it. ERR_VALUE (sticky) where the source fails. */
 void smtp_content_add(struct buf *out, const struct smtp_content *content);

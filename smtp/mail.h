@@ -24,9 +24,17 @@ struct smtp_envelope {
 	struct text envelope_id; /* ENVID, as given, unencoded; empty: none */
 };
 
+/* Some of a list's mailboxes under one name (RFC 5322 3.4). */
+struct smtp_group {
+	struct text name;    /* UTF-8, unquoted */
+	size_t first, count; /* its members among the list's mailboxes; count 0: it has none */
+};
+
 struct smtp_mailboxes {
-	const struct smtp_mailbox *at;
+	const struct smtp_mailbox *at; /* all of them, in groups or not */
 	size_t count;
+	const struct smtp_group *groups; /* in the order of `first` */
+	size_t group_count;
 };
 
 struct smtp_header {
@@ -39,8 +47,13 @@ struct smtp_attachment {
 				     else application/octet-stream */
 	struct text content_id;   /* without <>; empty: none */
 	bool is_inline;
-	struct smtp_content content; /* to go out as base64; referenced, never copied */
+	struct smtp_content content; /* to go out as base64; referenced, never copied. Where
+					smtp_type_needs_lines, SMTP_BASE64: a message goes as it is,
+					else it is application/octet-stream */
 };
+
+/* Is it a type that base64 is not allowed for: message/rfc822 and its like? */
+bool smtp_type_needs_lines(struct text content_type);
 
 /* An invitation: a third alternative beside text and html, and a file for those who read neither.
  */

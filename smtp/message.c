@@ -37,57 +37,35 @@ static void close_literal(struct composer *composer)
 	composer->literal_start = composer->out.len;
 }
 
+static bool is_small(const struct smtp_content *content)
+{
+	return !content->source && content->text.len <= SMALL_CONTENT;
+}
+
+static void refer_to(struct composer *composer, const struct smtp_content *content, uint64_t size)
+{
+	close_literal(composer);
+	composer->segments[composer->count++] = (struct smtp_segment){ *content, size };
+}
+
 static void add_content(struct composer *composer, const struct smtp_content *content)
 {
-	uint64_t len = content->source ? content->len : content->text.len;
-
-	if (!content->source && len <= SMALL_CONTENT) {
+	if (is_small(content))
 		smtp_content_add(&composer->out, content);
-		return;
-	}
-	close_literal(composer);
-	composer->segments[composer->count++] =
-		(struct smtp_segment){ *content, smtp_content_size(content) };
+	else
+		refer_to(composer, content, smtp_content_size(content));
 }
 
 /* ---- headers */
 
-static void add_mailboxes(struct buf *out, const char *name, struct smtp_mailboxes boxes)
-{
-	size_t column = strlen(name) + 2;
-
-	if (boxes.count == 0)
-		return;
-	buf_add_string(out, name);
-	buf_add(out, TEXT(": "));
-	for (size_t i = 0; i < boxes.count; i++) {
-		const struct smtp_mailbox *box = &boxes.at[i];
-
-		if (i) {
-			buf_add(out, TEXT(",\r\n "));
-			column = 1;
-		}
-		if (box->name.len) {
-			column = smtp_phrase_add(out, box->name, column);
-			buf_add_string(out,
-				column + box->address.len + 3 > SMTP_MIME_LINE ? "\r\n <" : " <");
-			buf_add(out, box->address);
-			buf_add_byte(out, '>');
-		} else {
-			buf_add(out, box->address);
-		}
-	}
-	buf_add(out, TEXT("\r\n"));
-}
-
 static void add_headers(struct buf *out, const struct smtp_mail *mail)
 {
-	struct smtp_mailboxes from = { &mail->from, 1 };
+	struct smtp_mailboxes from = { &mail->from, 1, NULL, 0 };
 
-	add_mailboxes(out, "From", from);
-	add_mailboxes(out, "To", mail->to);
-	add_mailboxes(out, "Cc", mail->cc);
-	add_mailboxes(out, "Reply-To", mail->reply_to);
+	smtp_mailboxes_add(out, "From", from);
+	smtp_mailboxes_add(out, "To", mail->to);
+	smtp_mailboxes_add(out, "Cc", mail->cc);
+	smtp_mailboxes_add(out, "Reply-To", mail->reply_to);
 	if (mail->subject.len)
 		smtp_header_add(out, TEXT("Subject"), mail->subject);
 	buf_add_string(out, "Message-ID: ");
@@ -101,10 +79,30 @@ static void add_headers(struct buf *out, const struct smtp_mail *mail)
 
 /* ---- structure: alternative inside related inside mixed, none of them needlessly */
 
+/* The line end before a boundary is the boundary's (RFC 2046 5.1.1): a text's own comes twice. */
+static void add_message(
+	struct composer *composer, struct smtp_content content, const struct smtp_lines *lines)
+{
+	content.encoding = SMTP_LINES;
+	if (is_small(&content))
+		smtp_content_add(&composer->out, &content);
+	else
+		refer_to(composer, &content, lines->size);
+	if (lines->ends)
+		buf_add(&composer->out, TEXT("\r\n"));
+}
+
 static void add_attachment(struct composer *composer, const struct smtp_attachment *attachment)
 {
-	smtp_part_head(&composer->out, attachment);
-	add_content(composer, &attachment->content);
+	struct smtp_lines lines;
+	bool is_message = smtp_type_needs_lines(attachment->content_type) &&
+			  smtp_content_is_message(&attachment->content, &lines);
+
+	smtp_part_head(&composer->out, attachment, is_message);
+	if (is_message)
+		add_message(composer, attachment->content, &lines);
+	else
+		add_content(composer, &attachment->content);
 }
 
 enum layer { MIXED, RELATED, ALTERNATIVE };
@@ -136,7 +134,7 @@ static void close_layer(struct composer *composer, enum layer layer)
 	buf_add(&composer->out, TEXT("--\r\n"));
 }
 
-/* The line end before a boundary is the boundary's (RFC 2046 5.1.1): a text's own comes twice. */
+/* As with a message, where a boundary follows. */
 static void add_text(struct composer *composer, const char *type, struct text text)
 {
 	struct smtp_content content = smtp_part_text_head(&composer->out, type, text);

@@ -88,14 +88,21 @@ static struct text type_by_ending(struct text filename)
 	return TEXT("application/octet-stream");
 }
 
-/* RFC 2046 5.2.1 forbids base64 for message/… and 5.1 for multipart/…: those travel as bytes. */
-static struct text wire_type(const struct smtp_attachment *attachment)
+/* RFC 2046 5.2 and 5.1; RFC 6532 3.7 allows base64 for message/global. */
+bool smtp_type_needs_lines(struct text content_type)
+{
+	return text_starts_nocase(content_type, TEXT("message/")) &&
+	       !text_starts_nocase(content_type, TEXT("message/global"));
+}
+
+/* What may not be encoded, and cannot go as it is, travels as bytes. */
+static struct text wire_type(const struct smtp_attachment *attachment, bool is_message)
 {
 	struct text type = attachment->content_type;
 
 	if (type.len == 0)
 		return type_by_ending(attachment->filename);
-	if (text_starts_nocase(type, TEXT("message/")) ||
+	if ((smtp_type_needs_lines(type) && !is_message) ||
 		text_starts_nocase(type, TEXT("multipart/")))
 		return TEXT("application/octet-stream");
 	return type;
@@ -115,9 +122,9 @@ static void add_name(struct buf *out, struct text type, struct text filename)
 	buf_add_byte(out, '"');
 }
 
-void smtp_part_head(struct buf *out, const struct smtp_attachment *attachment)
+void smtp_part_head(struct buf *out, const struct smtp_attachment *attachment, bool is_message)
 {
-	struct text filename = attachment->filename, type = wire_type(attachment);
+	struct text filename = attachment->filename, type = wire_type(attachment, is_message);
 
 	if (!out->err && (type.len > TYPE_MAX || text_has_control(type) ||
 				 text_has_control(attachment->content_id)))
@@ -125,7 +132,9 @@ void smtp_part_head(struct buf *out, const struct smtp_attachment *attachment)
 	buf_add_string(out, "Content-Type: ");
 	buf_add(out, type);
 	add_name(out, type, filename);
-	buf_add_string(out, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: ");
+	buf_add_string(out, "\r\nContent-Transfer-Encoding: ");
+	buf_add_string(out, is_message ? "7bit" : "base64");
+	buf_add_string(out, "\r\nContent-Disposition: ");
 	buf_add_string(out, attachment->is_inline ? "inline" : "attachment");
 	if (filename.len)
 		smtp_parameter_add(out, "filename", filename);

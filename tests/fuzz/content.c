@@ -194,6 +194,27 @@ static void check_lines(struct text bytes, const uint8_t cuts[CUTS])
 	must(text_equal(from_quoted_printable(wire_of(&content, cuts)), lines));
 }
 
+/* A message that goes as it is has all its lines, in memory or in a file. */
+static void check_message(struct smtp_content content, const uint8_t cuts[CUTS])
+{
+	struct file file = { { read_file }, content.text };
+	struct text lines = lines_of(content.text);
+	struct smtp_lines said, again;
+
+	content.encoding = SMTP_BASE64;
+	if (!smtp_content_is_message(&content, &said))
+		return;
+	content.encoding = SMTP_LINES;
+	must(text_equal(wire_of(&content, cuts), lines) && said.size == lines.len);
+	must(said.ends == (content.text.at[content.text.len - 1] == '\n'));
+	must(text_is_ascii(lines) && !memchr(lines.at, 0, lines.len));
+	content = (struct smtp_content){ SMTP_BASE64, { 0 }, &file.source, file.bytes.len };
+	must(smtp_content_is_message(&content, &again) && again.size == said.size &&
+		again.ends == said.ends);
+	content.encoding = SMTP_LINES;
+	must(text_equal(wire_of(&content, cuts), lines));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	uint8_t cuts[CUTS] = { 0 };
@@ -208,6 +229,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	check_lines(content.text, cuts);
 	check_rewrapped(content.text, cuts);
 	check_strewn(content.text, cuts);
+	check_message(content, cuts);
 	content.encoding = SMTP_BASE64;
 	must(text_equal(from_base64(wire_of(&content, cuts)), content.text));
 	content.source = &file.source;

@@ -2,6 +2,7 @@
 
 #include "smtp/address_list.h"
 #include "smtp/buf.h"
+#include "smtp/part.h"
 #include "smtp/raw.h"
 
 /* The pieces as they go on the wire. They are runs of the message, in its order. */
@@ -110,6 +111,26 @@ static void check_message(struct text message, struct region *region, struct buf
 	check_same_senders(&raw, &again);
 }
 
+/* As a header it reads the same, but for names, which may have become encoded words. */
+static void check_list_again(struct smtp_mailboxes list, struct region *region)
+{
+	struct buf out = buf_born(1 << 20);
+	struct smtp_list_fault fault;
+	struct smtp_mailboxes again;
+
+	smtp_mailboxes_add(&out, "To", list);
+	must(out.err == OK);
+	must(smtp_address_list_parse(text_from(buf_text(&out), 3), 50, region, &again, &fault) ==
+		OK);
+	must(again.count == list.count && again.group_count == list.group_count);
+	for (size_t i = 0; i < list.count; i++)
+		must(text_equal(again.at[i].address, list.at[i].address));
+	for (size_t i = 0; i < list.group_count; i++)
+		must(again.groups[i].first == list.groups[i].first &&
+			again.groups[i].count == list.groups[i].count);
+	buf_free(&out);
+}
+
 static void check_list(struct text value, struct region *region)
 {
 	struct smtp_list_fault fault = { 0 };
@@ -123,6 +144,7 @@ static void check_list(struct text value, struct region *region)
 		check_address(list.at[i].address, region);
 		must(text_is_utf8(list.at[i].name) && !text_has_control(list.at[i].name));
 	}
+	check_list_again(list, region);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

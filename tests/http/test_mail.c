@@ -60,6 +60,10 @@ static const struct {
 	{ "{" REST ",\"cc\":\"c%s@example.org\"}", "/cc" },
 	{ "{" REST ",\"bcc\":[{\"address\":\"c%s@example.org\"}]}", "/bcc/0/address" },
 	{ "{" REST ",\"reply_to\":\"c@example.org%s\"}", "/reply_to" },
+	{ "{" REST ",\"cc\":\"b@example.org, c@example.org%s\"}", "/cc" },
+	{ "{" REST ",\"cc\":\"T%s: c@example.org;\"}", "/cc" },
+	{ "{" REST ",\"cc\":{\"name\":\"T%s\",\"group\":[\"c@example.org\"]}}", "/cc/name" },
+	{ "{" REST ",\"cc\":[{\"name\":\"T\",\"group\":[\"c%s@example.org\"]}]}", "/cc/0/group/0" },
 	{ "{" REST ",\"subject\":\"a%sb\"}", "/subject" },
 	{ "{" REST ",\"headers\":{\"X-A\":\"a%sb\"}}", "/headers/X-A" },
 	{ "{" REST ",\"headers\":{\"X-A\":[\"a\",\"a%sb\"]}}", "/headers/X-A/1" },
@@ -149,10 +153,45 @@ static const struct {
 	{ "{\"from\":\"a@example.com\"}", "/to", "no recipient" },
 	{ "{\"from\":[\"a@example.com\",\"b@example.com\"],\"to\":\"b@example.org\"}", "/from",
 		"" },
-	{ "{\"from\":\"a@example.com\",\"to\":\"a@example.com, B <b@example.org>\"}", "/to",
-		"as a list" },
 	{ "{\"from\":\"a@example.com, b@example.com\",\"to\":\"b@example.org\"}", "/from",
 		"one address" },
+	{ "{\"from\":\"T: a@example.com;\",\"to\":\"b@example.org\"}", "/from", "no group" },
+	{ "{\"from\":{\"name\":\"T\",\"group\":[]},\"to\":\"b@example.org\"}", "/from/group",
+		"no group" },
+	{ "{" REST ",\"envelope\":{\"from\":\"T:;\"}}", "/envelope/from", "no group" },
+	{ "{" REST ",\"envelope\":{\"to\":\"T: a@example.com;\"}}", "/envelope/to", "no group" },
+	{ "{" REST ",\"envelope\":{\"to\":[{\"name\":\"T\",\"group\":[\"a@example.com\"]}]}}",
+		"/envelope/to/0/group", "no group" },
+	{ "{" REST ",\"envelope\":{\"to\":\"a@example.com, b@example.com\"}}", "/envelope/to",
+		"as a list" },
+	{ "{" REST ",\"cc\":\"Blow, Jo <jo@example.org>\"}", "/cc", "address 1: an address needs" },
+	{ "{" REST ",\"cc\":\"Blow, Jo <jo@example.org>\"}", "/cc", "double quotes" },
+	{ "{" REST ",\"cc\":[\"a@example.org\",\"b@example.org, Blow, Jo <jo@example.org>\"]}",
+		"/cc/1", "address 2" },
+	{ "{" REST ",\"cc\":\"a@example.org; b@example.org\"}", "/cc", "separated by commas" },
+	{ "{" REST ",\"cc\":\"T: a@example.org, b@example.org\"}", "/cc", "not closed" },
+	{ "{" REST ",\"cc\":\"T: S: a@example.org;;\"}", "/cc", "within a group" },
+	{ "{" REST ",\"cc\":\",\"}", "/cc", "no address in it" },
+	{ "{" REST ",\"cc\":\"\\\"\\\":;\"}", "/cc", "a group needs a name" },
+	{ "{" REST ",\"cc\":\"\\u202ex: a@example.org;\"}", "/cc", "turns the order" },
+	{ "{" REST ",\"cc\":\"a@example.org, \\u202ex <b@example.org>\"}", "/cc",
+		"turns the order" },
+	{ "{" REST ",\"cc\":{\"group\":[\"a@example.org\"]}}", "/cc", "a group needs a name" },
+	{ "{" REST ",\"cc\":{\"name\":\"\\u202ex\",\"group\":[]}}", "/cc/name", "turns the order" },
+	{ "{" REST ",\"cc\":{\"name\":\"T\",\"group\":[\"a@example.org\",\"b\"]}}", "/cc/group/1",
+		"needs an @" },
+	{ "{" REST ",\"cc\":{\"name\":\"T\",\"group\":[\"S:;\"]}}", "/cc/group/0",
+		"within a group" },
+	{ "{" REST ",\"cc\":[{\"name\":\"T\",\"group\":[{\"name\":\"S\",\"group\":[]}]}]}",
+		"/cc/0/group/0", "within a group" },
+	{ "{" REST ",\"cc\":{\"name\":\"T\",\"group\":[],\"address\":\"a@example.org\"}}",
+		"/cc/address", "a group has" },
+	{ "{" REST ",\"cc\":{\"name\":\"T\",\"group\":7}}", "/cc/group", "address is wanted" },
+	{ "{" REST ",\"cc\":[[\"a@example.org\"]]}", "/cc/0", "address is wanted" },
+	{ "{" REST ",\"cc\":{\"address\":\"a@example.com, b@example.com\"}}", "/cc/address",
+		"one address" },
+	{ "{\"from\":\"a@example.com\",\"to\":\"undisclosed-recipients:;\"}", "/to",
+		"no recipient" },
 	{ "{\"from\":\"a@example.com\",\"to\":[]}", "/to", "no recipient" },
 	{ "{\"from\":7,\"to\":\"b@example.org\"}", "/from", "address" },
 	{ "{\"from\":{\"name\":\"x\"},\"to\":\"b@example.org\"}", "/from", "missing" },
@@ -166,6 +205,10 @@ static const struct {
 	{ "{" REST ",\"zzz\":1}", "/zzz", "unknown field" },
 	{ "{" REST ",\"a/b~c\":1}", "/a~1b~0c", "unknown field" },
 	{ "{" REST ",\"subject\":null,\"text\":7}", "/text", "string" },
+	{ "{" REST ",\"subject\":\"a\\u202eb\"}", "/subject", "overrides" },
+	{ "{" REST ",\"subject\":\"\\u2068a\"}", "/subject", "turn it back" },
+	{ "{" REST ",\"headers\":{\"X-A\":[\"\",\"a\\u202eb\"]}}", "/headers/X-A/1", "overrides" },
+	{ "{" REST ",\"headers\":{\"List-Id\":\"\\u202eb\"}}", "/headers/List-Id", "overrides" },
 	{ "{" REST ",\"text\":\"a\\u0000b\"}", "/text", "control" },
 	{ "{" REST ",\"html\":\"a\\u0008b\"}", "/html", "control" },
 	{ "{" REST ",\"headers\":{\"From\":\"x@example.com\"}}", "/headers/From", "field from" },
@@ -263,6 +306,12 @@ static const struct {
 	{ "{" REST ",\"dry_run\":true}", "/dry_run", "string" },
 	{ "{\"raw\":\"QQ\"}", "/raw", "base64" },
 	{ "{\"raw\":[]}", "/raw", "string" },
+	{ "{\"raw\":\"data:message/rfc822,From: a\"}", "/raw", ";base64 alone" },
+	{ "{\"raw\":\"data:;base64,QQ\"}", "/raw", "not base64" },
+	{ "{\"raw\":\"data:;base64,QQ==\"}", "/raw", "line 1" },
+	{ "{\"raw\":{\"type\":\"Buffer\",\"data\":[65]}}", "/raw", "line 1" },
+	{ "{\"raw\":{\"type\":\"Buffer\",\"data\":[256]}}", "/raw", "0 to 255" },
+	{ "{\"raw\":{\"part\":0}}", "/raw", "Buffer" },
 	{ "{\"raw\":\"QQ==\"}", "/raw", "line 1" },
 	{ "{\"raw\":\"RnJvbTogYUBleGFtcGxlLmNvbQpUbzogYkBleGFtcGxlLm9yZwoKYQ1iCg==\"}", "/raw",
 		"CR" },
@@ -325,8 +374,17 @@ static const struct {
 	const char *before, *piece, *after, *pointer, *words;
 	size_t most;
 } limits[] = {
-	{ "{\"from\":\"a@example.com\",\"to\":[", "\"a%d@example.org\"", "]}", "/to", "recipients",
+	{ "{\"from\":\"a@example.com\",\"to\":[", "\"a%d@example.org\"", "]}", "/to/1000",
+		"recipients", 1000 },
+	{ "{\"from\":\"a@example.com\",\"to\":\"", "a%d@example.org", "\"}", "/to", "recipients",
 		1000 },
+	{ "{\"from\":\"a@example.com\",\"to\":{\"name\":\"T\",\"group\":[", "\"a%d@example.org\"",
+		"]}}", "/to/group/1000", "recipients", 1000 },
+	{ "{" REST ",\"cc\":[", "{\"name\":\"T%d\",\"group\":[]}", "]}", "/cc/1000",
+		"as many groups", 1000 },
+	{ "{" REST ",\"envelope\":{\"to\":[", "\"a%d@example.org\"", "]}}", "/envelope/to",
+		"recipients", 1000 },
+	{ "{" REST ",\"cc\":\"", "x", " <c@example.org>\"}", "/cc", "line", 998 },
 	{ "{" REST ",\"headers\":{", "\"X-%d\":\"x\"", "}}", "/headers/X-100", "headers", 100 },
 	{ "{" REST ",\"attachments\":[", "{\"content\":\"\"}", "]}", "/attachments", "attachments",
 		100 },
@@ -381,6 +439,58 @@ START_TEST(an_envelope_of_all_recipients_once)
 	ck_assert(text_equal(posted.envelope.to[1], TEXT("c@example.org")));
 	ck_assert(text_equal(posted.envelope.to[2], TEXT("d@example.org")));
 	ck_assert(posted.mail.has_text); /* made from html */
+	forget();
+}
+END_TEST
+
+/* Each recipient's address, and in brackets each group of cc: "name:first+count". */
+static const struct {
+	const char *fields, *recipients;
+} lists[] = {
+	{ "\"to\":\"a@x.org, B <b@x.org>\"", "a@x.org b@x.org" },
+	{ "\"to\":[\"a@x.org, b@x.org\",\"\\\"C, D\\\" <c@x.org>\"],\"bcc\":\"d@x.org,a@x.org,\"",
+		"a@x.org b@x.org c@x.org d@x.org" },
+	{ "\"to\":\"\\\"a@x.org, b@x.org\\\" <c@x.org>\"", "c@x.org" },
+	{ "\"cc\":\"T: a@x.org, \\\"B, C\\\" <b@x.org>;\"", "a@x.org b@x.org [T:0+2]" },
+	{ "\"cc\":{\"name\":\"T\",\"group\":[\"a@x.org\",{\"address\":\"b@x.org\"}]}",
+		"a@x.org b@x.org [T:0+2]" },
+	{ "\"cc\":{\"group\":\"a@x.org, b@x.org\",\"name\":\"T\"}", "a@x.org b@x.org [T:0+2]" },
+	{ "\"to\":\"a@x.org\",\"cc\":\"undisclosed-recipients:;\"",
+		"a@x.org [undisclosed-recipients:0+0]" },
+	{ "\"cc\":[\"a@x.org\",{\"name\":\"S\",\"group\":[]},"
+	  "\"b@x.org, T: c@x.org;, d@x.org\",{\"name\":\"U\",\"group\":[\"e@x.org, a@x.org\"]}]",
+		"a@x.org b@x.org c@x.org d@x.org e@x.org [S:1+0] [T:2+1] [U:4+2]" },
+	{ "\"bcc\":\"T: a@x.org;\",\"cc\":\"B: a@x.org;\"", "a@x.org [B:0+1]" },
+};
+
+START_TEST(lists_and_groups_are_recipients_once_each)
+{
+	struct buf text = buf_born(1000), out = buf_born(1000);
+	const struct smtp_mailboxes *cc = &posted.mail.cc;
+
+	put(&text, "{\"from\":\"a@example.com\",%s}", lists[_i].fields);
+	buf_add_byte(&text, 0);
+	ck_assert_msg(read_mail(text.at), "%s: %.*s", text.at, (int)complaints.at[0].detail.len,
+		complaints.at[0].detail.at);
+	for (size_t i = 0; i < posted.envelope.count; i++)
+		buf_addf(&out, "%s%.*s", i ? " " : "", (int)posted.envelope.to[i].len,
+			posted.envelope.to[i].at);
+	for (size_t i = 0; i < cc->group_count; i++)
+		buf_addf(&out, " [%.*s:%zu+%zu]", (int)cc->groups[i].name.len,
+			cc->groups[i].name.at, cc->groups[i].first, cc->groups[i].count);
+	ck_assert_msg(text_equal(buf_text(&out), text_of(lists[_i].recipients)), "%s: %.*s",
+		text.at, (int)out.len, out.at);
+	forget();
+	buf_free(&text);
+	buf_free(&out);
+}
+END_TEST
+
+/* Fluent, and others that put texts together, isolate what they put in. */
+START_TEST(a_subject_may_isolate_a_name)
+{
+	ck_assert(read_mail("{" REST ",\"subject\":\"Hello, \\u2068Ann\\u2069\",\"headers\":"
+			    "{\"X-A\":\"\\u202bx\\u202c\"}}"));
 	forget();
 }
 END_TEST
@@ -540,6 +650,9 @@ static const struct {
 	{ "\"content\":{\"type\":\"Buffer\",\"data\":[97,59,98]}", "", "YTti\r\n", 6 },
 	{ "\"content\":{\"data\":[0,255],\"type\":\"Buffer\"}", "", "AP8=\r\n", 6 },
 	{ "\"content\":{\"type\":\"Buffer\",\"data\":[]}", "", "", 0 },
+	{ "\"content\":\"YT\\r\\nti\",\"content_type\":\"message/rfc822\"", "message/rfc822",
+		"YTti\r\n", 6 },
+	{ "\"content\":\"data:message/rfc822;base64,YTti\"", "message/rfc822", "YTti\r\n", 6 },
 };
 
 START_TEST(content_comes_in_many_forms)
@@ -555,6 +668,8 @@ START_TEST(content_comes_in_many_forms)
 	attachment = &posted.mail.attachments[0];
 	ck_assert(text_equal(attachment->content_type, text_of(contents[_i].type)));
 	smtp_content_add(&out, &attachment->content);
+	ck_assert_int_eq(attachment->content.encoding == SMTP_BASE64,
+		strstr(text.at, "Buffer") || strstr(text.at, "message/"));
 	ck_assert_uint_eq(out.len, contents[_i].len);
 	ck_assert(out.len == 0 || memcmp(out.at, contents[_i].content, out.len) == 0);
 	forget();
@@ -595,6 +710,29 @@ START_TEST(a_calendar_says_its_method)
 		complaints.at[0].detail.at);
 	ck_assert(text_equal(posted.mail.calendar.method, text_of(methods[_i].method)));
 	ck_assert(text_starts_nocase(posted.mail.calendar.content, TEXT("BEGIN:VCALENDAR")));
+	forget();
+	buf_free(&text);
+}
+END_TEST
+
+#define BUFFER                                                                                     \
+	"{\"type\":\"Buffer\",\"data\":[70,114,111,109,58,97,64,98,46,99,13,10,84,111,58,98,64,"   \
+	"101,"                                                                                     \
+	"120,97,109,112,108,101,46,111,114,103,10,10]}"
+
+static const char *const raws[] = { "\"" RAW "\"", "\"data:;base64," RAW "\"",
+	"\"DATA:message/rfc822;BASE64," RAW "\"", BUFFER };
+
+START_TEST(a_raw_message_comes_in_many_forms)
+{
+	struct buf text = buf_born(1000);
+
+	put(&text, "{\"raw\":%s}", raws[_i]);
+	buf_add_byte(&text, 0);
+	ck_assert_msg(read_mail(text.at), "%s: %.*s", text.at, (int)complaints.at[0].detail.len,
+		complaints.at[0].detail.at);
+	ck_assert(posted.raw && posted.envelope.count == 1);
+	ck_assert(text_equal(posted.envelope.to[0], TEXT("b@example.org")));
 	forget();
 	buf_free(&text);
 }
@@ -663,14 +801,17 @@ UNIT_MAIN(mail, tcase_add_loop_test(cases, no_line_takes_a_break, 0, COUNT(lines
 	  tcase_add_loop_test(cases, what_is_refused_says_where_and_why, 0, COUNT(refused));
 	  tcase_add_loop_test(cases, limits_have_names, 0, COUNT(limits));
 	  tcase_add_test(cases, recipients_count_together);
+	  tcase_add_loop_test(cases, lists_and_groups_are_recipients_once_each, 0, COUNT(lists));
 	  tcase_add_loop_test(cases, content_comes_in_many_forms, 0, COUNT(contents));
 	  tcase_add_test(cases, each_attachment_has_its_own_type);
 	  tcase_add_loop_test(cases, a_calendar_says_its_method, 0, COUNT(methods));
 	  tcase_add_test(cases, a_raw_message_brings_its_envelope);
+	  tcase_add_loop_test(cases, a_raw_message_comes_in_many_forms, 0, COUNT(raws));
 	  tcase_add_test(cases, what_comes_beside_the_object);
 	  tcase_add_test(cases, an_envelope_of_all_recipients_once);
 	  tcase_add_loop_test(cases, a_media_type_ends_without_a_semicolon, 0, COUNT(types));
 	  tcase_add_test(cases, the_first_second_of_1970_is_a_date);
 	  tcase_add_test(cases, a_mail_is_read_as_a_whole_or_not);
-	  tcase_add_test(cases, fields_arrive); tcase_add_test(cases, metadata_stays_json);
+	  tcase_add_test(cases, a_subject_may_isolate_a_name); tcase_add_test(cases, fields_arrive);
+	  tcase_add_test(cases, metadata_stays_json);
 	  tcase_add_test(cases, null_is_as_if_it_were_not_there);)

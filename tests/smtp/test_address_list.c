@@ -70,7 +70,7 @@ static const struct {
 	{ "undisclosed recipients", 1, "needs an @" },
 	{ "a@b.org, c", 2, "needs an @" },
 	{ "a@b.org, c, d@e.org", 2, "needs an @" },
-	{ "B, Ann <a@b.org>", 1, "needs an @" },
+	{ "B, Ann <a@b.org>", 1, "needs double quotes" },
 	{ "<a>", 1, "needs an @" },
 	{ "<>", 1, "no address between" },
 	{ "Ann <>", 1, "no address between" },
@@ -195,6 +195,37 @@ START_TEST(a_list_is_read)
 }
 END_TEST
 
+/* "name:first+count" of each, joined by one blank. */
+static const struct {
+	const char *in, *out;
+} groups[] = {
+	{ "a@b.org", "" },
+	{ "undisclosed-recipients:;", "undisclosed-recipients:0+0" },
+	{ "Team: a@x.org, B <b@y.org>;", "Team:0+2" },
+	{ "c@z.org, \"A, Team\" : a@x.org,, ; , None:;, c@z.org", "A, Team:1+1 None:2+0" },
+	{ "None (x) at  all:;,One:a@b.org;", "None at all:0+0 One:0+1" },
+	{ "\"\":;", ":0+0" },
+};
+
+START_TEST(groups_are_known_by_their_members)
+{
+	struct smtp_mailboxes list;
+	struct smtp_list_fault fault;
+	struct region *region;
+	char out[200] = "";
+	size_t len = 0;
+
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+	ck_assert_int_eq(parse(text_of(groups[_i].in), 100, region, &list, &fault), OK);
+	for (size_t i = 0; i < list.group_count; i++)
+		len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%.*s:%zu+%zu",
+			i ? " " : "", (int)list.groups[i].name.len, list.groups[i].name.at,
+			list.groups[i].first, list.groups[i].count);
+	ck_assert_str_eq(out, groups[_i].out);
+	region_close(region);
+}
+END_TEST
+
 START_TEST(a_wrong_list_is_refused_with_its_reason)
 {
 	struct smtp_mailboxes list;
@@ -283,6 +314,10 @@ START_TEST(no_more_than_the_limit_is_taken)
 		ERR_LIMIT);
 	ck_assert_uint_eq(fault.place, 3);
 	ck_assert_ptr_nonnull(strstr(fault.why, "too many"));
+	ck_assert_int_eq(parse(TEXT("A:;,B:;,\"::\"@c.org"), 2, region, &list, &fault), OK);
+	ck_assert_uint_eq(list.group_count, 2);
+	ck_assert_int_eq(parse(TEXT("A:;,B:;,C:;"), 2, region, &list, &fault), ERR_LIMIT);
+	ck_assert_ptr_nonnull(strstr(fault.why, "too many groups"));
 	region_close(region);
 }
 END_TEST
@@ -312,6 +347,7 @@ START_TEST(no_memory_is_an_error_of_its_own)
 END_TEST
 
 UNIT_MAIN(address_list, tcase_add_loop_test(cases, a_list_is_read, 0, COUNT(good));
+	  tcase_add_loop_test(cases, groups_are_known_by_their_members, 0, COUNT(groups));
 	  tcase_add_loop_test(cases, a_wrong_list_is_refused_with_its_reason, 0, COUNT(bad));
 	  tcase_add_loop_test(cases, good_lists_are_read_cut_anywhere, 0, COUNT(good));
 	  tcase_add_loop_test(cases, bad_lists_are_read_cut_anywhere, 0, COUNT(bad));

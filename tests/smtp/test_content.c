@@ -317,7 +317,145 @@ START_TEST(test_a_source_that_fails_gives_less_than_its_size)
 }
 END_TEST
 
+/* ---- messages as they are */
+
+struct file {
+	struct smtp_source source; /* first */
+	struct text bytes;
+};
+
+static size_t read_file(const struct smtp_source *source, uint64_t at, char *out, size_t room)
+{
+	const struct file *file = (const struct file *)source;
+	struct text rest = text_head(text_from(file->bytes, (size_t)at), room);
+
+	memcpy(out, rest.at, rest.len);
+	return rest.len;
+}
+
+#define TEN(text)     text text text text text text text text text text
+#define HUNDRED(text) TEN(TEN(text))
+
+/* `wire` NULL: it cannot go as it is. */
+static const struct {
+	struct text bytes;
+	const char *wire;
+	bool ends;
+} messages[] = {
+	{ TEXT("A:"), "A:\r\n", false },
+	{ TEXT("Subject: x\n\nhello"), "Subject: x\r\n\r\nhello\r\n", false },
+	{ TEXT("Subject: x\r\n\nhello\r\n"), "Subject: x\r\n\r\nhello\r\n", true },
+	{ TEXT("A: b\n\n\n\n"), "A: b\r\n\r\n\r\n\r\n", true },
+	{ TEXT("A:\x01\x7f\t\n"), "A:\x01\x7f\t\r\n", true },
+	{ TEXT("A: " TEN(HUNDRED("x")) "\n"), NULL, false },
+	{ TEXT("A:\n" HUNDRED("012345678") HUNDRED("x") "\n"), NULL, false },
+	{ TEXT("A:\n" HUNDRED("012345678") TEN("01234567") TEN("x") "01234567\r\n."),
+		"A:\r\n" HUNDRED("012345678") TEN("01234567") TEN("x") "01234567\r\n.\r\n", false },
+	{ TEXT("A:\n" HUNDRED("012345678") TEN("01234567") TEN("x") "012345678\r\n."), NULL,
+		false },
+	{ TEXT(""), NULL, false },
+	{ TEXT("A"), NULL, false },
+	{ TEXT(":"), NULL, false },
+	{ TEXT("::"), NULL, false },
+	{ TEXT("\nA: b\n"), NULL, false },
+	{ TEXT("hello world: b\n"), NULL, false },
+	{ TEXT("From a@b.org Mon Jan  1 00:00:00 2026\nA: b\n"), NULL, false },
+	{ TEXT("\xef\xbb\xbf"
+	       "A: b\n"),
+		NULL, false },
+	{ TEXT("A: b\0"), NULL, false },
+	{ TEXT("A: \xc3\xa4\n"), NULL, false },
+	{ TEXT("A: b\rc\n"), NULL, false },
+	{ TEXT("A: b\r\r\n"), NULL, false },
+	{ TEXT("A: b\r"), NULL, false },
+};
+
+static void check_message(const struct smtp_content *content, const char *wanted, bool ends)
+{
+	struct smtp_content as_lines = *content;
+	struct smtp_lines lines;
+	struct text made;
+
+	ck_assert_int_eq(smtp_content_is_message(content, &lines), wanted != NULL);
+	if (!wanted)
+		return;
+	as_lines.encoding = SMTP_LINES;
+	made = wire_of(&as_lines);
+	ck_assert_msg(text_equal(made, text_of(wanted)), "%.*s", (int)made.len, made.at);
+	ck_assert_uint_eq(lines.size, made.len);
+	ck_assert_int_eq(lines.ends, ends);
+}
+
+START_TEST(test_a_message_goes_as_it_is_or_not)
+{
+	struct file file = { { read_file }, messages[_i].bytes };
+	struct smtp_content content = { .encoding = SMTP_BASE64, .text = messages[_i].bytes };
+
+	check_message(&content, messages[_i].wire, messages[_i].ends);
+	content.source = &file.source;
+	content.len = file.bytes.len;
+	content.text = (struct text){ 0 };
+	check_message(&content, messages[_i].wire, messages[_i].ends);
+	content.encoding = SMTP_BASE64_REWRAP;
+	check_message(&content, NULL, false);
+}
+END_TEST
+
+/* Line ends fall between any two steps. */
+START_TEST(test_a_long_message_of_a_file_is_as_its_bytes)
+{
+	static char bytes[ROOM / 4];
+	struct file file = { { read_file }, { bytes, 0 } };
+	struct smtp_content content = { .encoding = SMTP_BASE64, .source = &file.source };
+	struct smtp_lines lines;
+	struct text held, made;
+
+	memcpy(bytes, "A:\n", 3);
+	for (size_t i = 3; i < sizeof(bytes); i++)
+		bytes[i] = "ab\r\n\n\r\n"[(i + i / 4096 * (size_t)_i) % 7];
+	file.bytes.len = sizeof(bytes);
+	while (bytes[file.bytes.len - 1] == '\r')
+		file.bytes.len--;
+	for (size_t i = 3; i + 1 < file.bytes.len; i++) /* where the steps leave one alone */
+		if (bytes[i] == '\r' && bytes[i + 1] != '\n')
+			bytes[i] = 'c';
+	content.len = file.bytes.len;
+	ck_assert(smtp_content_is_message(&content, &lines));
+	content.encoding = SMTP_LINES;
+	made = wire_of(&content);
+	ck_assert_uint_eq(lines.size, made.len);
+	held = (struct text){ again, plain_lines(file.bytes, again) };
+	ck_assert(text_equal(made, held));
+}
+END_TEST
+
+START_TEST(test_a_message_that_cannot_be_read_is_none)
+{
+	struct file file = { { read_file }, TEXT("A: b\n\nhello\n") };
+	struct smtp_content content = {
+		.encoding = SMTP_BASE64, .source = &file.source, .len = file.bytes.len
+	};
+	struct smtp_lines lines;
+	struct buf out = buf_born(ROOM);
+
+	ck_assert(smtp_content_is_message(&content, &lines));
+	content.encoding = SMTP_LINES;
+	file.bytes.len -= 5; /* it fails from now on */
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		ck_assert_uint_lt(read_in_steps(&content, steps[i], again), lines.size);
+	smtp_content_add(&out, &content);
+	ck_assert_int_eq(out.err, ERR_VALUE);
+	content.encoding = SMTP_BASE64;
+	ck_assert(!smtp_content_is_message(&content, &lines));
+	buf_free(&out);
+}
+END_TEST
+
 UNIT_MAIN(content, tcase_add_test(cases, test_lines); tcase_add_test(cases, test_quoted_printable);
+	  tcase_add_loop_test(cases, test_a_message_goes_as_it_is_or_not, 0,
+		  sizeof(messages) / sizeof(messages[0]));
+	  tcase_add_loop_test(cases, test_a_long_message_of_a_file_is_as_its_bytes, 0, 7);
+	  tcase_add_test(cases, test_a_message_that_cannot_be_read_is_none);
 	  tcase_add_test(cases, test_base64);
 	  tcase_add_test(cases, test_base64_is_as_others_make_it);
 	  tcase_add_test(cases, test_whatever_goes_in_comes_out);

@@ -34,7 +34,7 @@ static const struct smtp_mailbox boxes[] = { { TEXT("Ann, B."), TEXT("ann@exampl
 static struct smtp_mail usual_mail(void)
 {
 	return (struct smtp_mail){ .from = { TEXT("J\xc3\xbcrgen"), TEXT("j@example.com") },
-		.to = { boxes, 3 },
+		.to = { .at = boxes, .count = 3 },
 		.subject = TEXT("caf\xc3\xa9"),
 		.text = TEXT("one\ntwo\r\n.three"),
 		.has_text = true,
@@ -191,8 +191,8 @@ START_TEST(headers_are_as_given)
 
 	mail.headers = headers;
 	mail.header_count = 2;
-	mail.cc = (struct smtp_mailboxes){ boxes + 1, 1 };
-	mail.reply_to = (struct smtp_mailboxes){ boxes, 1 };
+	mail.cc = (struct smtp_mailboxes){ .at = boxes + 1, .count = 1 };
+	mail.reply_to = (struct smtp_mailboxes){ .at = boxes, .count = 1 };
 	region = compose(&mail, &message);
 	has("From: =?UTF-8?B?SsO8cmdlbg==?= <j@example.com>\r\n");
 	has("\r\nTo: \"Ann, B.\" <ann@example.org>,\r\n bo@example.net,\r\n "
@@ -206,6 +206,49 @@ START_TEST(headers_are_as_given)
 	has("\r\nX-Note: =?UTF-8?B?Z3LDvMOf?=\r\n");
 	has("\r\nMIME-Version: 1.0\r\n");
 	has_not("Bcc");
+	region_close(region);
+}
+END_TEST
+
+#define LONG_NAME "A name of a group that leaves no room for an address behind it"
+
+/* Members at the start, in the middle and at the end; encoded words have a blank behind them. */
+static const struct {
+	struct smtp_group groups[2];
+	size_t count, group_count;
+	const char *line;
+} grouped[] = {
+	{ { { TEXT("undisclosed-recipients"), 0, 0 } }, 0, 1, "undisclosed-recipients:;" },
+	{ { { TEXT("Team"), 0, 3 } }, 3, 1,
+		"Team: \"Ann, B.\" <ann@example.org>,\r\n bo@example.net,\r\n "
+		"=?UTF-8?B?SsO8cmdlbiBTdHJhw59lbmJhaG4=?= <j@example.org>;" },
+	{ { { TEXT("A, b"), 1, 1 }, { TEXT("None"), 3, 0 } }, 3, 2,
+		"\"Ann, B.\" <ann@example.org>,\r\n \"A, b\": bo@example.net;,\r\n "
+		"=?UTF-8?B?SsO8cmdlbiBTdHJhw59lbmJhaG4=?= <j@example.org>,\r\n None:;" },
+	{ { { TEXT("Stra\xc3\x9f"
+		   "e"),
+		    0, 0 },
+		  { TEXT("a;b"), 0, 1 } },
+		2, 2,
+		"=?UTF-8?B?U3RyYcOfZQ==?= :;,\r\n \"a;b\": \"Ann, B.\" <ann@example.org>;,"
+		"\r\n bo@example.net" },
+	{ { { TEXT(LONG_NAME " of i, t"), 0, 0 } }, 0, 1, "\"" LONG_NAME " of i, t\"\r\n :;" },
+	{ { { TEXT(LONG_NAME), 0, 2 } }, 2, 1,
+		LONG_NAME ":\r\n \"Ann, B.\" <ann@example.org>,\r\n bo@example.net;" },
+};
+
+START_TEST(a_group_is_shown_with_its_members)
+{
+	struct smtp_mail mail = usual_mail();
+	struct smtp_message message;
+	struct region *region;
+	char line[600];
+
+	mail.cc = (struct smtp_mailboxes){ boxes, grouped[_i].count, grouped[_i].groups,
+		grouped[_i].group_count };
+	region = compose(&mail, &message);
+	(void)snprintf(line, sizeof(line), "\r\nCc: %s\r\n", grouped[_i].line);
+	has(line);
 	region_close(region);
 }
 END_TEST
@@ -298,6 +341,72 @@ START_TEST(long_lines_are_never_sent_as_they_are)
 	mail.text = run_of('x', 4000);
 	region = compose(&mail, &message);
 	ck_assert_uint_ge(count_of("=\r\n"), 4000 / 76);
+	region_close(region);
+}
+END_TEST
+
+#define INNER "Subject: inner\n\nhello\n"
+
+/* As it is or as bytes: by its type and by what it holds. */
+static const struct {
+	struct text type, content;
+	const char *part;
+} wholes[] = {
+	{ TEXT("message/rfc822"), TEXT(INNER),
+		"Content-Type: message/rfc822;\r\n name=\"a.eml\"\r\n"
+		"Content-Transfer-Encoding: 7bit\r\nContent-Disposition: attachment;\r\n "
+		"filename=\"a.eml\"\r\n\r\nSubject: inner\r\n\r\nhello\r\n\r\n--=_" },
+	{ TEXT("Message/RFC822; x=y"), TEXT("A: b\r\n\r\nhello"),
+		"\r\n\r\nA: b\r\n\r\nhello\r\n--=_" },
+	{ TEXT("message/delivery-status"), TEXT("Reporting-MTA: dns; x.example\n\n"),
+		"Encoding: 7bit\r\nContent-Disposition: attachment;\r\n filename=\"a.eml\"\r\n\r\n"
+		"Reporting-MTA: dns; x.example\r\n\r\n\r\n--=_" },
+	{ TEXT("message/global"), TEXT("A: b\n"), "Content-Type: message/global;" },
+	{ TEXT("message/global"), TEXT("A: b\n"), "\r\n\r\nQTogYgo=\r\n--=_" },
+	{ TEXT("message/rfc822"), TEXT("A: \xc3\xa4\n"),
+		"Content-Type: application/octet-stream;" },
+	{ TEXT("message/rfc822"), TEXT("A: \xc3\xa4\n"), "\r\n\r\nQTogw6QK\r\n--=_" },
+	{ TEXT("text/plain"), TEXT("A: b\n"), "\r\n\r\nQTogYgo=\r\n--=_" },
+};
+
+START_TEST(a_message_as_a_file_goes_as_it_is)
+{
+	struct smtp_attachment file = { .filename = TEXT("a.eml"),
+		.content_type = wholes[_i].type,
+		.content = { .encoding = SMTP_BASE64, .text = wholes[_i].content } };
+	struct smtp_mail mail = usual_mail();
+	struct smtp_message message;
+	struct region *region;
+
+	mail.attachments = &file;
+	mail.attachment_count = 1;
+	region = compose(&mail, &message);
+	has(wholes[_i].part);
+	region_close(region);
+}
+END_TEST
+
+/* Too long to be copied: as it is, where it lies. */
+START_TEST(a_long_message_as_a_file_stays_where_it_lies)
+{
+	static char bytes[20000];
+	struct smtp_attachment file = { .content_type = TEXT("message/rfc822"),
+		.content = { .encoding = SMTP_BASE64, .text = { bytes, sizeof(bytes) } } };
+	struct smtp_mail mail = usual_mail();
+	struct smtp_message message;
+	struct region *region;
+
+	memset(bytes, 'x', sizeof(bytes));
+	memcpy(bytes, "A:", 2);
+	for (size_t i = 2; i < sizeof(bytes); i += 80 + (size_t)_i)
+		bytes[i] = '\n';
+	bytes[sizeof(bytes) - 1] = _i % 2 ? '\n' : 'x';
+	mail.attachments = &file;
+	mail.attachment_count = 1;
+	region = compose(&mail, &message);
+	ck_assert_uint_eq(message.count, 3);
+	ck_assert_ptr_eq(message.segments[1].content.text.at, bytes);
+	has(_i % 2 ? "x\r\n\r\n--=_" : "x\r\n--=_");
 	region_close(region);
 }
 END_TEST
@@ -491,6 +600,7 @@ END_TEST
 
 UNIT_MAIN(message, tcase_add_test(cases, a_message_reads_the_same_in_any_steps);
 	  tcase_add_test(cases, headers_are_as_given);
+	  tcase_add_loop_test(cases, a_group_is_shown_with_its_members, 0, COUNT(grouped));
 	  tcase_add_loop_test(cases, a_date_is_written_in_utc, 0, COUNT(dates));
 	  tcase_add_test(cases, a_text_goes_in_the_encoding_that_fits);
 	  tcase_add_test(cases, long_lines_are_never_sent_as_they_are);
@@ -498,6 +608,8 @@ UNIT_MAIN(message, tcase_add_test(cases, a_message_reads_the_same_in_any_steps);
 	  tcase_add_test(cases, boundaries_open_and_close);
 	  tcase_add_test(cases, a_text_in_a_multipart_keeps_its_last_line_end);
 	  tcase_add_test(cases, attachments_say_what_they_are);
+	  tcase_add_loop_test(cases, a_message_as_a_file_goes_as_it_is, 0, COUNT(wholes));
+	  tcase_add_loop_test(cases, a_long_message_as_a_file_stays_where_it_lies, 0, 10);
 	  tcase_add_loop_test(cases, base64_is_wrapped_anew, 1, 60);
 	  tcase_add_loop_test(cases, large_parts_read_the_same_in_any_steps, 0, 10);
 	  tcase_add_test(cases, what_is_no_single_line_is_refused);

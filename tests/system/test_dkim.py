@@ -147,10 +147,11 @@ RAW = "From: Shop <a@example.com>\r\nTo: ann@example.org\r\nMessage-ID: <1@examp
       "Date: Thu, 1 Jan 2026 12:00:00 +0000\r\nSubject: Grüße\r\n\r\n..Grüße \t x \r\n\r\n\r\n"
 
 
-def form(*parts):
+def form(*parts, kind=b"application/octet-stream"):
     """multipart/form-data: (name, file name, content)"""
     body = b"".join(b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
-                    % (name, b'; filename="%s"' % file if file else b"", content)
+                    % (name, b'; filename="%s"\r\nContent-Type: %s' % (file, kind) if file else b"",
+                       content)
                     for name, file, content in parts)
     return body + b"--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}
 
@@ -166,6 +167,11 @@ def test_whatever_way_it_came_in(rsa, ed):
     with both(relay, **signs(rsa, ed)) as gateway:
         for body, headers in [
                 form(*fields), form(*fields, (b"attachment", b"a.bin", bytes(range(256)) * 20000)),
+                form(*fields, (b"attachment", b"a.eml", b"A: b\n\n" + b"line \n\n" * 20000),
+                     kind=b"message/rfc822"),
+                (json.dumps(mail(to="Grüße: ann@example.org, bo@example.net;", attachments=[
+                    {"content": b64("A: b\n\nx" + " \n" * lines), "content_type": "message/rfc822"}
+                    for lines in (0, 1, 9000)])).encode(), {}),
                 whole(RAW), whole(RAW.replace("\r\n", "\n")), whole(RAW.rstrip()),
                 whole(RAW.replace("Date:", "X-Date:").replace("Message-ID:", "X-ID:")),
                 whole("Sender: b@example.org\r\n" +

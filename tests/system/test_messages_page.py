@@ -47,6 +47,33 @@ def addresses(got, taken, _answer):
     assert str(got["Reply-To"]) == "Help <help@example.com>"
 
 
+def addresses_in_a_string(got, taken, _answer):
+    assert taken.recipients == ["ann@example.org", "jo@example.org"]
+    assert [a.display_name for a in got["To"].addresses] == ["", "Blow, Jo"]
+
+
+def groups_of(field):
+    return [(group.display_name, [one.addr_spec for one in group.addresses]) for group in field.groups]
+
+
+def groups(got, taken, _answer):
+    assert taken.recipients == ["ann@example.org", "bo@example.net", "c@example.org", "jo@example.org"]
+    assert groups_of(got["To"]) == [("Team", ["ann@example.org", "bo@example.net"]), (None, ["c@example.org"])]
+    assert groups_of(got["Cc"]) == [("Board", ["jo@example.org", "ann@example.org"])]
+
+
+def an_empty_group(got, taken, _answer):
+    assert taken.recipients == ["ann@example.org", "bo@example.net"]
+    assert got["To"] == "undisclosed-recipients:;" and got["Bcc"] is None
+
+
+def a_message_as_a_file(got, _taken, _answer):
+    (part,) = got.iter_attachments()
+    assert (part.get_content_type(), part["Content-Transfer-Encoding"]) == ("message/rfc822", "7bit")
+    assert part.get_filename() == "hello.eml"
+    assert part.get_content().as_bytes() == b"From: bo@example.net\r\nSubject: Hello\r\n\r\nHello.\r\n"
+
+
 def attachments(got, _taken, _answer):
     assert files(got) == {
         "text.txt": ("text/plain", HELLO), "wrapped.bin": ("application/octet-stream", HELLO),
@@ -113,7 +140,9 @@ def raw(got, taken, _answer):
     assert (taken.mail, got["Subject"], body(got, "plain")) == ("bounce@example.com", "Raw", "Hello.")
 
 
-CHECKS = {"Text and HTML": [text_and_html], "Addresses": [addresses], "Attachments": [attachments],
+CHECKS = {"Text and HTML": [text_and_html], "Addresses": [addresses, addresses_in_a_string],
+          "Groups": [groups, an_empty_group], "Attachments": [attachments],
+          "Messages as files": [a_message_as_a_file],
           "Embedded images": [embedded], "Calendar events": [calendar], "Headers": [headers],
           "List headers": [list_headers], "The envelope": [envelope],
           "Forms": [a_form, a_form_with_an_image, a_form_with_json],

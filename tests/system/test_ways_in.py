@@ -43,9 +43,10 @@ def curl(gateway, *args, path="/send", cwd=None, key=KEY):
 
 
 def form(*fields):
-    """-F, which reads a value that begins with < or @ from a file; --form-string does not."""
+    """-F, which reads a value that begins with < or @ from a file, and no further than a ;.
+    --form-string does neither."""
     return [word for field in fields
-            for word in ("--form-string" if re.match(r"html=|text=@", field) else "-F", field)]
+            for word in ("--form-string" if re.match(r"html=|text=@|cc=.*;", field) else "-F", field)]
 
 
 FROM_TO = ("from=Shop <shop@example.com>", "to=ann@example.org", "subject=Your report")
@@ -137,6 +138,67 @@ def test_attachments_may_be_json(place):
     got = taken(relay, curl(gateway, *form(
         *FROM_TO, "text=x", 'attachments=[{"filename": "a.csv", "content": "%s"}]' % b64("1;2"))))
     assert attachments(got) == [("a.csv", "text/csv", b"1;2")]
+
+
+@pytest.mark.parametrize("fields", [
+    ("attachment=@c.txt", 'attachments=[{"filename": "a.csv", "content": "MTsy"}]', *FROM_TO, "text=x"),
+    ('message={"attachments": [ {"filename": "a.csv", "content": "MTsy"} ], "text": "]"}', *FROM_TO,
+     "attachment=@c.txt")], ids=["a field", "message"])
+def test_attachments_in_json_stand_before_files(place, tmp_path, fields):
+    relay, gateway = place
+    (tmp_path / "c.txt").write_text("c")
+    (tmp_path / "d.bin").write_bytes(os.urandom(100000))
+    got = taken(relay, curl(gateway, *form(*fields, "inline=@c.txt", "attachment=@d.bin"), cwd=tmp_path))
+    assert [name for name, _type, _content in attachments(got)] == ["a.csv", "c.txt", "d.bin"]
+    assert attachments(got)[:2] == [("a.csv", "text/csv", b"1;2"), ("c.txt", "text/plain", b"c")]
+    refused(curl(gateway, *form(*fields, "attachment=@c.txt;type=text/x y"), cwd=tmp_path), "media type",
+            "/attachments/2/content_type")
+
+
+def test_a_list_of_addresses_in_one_field(place):
+    relay, gateway = place
+    got = taken(relay, curl(gateway, *form(
+        *FROM_TO, "to=bo@example.net, \"Blow, Jo\" <jo@example.org>", "cc=Team: c@example.org;", "text=x")))
+    assert got.recipients == ["ann@example.org", "bo@example.net", "jo@example.org", "c@example.org"]
+    refused(curl(gateway, *form(*FROM_TO, "to=bo@example.net, Blow, Jo <jo@example.org>", "text=x")),
+            "address 2: an address needs an @; a name with a comma needs double quotes", "/to/1")
+
+
+INNER = ("From: bo@example.net\nSubject: inner\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n"
+         "." + "x" * 997 + "\n.\n..\n--b--\n")
+
+
+@pytest.mark.parametrize("size", [0, 10 * MB], ids=["small", "large"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_message_as_a_file_goes_as_it_is(place, tmp_path, size, end):
+    """From base64, and from a file that is never held; the relay has the very lines."""
+    relay, gateway = place
+    inner = INNER + ("line %d of it\n" * (size // 20)) % tuple(range(size // 20)) + "last" + end
+    (tmp_path / "a.eml").write_text(inner, newline="")
+    as_json = gateway.send(attachments=[{"filename": "a.eml", "content": b64(inner),
+                                         "content_type": "message/rfc822"}], timeout=60 * SLOW)
+    as_file = curl(gateway, *form(*FROM_TO, "text=x", "attachment=@a.eml;type=message/rfc822"), cwd=tmp_path)
+    for answer in (as_json, as_file):
+        got = taken(relay, answer)
+        assert int(got.mail_parameters["SIZE"]) == len(got.body)
+        (part,) = parsed(got).iter_attachments()
+        assert (part.get_content_type(), part["Content-Transfer-Encoding"], part.get_filename()) == (
+            "message/rfc822", "7bit", "a.eml")
+        crlf = re.sub("\r?\n", "\r\n", inner).encode()
+        assert b"\r\n\r\n" + crlf + b"\r\n--=_" in got.body
+
+
+@pytest.mark.parametrize("inner", ["Subject: \u00e4\n", "A: b\rc\n", "A: " + "x" * 1000 + "\n", "A: \0\n",
+                                   "From ann@example.org Mon\nA: b\n", ""])
+def test_a_message_that_may_not_go_as_it_is_goes_as_bytes(place, tmp_path, inner):
+    relay, gateway = place
+    (tmp_path / "a.eml").write_bytes(inner.encode())
+    for answer in (gateway.send(attachments=[{"filename": "a.eml", "content": b64(inner),
+                                              "content_type": "message/rfc822"}]),
+                   curl(gateway, *form(*FROM_TO, "text=x", "attachment=@a.eml;type=message/rfc822"),
+                        cwd=tmp_path)):
+        assert attachments(taken(relay, answer)) == [
+            ("a.eml", "application/octet-stream", inner.encode())]
 
 
 def test_an_inline_file_is_named_by_its_content_id(place, tmp_path):
@@ -499,10 +561,14 @@ def test_raw_in_json(place):
                           "envelope": {"from": "", "to": ["x@example.org"]}}).replace("/", "\\/")
     got = taken(relay, gateway.post("/send", wrapped.replace("+", "\\u002B")))
     assert (got.body, got.mail, got.recipients) == (wanted, "", ["x@example.org"])
+    for raw in ("data:message/rfc822;base64," + b64(text), {"type": "Buffer", "data": list(text.encode())}):
+        assert taken(relay, gateway.post("/send", {"raw": raw})).body == wanted
 
 
 @pytest.mark.parametrize("fields,pointer,words", [
     ({"raw": "!!"}, "/raw", "base64"), ({"raw": 7}, "/raw", "string"),
+    ({"raw": "data:message/rfc822,From: x"}, "/raw", ";base64 alone"),
+    ({"raw": {"type": "Buffer", "data": [256]}}, "/raw", "0 to 255"),
     ({"raw": ""}, "/raw", "empty"),
     ({"raw": b64(own(12)), "subject": "Hi"}, "/subject", "whole as it comes"),
     ({"raw": b64(own(12)), "to": "x@example.org"}, "/to", "envelope"),
