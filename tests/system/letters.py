@@ -154,8 +154,35 @@ def mailbox(rng):
     return {"name": name(rng, 250 if rng.random() < 0.1 else 70), "address": address}
 
 
+class Written(str):
+    """A list as it would stand in a header, which remembers its `boxes`."""
+
+
+def written(boxes):
+    def word(text):
+        return '"%s"' % re.sub(r'([\\"])', r"\\\1", text)
+
+    def one(box):
+        if "group" in box:
+            return "%s:%s;" % (word(box["name"]), ", ".join(map(one, box["group"])))
+        return "%s <%s>" % (word(box["name"]), box["address"]) if box.get("name") else box["address"]
+    made = Written(", ".join(map(one, boxes)))
+    made.boxes = boxes
+    return made
+
+
+def group(rng):
+    return {"name": name(rng) or "x", "group": [mailbox(rng) for _ in range(rng.choice((0, 1, 2, 3)))]}
+
+
 def mailboxes(rng, least):
-    return [mailbox(rng) for _ in range(max(least, rng.choice((1, 1, 1, 2, 3))))]
+    """At least so many that are in no group."""
+    made = [mailbox(rng) for _ in range(max(least, rng.choice((1, 1, 1, 2, 3))))]
+    if rng.random() < 0.15:
+        made.insert(rng.randint(0, len(made)), group(rng))
+    if len(made) > 1 and rng.random() < 0.2:
+        return written(made)
+    return made
 
 
 def identifier(rng):
@@ -166,15 +193,30 @@ def identifier(rng):
 
 TYPES = ("application/pdf", "text/plain", "text/csv; charset=utf-8", "image/png", "application/x-a.b+c",
          "text/plain; a=\"b;c\"; d=e", "audio/x-y; q=\"a \\\" b\"", "message/rfc822",
-         "text/html", "APPLICATION/ZIP", "application/json;charset=utf-8", "text/plain;")
+         "text/html", "APPLICATION/ZIP", "application/json;charset=utf-8", "text/plain;",
+         "message/rfc822", "Message/RFC822; x=y", "message/delivery-status", "message/global")
+
+
+def inner(rng):
+    """A message, more or less."""
+    ends = rng.choice((("\n",), ("\r\n",), ("\n", "\r\n"), ("\n", "\r\n", "\r")))
+    rows = ["Subject: " + line(rng, 60), "X-Inner: --=_a", rng.choice(("", "no header"))]
+    rows += [text_line(rng) for _ in range(rng.choice((0, 1, 5, 400)))]
+    made = "".join(row + rng.choice(ends) for row in rows)
+    if rng.random() < 0.8:
+        made = made.encode("ascii", "ignore").decode()
+    return (made if rng.random() < 0.6 else made.rstrip("\r\n")).encode()
 
 
 def attachment(rng, number):
-    made = {"content": base64.b64encode(content(rng)).decode()}
+    made, inside = {}, content(rng)
     if rng.random() < 0.85:
         made["filename"] = name(rng, 900 if rng.random() < 0.05 else 90)
     if rng.random() < 0.7:
         made["content_type"] = rng.choice(TYPES)
+    if made.get("content_type", "").lower().startswith("message/") and rng.random() < 0.8:
+        inside = inner(rng)
+    made["content"] = base64.b64encode(inside).decode()
     if rng.random() < 0.3:
         made["disposition"] = rng.choice(("inline", "inline", "attachment"))
     if rng.random() < 0.3:
@@ -256,19 +298,32 @@ def lines(text):
 
 
 def _boxes(found):
-    """[name, address] each; what has no name has an empty one."""
+    """[name, address] each; what has no name has an empty one. A group is [name, boxes]."""
+    found = getattr(found, "boxes", found)
     found = found if isinstance(found, list) else [found]
-    return [[box.get("name", ""), box["address"].replace("b\u00fccher", "xn--bcher-kva")] for box in found]
+    return [[box["name"], _boxes(box["group"])] if "group" in box else
+            [box.get("name", ""), box["address"].replace("b\u00fccher", "xn--bcher-kva")] for box in found]
+
+
+def _goes_as_it_is(inside):
+    """A message that is 7bit (RFC 2045 2.7)."""
+    return (re.match(rb"[!-9;-~]+:", inside) and inside.isascii() and
+            not re.search(rb"\0|\r(?!\n)|[^\r\n]{999}", inside))
 
 
 def _file(given):
     kind = given.get("content_type") or "application/octet-stream"
     kind = kind.partition(";")[0].strip().lower()
-    return {"filename": given.get("filename") or None,
-            "content_type": "application/octet-stream" if kind == "message/rfc822" else kind,
+    inside = base64.b64decode(given["content"])
+    if kind.startswith("message/") and kind != "message/global":
+        if _goes_as_it_is(inside):
+            inside = re.sub(rb"\r?\n", b"\r\n", inside)
+        else:
+            kind = "application/octet-stream"
+    return {"filename": given.get("filename") or None, "content_type": kind,
             "content_id": "<%s>" % given["content_id"] if given.get("content_id") else None,
             "disposition": given.get("disposition", "attachment"),
-            "sha256": hashlib.sha256(base64.b64decode(given["content"])).hexdigest()}
+            "sha256": hashlib.sha256(inside).hexdigest()}
 
 
 def _headers(fields):
@@ -376,7 +431,7 @@ def wire_fault(message):
         return "it does not end with CRLF"
     if b"\0" in message or not message.isascii():
         return "NUL, or a byte over 0x7f"
-    boundaries, in_header = [], True
+    boundaries, in_header, as_it_is = [], True, False
     for row in message[:-2].split(b"\r\n"):
         fault = None
         if b"\r" in row or b"\n" in row:
@@ -387,9 +442,10 @@ def wire_fault(message):
             boundaries += re.findall(rb'boundary="([^"]+)"', row)
             fault = header_fault(row)
             in_header = row != b""
+            as_it_is |= row.lower().startswith(b"content-type: message/")
         elif row.startswith(b"--") and row[2:] in boundaries:
-            in_header = True
-        elif len(row) > 78:
+            in_header, as_it_is = True, False
+        elif len(row) > 78 and not as_it_is:
             fault = "a line of a body over 78"
         if fault:
             return "%s: %r" % (fault, row)
@@ -415,9 +471,21 @@ def _addresses(mail, field):
     if field not in mail:
         return []
     value = re.sub(r"\r?\n", "", next(v for k, v in mail.raw_items() if k == field))
-    names = [str(make_header(decode_header(name))) for name, _address in getaddresses([value], **LENIENT)]
-    return [list(pair) for pair in zip(names, (one.addr_spec for one in mail[field].addresses),
-                                       strict=True)]
+    names = [str(make_header(decode_header(name))) for name, address in getaddresses([value], **LENIENT)
+             if address]
+    groups = _group_names(value)
+    boxes = iter([list(pair) for pair in zip(names, (one.addr_spec for one in mail[field].addresses),
+                                             strict=True)])
+    return [next(boxes) if group.display_name is None else
+            [groups.pop(0), [next(boxes) for _ in group.addresses]] for group in mail[field].groups]
+
+
+def _group_names(value):
+    """What stands before each colon, behind the comma or semicolon before that, outside of quotes."""
+    plain = re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: "x" * len(found[0]), value)
+    found = [value[match.start(1):match.end(1)].strip() for match in re.finditer(r"([^,;:]*):", plain)]
+    return [re.sub(r"\\(.)", r"\1", one[1:-1]) if one.startswith('"') else
+            str(make_header(decode_header(one))) for one in found]
 
 
 def _unfolded(field, value):
@@ -432,10 +500,14 @@ def _ids(mail, field):
     return [one for name, value in mail.raw_items() if name == field for one in value.split()]
 
 
+def _type(part):
+    return part.get_content_type().replace("x-message/", "message/")
+
+
 def _shape(part):
     if part.is_multipart():
         return [part.get_content_subtype(), *map(_shape, part.iter_parts())]
-    return part.get_content_type()
+    return _type(part)
 
 
 def _lines_of(part):
@@ -443,6 +515,8 @@ def _lines_of(part):
 
 
 def read(message):
+    # Python reads a message within a message, and would write it anew: it is compared by its bytes.
+    message = re.sub(rb"(?i)(\r\n--=_[abc][0-9a-f]{32}\r\ncontent-type: )message/", rb"\1x-message/", message)
     mail = email.message_from_bytes(message, policy=POLICY)
     found = {"subject": str(mail["Subject"] or ""), "message_id": str(mail["Message-ID"]),
              "date": mail["Date"].datetime.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -462,7 +536,7 @@ def read(message):
 
 
 def _read_part(part, found):
-    kind = part.get_content_type()
+    kind = _type(part)
     if part.is_multipart():
         return
     if part["Content-Disposition"] is None:
@@ -539,7 +613,7 @@ def _smaller(value):
     """Values that are a little less than this one, the boldest first."""
     if isinstance(value, dict):
         for field in value:
-            if field not in ("from", "to", "subject", "address", "content"):
+            if field not in ("from", "to", "subject", "address", "content", "group"):
                 yield {name: inner for name, inner in value.items() if name != field}
         for field, inner in value.items():
             for less in _smaller(inner):

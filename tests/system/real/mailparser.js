@@ -7,8 +7,8 @@ const { readFileSync } = require("fs");
 const path = require("path");
 const { simpleParser } = createRequire(path.join(process.argv[2], "x.js"))("mailparser");
 
-const addresses = (field) => (field ? [].concat(field) : [])
-	.flatMap((part) => part.value.map(({ name, address }) => [name, address]));
+const boxes = (list) => list.map((one) => [one.name, one.group ? boxes(one.group) : one.address]);
+const addresses = (field) => (field ? [].concat(field) : []).flatMap((part) => boxes(part.value));
 
 const read = async (message) => {
 	const mail = await simpleParser(Buffer.from(message, "base64"),

@@ -22,13 +22,13 @@ def reads_alike(got, sent):
 
 
 def boxes(found):
-    return [[re.sub(r"\s+", " ", name).strip(), address.replace("xn--bcher-kva", "b\u00fccher")]
-            for name, address in found]
+    return [[re.sub(r"\s+", " ", name).strip(), boxes(inside) if isinstance(inside, list) else
+             inside.replace("xn--bcher-kva", "b\u00fccher")] for name, inside in found]
 
 
 def joins_texts(fields):
-    """It takes a file of text that is to be shown inline for more of the text."""
-    return any(one.get("disposition") == "inline" and one.get("content_type", "").startswith("text/")
+    """It takes a file of text, or a message, that is to be shown inline for more of the text."""
+    return any(one.get("disposition") == "inline" and re.match("(?i)text/|message/", one.get("content_type", ""))
                for one in fields.get("attachments", []))
 
 
