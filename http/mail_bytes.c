@@ -31,7 +31,10 @@ static bool read_base64(struct reading *reading, const cJSON *value, const struc
 		!take_data_url(reading, at, &base64, type_out))
 		return false;
 	if (!smtp_base64_check(base64, &len)) {
-		complain(reading->complaints, at, "not base64 (RFC 4648 section 4, padded)");
+		complain(reading->complaints, at,
+			text_starts_nocase(base64, TEXT("http"))
+				? "not base64; nothing is fetched from a URL: send the content"
+				: "not base64 (RFC 4648 section 4, padded)");
 		return false;
 	}
 	*content_out =

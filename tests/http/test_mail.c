@@ -238,6 +238,8 @@ static const struct {
 	{ "{" REST ",\"attachments\":[{\"content\":\"!!!\"}]}", "/attachments/0/content",
 		"base64" },
 	{ "{" REST ",\"attachments\":[{\"content\":\"QQ\"}]}", "/attachments/0/content", "base64" },
+	{ "{" REST ",\"attachments\":[{\"content\":\"https://x.example/a.png\"}]}",
+		"/attachments/0/content", "nothing is fetched" },
 	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"text\"}]}",
 		"/attachments/0/content_type", "media type" },
 	{ "{" REST ",\"attachments\":[{\"content\":\"\",\"content_type\":\"a/b; c=\\\"d\"}]}",
