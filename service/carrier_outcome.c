@@ -290,7 +290,9 @@ enum session_end carrier_end_reason(const struct carrier *carrier)
 	case SMTP_LOSS_DRAINING:
 		return SESSION_END_DRAIN;
 	default:
-		return session->said.code == 421 ? SESSION_END_RELAY : SESSION_END_ERROR;
+		return session->said.code == 421 || carrier->transaction.said.code == 421
+			       ? SESSION_END_RELAY
+			       : SESSION_END_ERROR;
 	}
 }
 

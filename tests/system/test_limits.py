@@ -1,0 +1,289 @@
+"""What a relay takes at a time, and what is learned of it (faults.md F-09, F-11 to F-14, F-19, S-37):
+recipients, domains, messages, connections, pace, logins. Callers see nothing of it that could be
+avoided, and GET /relays shows it."""
+
+import re
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from fleet import Fleet
+from gateway import SLOW, Gateway, b64, problem, together, wait_for
+from ledger import CHUNKED, PIPELINED, PLAIN, WAYS, attempts, nothing_lost_nothing_twice
+from relay import Relay
+
+MANY = ["r%d@example.org" % n for n in range(95)]
+
+
+def relay_of(gateway):
+    answer = gateway.get("/relays")
+    assert answer.status == 200, answer
+    return answer["relays"][0]
+
+
+# ---- recipients
+
+def past(limit, reply):
+    """A script: so many are taken in a transaction, the next are told `reply`."""
+    return {"rcpt": lambda connection, _step, _line:
+            reply if len(connection.transaction.recipients) >= limit else None}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("script,words", [
+    ({}, ("LIMITS RCPTMAX=10",)), (past(10, "452 4.5.3 too many recipients"), ()),
+    (past(10, "552 5.5.3 too many recipients"), ()), (past(10, "452 too many recipients"), ())],
+    ids=["announced", "452", "552", "452-bare"])
+def test_more_recipients_than_the_relay_takes_go_in_parts(way, script, words):
+    """F-11, RFC 5321 4.5.3.1.10, RFC 9422: 95 over a limit of 10 are 10 transactions, each recipient
+    is in one of them, and the caller sees one message. The next one is cut beforehand."""
+    with Relay(script, keywords=WAYS[way] + words) as relay, Gateway(relay, SMTP_SESSIONS=1) as gateway:
+        answer = gateway.send(to=MANY)
+        assert (answer.status, answer["outcome"]) == (200, "accepted"), answer
+        assert [(r["address"], r["outcome"]) for r in answer["recipients"]] == [
+            (address, "accepted") for address in MANY]
+        assert {t.message_id for t in relay.ledger} == {answer["message_id"]}
+        assert len(relay.ledger) == 10 and max(len(t.recipients) for t in relay.ledger) == 10
+        assert sorted(sum((t.recipients for t in relay.ledger), [])) == sorted(MANY)
+        assert len({t.body for t in relay.ledger}) == 1 and len(relay.connections) == 1
+        asked = len(relay.commands("RCPT"))
+        assert asked == 95 or script, asked
+        again = gateway.send(to=MANY[:25])
+        assert again.status == 200 and len(relay.ledger) == 13, again
+        assert len(relay.commands("RCPT")) - asked == 25, "it is known now"
+        known = relay_of(gateway)
+        assert known["learned"]["recipients"] == (10 if script else None) or words, known
+
+
+def test_a_limit_of_domains_is_kept():
+    """RFC 9422 RCPTDOMAINMAX"""
+    to = ["r%d@d%d.example.org" % (n, n % 6) for n in range(18)]
+    with Relay(keywords=PIPELINED + ("LIMITS RCPTDOMAINMAX=2",)) as relay, Gateway(relay) as gateway:
+        answer = gateway.send(to=to)
+        assert (answer.status, answer["outcome"]) == (200, "accepted"), answer
+        assert sorted(sum((t.recipients for t in relay.ledger), [])) == sorted(to)
+        assert max(len({r.partition("@")[2] for r in t.recipients}) for t in relay.ledger) == 2
+
+
+def test_all_or_nobody_is_not_cut():
+    """Section 5: what would have to be split cannot be taken back, so it is refused, and sent to
+    nobody."""
+    with Relay(keywords=PIPELINED + ("LIMITS RCPTMAX=10",)) as relay, Gateway(relay) as gateway:
+        answer = gateway.send(to=MANY[:11], partial="refuse")
+        assert answer.status == 422 and not relay.ledger, answer
+        assert gateway.send(to=MANY[:10], partial="refuse").status == 200
+    with Relay(past(10, "452 4.5.3 too many recipients"), keywords=PIPELINED) as relay, \
+            Gateway(relay) as gateway:
+        answer = gateway.send(to=MANY[:11], partial="refuse")
+        assert answer.status in (422, 503) and answer["outcome"] != "accepted", answer
+        assert not relay.ledger
+
+
+@pytest.mark.parametrize("action,outcome", [
+    ({"reply": "", "then": "reset", "take": True}, "unknown"), ("451 4.3.0 disk", "deferred"),
+    ("554 5.7.1 spam", "rejected")], ids=["lost", "451", "554"])
+def test_a_part_that_fails_is_told_for_its_recipients_alone(action, outcome):
+    """F-11, section 5: of three parts the second is refused, or in doubt. What was taken stays taken,
+    none gets it twice; a refused content is not tried on the rest, who hear the same."""
+    def dot(connection, _step, _line):
+        return action if "r10@example.org" in connection.transactions[-1].recipients else None
+    with Relay({"dot": dot}, keywords=PIPELINED + ("LIMITS RCPTMAX=10",)) as relay, \
+            Gateway(relay) as gateway:
+        answer = gateway.send(to=MANY[:30])
+        assert (answer.status, answer["outcome"]) == (200, "partial"), answer
+        assert [r["outcome"] for r in answer["recipients"]] == \
+            ["accepted"] * 10 + [outcome] * 10 + ["accepted" if outcome == "unknown" else outcome] * 10
+        for recipient in answer["recipients"][10:20]:
+            assert recipient.get("duplicate_risk", False) is (outcome == "unknown"), recipient
+        count = Counter(sum((t.recipients for t in relay.ledger), []))
+        assert set(count.values()) == {1} and len(count) == (30 if outcome == "unknown" else 10)
+        assert gateway.send(to=MANY[:20]).status == 200
+
+
+def test_refusals_within_parts_are_each_recipients_own():
+    """F-10, F-11: some do not exist, some are put off, some only do not fit."""
+    def rcpt(connection, _step, line):
+        number = int(re.search(rb"<r(\d+)@", line).group(1))
+        if number % 7 == 0:
+            return "550 5.1.1 no such user"
+        if number % 11 == 0:
+            return "450 4.2.0 later"
+        return "452 4.5.3 too many" if len(connection.transaction.recipients) >= 10 else None
+    with Relay({"rcpt": rcpt}, keywords=PIPELINED) as relay, Gateway(relay) as gateway:
+        answer = gateway.send(to=MANY)
+        assert (answer.status, answer["outcome"]) == (200, "partial"), answer
+        for n, recipient in enumerate(answer["recipients"]):
+            assert recipient["outcome"] == ("rejected" if n % 7 == 0 else "deferred" if n % 11 == 0
+                                            else "accepted"), recipient
+        taken = Counter(sum((t.recipients for t in relay.ledger), []))
+        assert taken == Counter(a for n, a in enumerate(MANY) if n % 7 and n % 11)
+
+
+# ---- messages and connections
+
+@pytest.mark.parametrize("limit", [1, 2, 10])
+def test_how_many_messages_a_session_may_carry_is_learned(limit):
+    """F-12: the relay hangs up behind so many and does not say so beforehand. First that costs a
+    silent second try; then it is known, shown, and kept."""
+    def mail(connection, _step, _line):
+        return "421 4.7.0 too many messages" if connection.times["mail"] > limit else None
+    with Relay({"mail": mail}, keywords=CHUNKED) as relay, Gateway(relay, SMTP_SESSIONS=1) as gateway:
+        answers = [gateway.send(subject=str(n)) for n in range(4 * limit + 6)]
+        assert [a.status for a in answers] == [200] * len(answers)
+        assert relay_of(gateway)["learned"]["messages"] == limit
+        had = len(relay.connections)
+        more = [gateway.send(subject=str(n)) for n in range(4 * limit)]
+        assert [attempts(a) for a in more] == [["accepted"]] * len(more), "nobody runs into it"
+        assert not [c for c in relay.connections[had:] if b"421" in c.sent]
+        nothing_lost_nothing_twice(relay, answers + more)
+
+
+@pytest.mark.parametrize("where,reply", [
+    ("greeting", "421 4.7.0 too many connections"), ("auth", "432 4.3.2 too many sessions"),
+    ("auth", "454 4.7.0 too many sessions")], ids=["greeting-421", "auth-432", "auth-454"])
+def test_a_limit_of_connections_narrows_the_window(where, reply):
+    """F-13: three are allowed, twenty are wanted: it finds out, without a storm and without an error
+    to any caller."""
+    lock, served = threading.Lock(), set()
+
+    def act(connection, _step, _line):
+        with lock:
+            served.intersection_update(connection.relay.open_connections)
+            if connection in served or len(served) < 3:
+                served.add(connection)
+                return None
+        return {"reply": reply, "then": "close"}
+    with Relay({where: act}, keywords=CHUNKED + ("AUTH PLAIN",) * (where == "auth"),
+               users={"me": "secret"}, auth_in_clear=True) as relay, \
+            Gateway(relay, SMTP_SESSIONS=20, SMTP_USER="me", SMTP_PASS="secret") as gateway:
+        answers = together(lambda n: gateway.send(subject=str(n)), range(1000), 30)
+        refused = [a for a in answers if a.status != 200]
+        assert not refused, (len(refused), refused[:2])
+        nothing_lost_nothing_twice(relay, answers)
+        assert len(relay.connections) <= 60, "no storm"
+        assert relay_of(gateway)["window"] <= 10
+
+
+# ---- pace
+
+@pytest.mark.parametrize("reply", [
+    "421 4.7.28 too fast, try again in 1 second", "450 4.7.1 rate limit, retry in 1 seconds",
+    "451 4.7.500 server busy", "454 4.7.0 Throttling failure: maximum sending rate exceeded"])
+def test_a_relay_that_throttles_is_obeyed(reply):
+    """F-14: twenty a second are taken. Callers that come again when they are told to are served,
+    each once; the relay is not hammered meanwhile."""
+    window = []
+
+    def mail(_connection, _step, _line):
+        now = time.monotonic()
+        window[:] = [at for at in window if now - at < 1]
+        if len(window) >= 20:
+            return reply
+        window.append(now)
+        return None
+    with Relay({"mail": mail}, keywords=PIPELINED) as relay, Gateway(relay) as gateway:
+        tried = Counter()
+
+        def send(n):
+            while True:
+                tried[n] += 1
+                answer = gateway.send(subject=str(n))
+                if answer.status == 200:
+                    return answer
+                assert answer.status == 503 and answer["outcome"] in ("deferred", "not_sent"), answer
+                assert int(answer.headers["Retry-After"]) >= 1
+                time.sleep(min(answer["retry_after"], 3))
+        answers = together(send, range(60), 10)
+        nothing_lost_nothing_twice(relay, answers)
+        assert len(relay.commands("MAIL")) < 60 + 120, Counter(tried.values())
+
+
+def test_greylisting_is_for_whom_it_is_meant():
+    """F-09: who comes again after a while is taken; nobody else hears of it, and the relay does not
+    rest for it."""
+    first = {}
+
+    def rcpt(connection, _step, line):
+        if b"grey" not in line:
+            return None
+        who = (connection.transaction.mail, line)
+        return "451 4.7.1 greylisted, come again" if \
+            time.monotonic() - first.setdefault(who, time.monotonic()) < 2 else None
+    with Relay({"rcpt": rcpt}, keywords=PIPELINED) as relay, Gateway(relay) as gateway:
+        def send(n):
+            to, answers = "grey%d@example.org" % n, []
+            while not answers or answers[-1].status != 200:
+                answers.append(gateway.send(to=to))
+                if answers[-1].status != 200:
+                    body = problem(answers[-1], 503, "policy_deferred", "deferred")
+                    assert body["retryable"] is True
+                    assert gateway.send().status == 200, "others are not held up"
+                    time.sleep(0.5)
+            return answers
+        every = together(send, range(6), 6)
+        assert all(2 <= len(answers) <= 12 for answers in every), [len(a) for a in every]
+        grey = [t for t in relay.ledger if t.recipients[0].startswith("grey")]
+        assert len(grey) == 6
+        assert relay_of(gateway)["state"] == "working"
+
+
+# ---- what is offered
+
+def test_each_session_goes_by_its_own_offer():
+    """F-19: behind the name is a farm, and its members differ. SIZE shrinks, 8BITMIME, SMTPUTF8,
+    PIPELINING and CHUNKING come and go; nothing is used that was not offered there."""
+    offers = [CHUNKED + ("SMTPUTF8",), ("SIZE 1000",), ("8BITMIME",), (), PIPELINED, ("SMTPUTF8", "8BITMIME")]
+    script = {"connections": {str(n + 1): {"keywords": offers[n % len(offers)]} for n in range(200)}}
+    raw = b"From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; " \
+        b"charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\ngr\xc3\xbc\xc3\x9fe\r\n"
+    with Relay(script) as relay, Gateway(relay, SMTP_MAX_MESSAGES=1) as gateway:
+        kinds = {"plain": {}, "big": {"text": "x" * 70 + "\n" + "y\n" * 2000},
+                 "utf8": {"to": ["gr\u00fc\u00df@example.org"]},
+                 "raw": {"raw": b64(raw), "envelope": {"from": "a@example.com", "to": ["b@example.org"]}}}
+
+        def send(case):
+            kind, _n = case
+            if kind == "raw":
+                return kind, gateway.post("/send", kinds[kind])
+            return kind, gateway.send(kinds[kind])
+        for kind, answer in together(send, [(kind, n) for kind in kinds for n in range(12)], 4):
+            assert answer.status in (200, 413, 422), (kind, answer)
+            assert answer.status == 200 or answer["code"] in (
+                "message_too_large", "unsupported_feature"), answer
+            assert kind != "plain" or answer.status == 200
+        for taken in relay.ledger:
+            offer = relay.connections[taken.connection - 1].keywords()
+            words = {word.split()[0] for word in offer}
+            assert not taken.chunked or "CHUNKING" in words
+            used = set(taken.mail_parameters)
+            assert not ("SIZE" in used and "SIZE" not in words)
+            assert not ("SMTPUTF8" in used and "SMTPUTF8" not in words)
+            assert taken.recipients[0].isascii() or "SMTPUTF8" in words
+            assert taken.body.isascii() or "8BITMIME" in words
+            assert "SIZE 1000" not in offer or len(taken.body) <= 1000
+
+
+# ---- logins
+
+def test_refused_credentials_are_not_tried_on_and_on(tmp_path):
+    """S-37: a login that is refused is not repeated for a while, so that the account is not locked;
+    callers are told why, others go elsewhere, and a reload with the right password mends it."""
+    login = {"user": "me", "pass": "wrong"}
+    with Relay(users={"me": "secret"}, auth_in_clear=True, require_auth=True) as relay, \
+            Relay() as other:
+        relays = [("locked", relay, login), ("other", other, {"priority": 2})]
+        with Fleet(tmp_path, relays) as gateway:
+            answers = together(lambda n: gateway.send(subject=str(n), relay="locked"), range(100))
+            assert {a.status for a in answers} <= {502, 503}, answers[0]
+            assert all(a["outcome"] == "not_sent" and a["code"] == "relay_auth_failed"
+                       for a in answers), [a for a in answers if a["code"] != "relay_auth_failed"][:2]
+            assert len(relay.auth_attempts) <= 3, relay.auth_attempts
+            went = [gateway.send(subject=str(n)) for n in range(20)]
+            assert {a["relay"]["name"] for a in went} == {"other"}
+            assert len(relay.auth_attempts) <= 3
+            rest = gateway.relays()["locked"]
+            assert rest["state"] == "resting" and rest["rest"]["cause"] == "auth", rest
+            gateway.reload([("locked", relay, {"user": "me", "pass": "secret"}), relays[1]])
+            assert wait_for(lambda: gateway.send()["relay"]["name"] == "locked", 10)
