@@ -68,7 +68,7 @@ static void wake(struct lettergate *lettergate, int worker)
 static bool has_room(const struct lettergate *lettergate, struct relay *relay)
 {
 	return lettergate->fleet->count == 1 ||
-	       relay_counts(relay).waiting < lettergate->max_in_flight / 2;
+	       relay_counts(relay).waiting < (lettergate->max_in_flight + 1) / 2;
 }
 
 /* What the choice means for one that was never tried. */
@@ -84,15 +84,18 @@ static enum submission meaning_of(enum fleet_choice choice)
 	}
 }
 
-static void clear_answers(struct delivery *delivery)
+/* Of an attempt elsewhere. Those of parts that were sent stand: such a delivery does not get here.
+ */
+static void begin_anew(struct delivery *delivery)
 {
+	delivery->parts = 0;
 	for (size_t i = 0; i < delivery->result.count; i++)
 		delivery->result.answers[i] = (struct smtp_answer){ 0 };
 }
 
 /* With the lock. */
 static enum submission choose_and_submit(struct lettergate *lettergate, struct delivery *delivery,
-	enum fleet_choice *choice_out, struct relay **relay_out, int *worker_out)
+	bool was_tried, enum fleet_choice *choice_out, struct relay **relay_out, int *worker_out)
 {
 	enum submission submission;
 
@@ -105,13 +108,14 @@ static enum submission choose_and_submit(struct lettergate *lettergate, struct d
 		return submission;
 	if (!has_room(lettergate, *relay_out))
 		return SUBMISSION_OVERLOADED;
-	clear_answers(delivery); /* of an attempt elsewhere */
+	if (was_tried)
+		begin_anew(delivery);
 	*worker_out = relay_submit(*relay_out, delivery);
 	return SUBMITTED;
 }
 
 static enum submission dispatch_to_relay(
-	struct lettergate *lettergate, struct delivery *delivery, bool may_settle)
+	struct lettergate *lettergate, struct delivery *delivery, bool was_tried)
 {
 	enum fleet_choice choice = FLEET_EXHAUSTED;
 	struct relay *relay = NULL;
@@ -119,18 +123,18 @@ static enum submission dispatch_to_relay(
 	enum submission submission;
 
 	pthread_rwlock_rdlock(&lettergate->lock);
-	submission = choose_and_submit(lettergate, delivery, &choice, &relay, &worker);
+	submission = choose_and_submit(lettergate, delivery, was_tried, &choice, &relay, &worker);
 	if (!submission && choice == FLEET_RESTING)
 		relay_hold(relay);
 	pthread_rwlock_unlock(&lettergate->lock);
 	wake(lettergate, worker);
 	if (submission || choice == FLEET_CHOSEN)
 		return submission;
-	if (choice == FLEET_RESTING && may_settle)
+	if (choice == FLEET_RESTING && !was_tried)
 		settle_resting(lettergate, delivery, relay);
 	if (choice == FLEET_RESTING)
 		relay_release(relay);
-	return may_settle && choice == FLEET_RESTING ? SUBMITTED : SUBMISSION_NO_RELAY;
+	return !was_tried && choice == FLEET_RESTING ? SUBMITTED : SUBMISSION_NO_RELAY;
 }
 
 static bool is_stopping(struct lettergate *lettergate)
@@ -159,7 +163,7 @@ enum submission dispatch(struct lettergate *lettergate, struct delivery *deliver
 	enum submission submission;
 
 	if (!lettergate->captures)
-		return dispatch_to_relay(lettergate, delivery, true);
+		return dispatch_to_relay(lettergate, delivery, false);
 	submission = is_stopping(lettergate) ? SUBMISSION_DRAINING : may_be_captured(delivery);
 	delivery->queued_us = now_us();
 	if (!submission)
@@ -188,7 +192,7 @@ bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery
 	if (!may_go_on(delivery))
 		return false;
 	delivery->was_retried = false;
-	if (dispatch_to_relay(lettergate, delivery, false) == SUBMITTED)
+	if (dispatch_to_relay(lettergate, delivery, true) == SUBMITTED)
 		return true;
 	delivery->was_retried = was_retried;
 	return false;

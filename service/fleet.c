@@ -205,8 +205,13 @@ enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *deliv
 		return FLEET_FORBIDDEN;
 	set &= ~tried(fleet, delivery);
 	best = of_lowest_priority(fleet, awake(fleet, set, now_us), &weight);
-	*relay_out = best ? by_weight(fleet, best, weight) : first_awake(fleet, set, now_us);
-	if (best)
-		return FLEET_CHOSEN;
-	return *relay_out ? FLEET_RESTING : FLEET_EXHAUSTED;
+	*relay_out = best ? NULL : first_awake(fleet, set, now_us);
+	if (*relay_out)
+		return FLEET_RESTING;
+	if (!best) /* else they woke just now */
+		best = of_lowest_priority(fleet, set, &weight);
+	if (!best)
+		return FLEET_EXHAUSTED;
+	*relay_out = by_weight(fleet, best, weight);
+	return FLEET_CHOSEN;
 }

@@ -20,7 +20,7 @@ static bool is_alike(enum learned_limit which, uint32_t one, uint32_t other)
 
 static bool is_beyond(enum learned_limit which, uint32_t survived, uint32_t limit)
 {
-	return survived > limit + slack(which, limit);
+	return survived > limit && survived - limit > slack(which, limit);
 }
 
 static bool note_survival(struct learned *learned, enum learned_limit which, uint32_t value)

@@ -23,8 +23,8 @@ bool part_is_needed(const struct delivery *delivery, struct part_limits limits);
 /* The next part; in the delivery's region. False: out of memory. */
 bool part_next(struct delivery *delivery, struct part_limits limits, struct part *part_out);
 /* Takes the answers of a part that is over into the delivery, but for those recipients who were
- * only too many for it. Where the relay said so, *most_out is how many it took, else 0. Are there
- * recipients without an answer now? */
+ * only too many for it. Where the relay said so, *most_out is how many it dealt with before, else
+ * 0. Are there recipients without an answer now? */
 bool part_settle(struct delivery *delivery, const struct part *part, size_t *most_out);
 /* Everybody who has no answer gets this one; then the verdict is that over all recipients. */
 void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict);

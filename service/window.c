@@ -1,13 +1,19 @@
 #include "service/window.h"
 
-#define SECOND UINT64_C(1000000)
-#define MINUTE (60 * SECOND)
+#define SECOND         UINT64_C(1000000)
+#define MINUTE         (60 * SECOND)
+#define SHORTEST_QUIET (5 * SECOND)
 
 enum { FAILURES_BEFORE_REST = 3, FAST_US = 1000 };
 
+static uint64_t lesser(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
 void window_open(struct window *window, unsigned most)
 {
-	*window = (struct window){ .most = most, .width = most, .quiet_us = 5 * SECOND };
+	*window = (struct window){ .most = most, .width = most, .quiet_us = SHORTEST_QUIET };
 }
 
 /* Growth that is answered with "too many" again is tried less and less often. */
@@ -16,8 +22,8 @@ void window_narrow(struct window *window, unsigned sessions, uint64_t now_us)
 	unsigned half = window->width / 2;
 	unsigned width = sessions > half ? sessions : half;
 
-	if (window->has_grown && window->quiet_us < 5 * MINUTE)
-		window->quiet_us *= 2;
+	if (window->has_grown)
+		window->quiet_us = lesser(window->quiet_us * 2, 5 * MINUTE);
 	window->has_grown = false;
 	if (width < window->width)
 		window->width = width ? width : 1;
@@ -62,13 +68,15 @@ static void hasten(struct window *window, uint64_t now_us)
 void window_widen(struct window *window, uint64_t now_us)
 {
 	hasten(window, now_us);
-	if (window->width >= window->most || now_us <= window->changed_us + window->quiet_us)
+	if (now_us <= window->changed_us + window->quiet_us)
 		return;
+	if (window->width >= window->most) { /* … and that held */
+		window->quiet_us = SHORTEST_QUIET;
+		return;
+	}
 	window->width++;
 	window->changed_us = now_us;
 	window->has_grown = true;
-	if (window->width == window->most)
-		window->quiet_us = 5 * SECOND;
 }
 
 void window_pause(struct window *window, uint64_t now_us)
@@ -108,7 +116,7 @@ void window_refused_auth(struct window *window, uint64_t now_us)
 
 void window_throttled(struct window *window, uint32_t seconds, uint64_t now_us)
 {
-	uint64_t rest_us = seconds * SECOND > 5 * MINUTE ? 5 * MINUTE : seconds * SECOND;
+	uint64_t rest_us = lesser(seconds * SECOND, 5 * MINUTE);
 
 	if (window_rests(window, now_us) && window->rest_until_us > now_us + rest_us)
 		return;

@@ -1,0 +1,225 @@
+/* Fair turns between those who send. */
+#include "service/turns.h"
+#include "unit.h"
+
+enum { NOW = 1000, LATER = 1000000 };
+
+static struct turns turns;
+static struct delivery mails[600];
+
+static void open_turns(void)
+{
+	turns_open(&turns);
+}
+
+/* Mail `i`, of that key; its deadline is a while off. */
+static struct delivery *mail(int i, unsigned key)
+{
+	mails[i] = (struct delivery){ .key_number = key, .deadline_us = LATER, .queued_us = 10 };
+	turns_add(&turns, &mails[i]);
+	return &mails[i];
+}
+
+/* Its number; -1: nothing waits. */
+static int next(uint64_t now_us)
+{
+	struct turn turn = turns_find(&turns, now_us);
+
+	return turn.at ? (int)(turns_take(&turns, turn) - mails) : -1;
+}
+
+static void expect(const int *numbers, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		ck_assert_int_eq(next(NOW), numbers[i]);
+	ck_assert_int_eq(next(NOW), -1);
+	ck_assert_uint_eq(turns.count, 0);
+}
+
+START_TEST(one_key_is_served_in_order)
+{
+	static const int order[] = { 0, 1, 2 };
+
+	for (int i = 0; i < 3; i++)
+		(void)mail(i, 7);
+	expect(order, 3);
+}
+END_TEST
+
+START_TEST(a_batch_does_not_hold_up_another_keys_mail)
+{
+	static const int order[] = { 0, 3, 4, 1, 2 };
+
+	for (int i = 0; i < 3; i++)
+		(void)mail(i, 7);
+	(void)mail(3, 9);
+	(void)mail(4, 200);
+	expect(order, 5);
+}
+END_TEST
+
+/* Keys of every number, with from one to three mails each: in any stretch between two turns of one
+ * key every other that has something had its turn. */
+START_TEST(every_key_has_its_turn_before_any_has_two)
+{
+	int count = 0;
+
+	for (unsigned key = 0; key < LANES; key++)
+		for (unsigned i = 0; i <= key % 2; i++)
+			(void)mail(count++, key);
+	for (int i = 0; i < LANES; i++)
+		ck_assert_uint_eq(mails[next(NOW)].key_number, i);
+	for (int i = 0; i < LANES / 2; i++)
+		ck_assert_uint_eq(mails[next(NOW)].key_number, 2 * i + 1);
+	ck_assert_int_eq(next(NOW), -1);
+}
+END_TEST
+
+START_TEST(who_comes_late_waits_for_at_most_one_round)
+{
+	for (int i = 0; i < 200; i++)
+		(void)mail(i, i % 2 ? 255 : 100);
+	for (int i = 0; i < 51; i++)
+		ck_assert_int_ge(next(NOW), 0);
+	(void)mail(300, 0);
+	ck_assert_int_ne(next(NOW), 300);
+	ck_assert_int_eq(next(NOW), 300);
+	(void)turns_take_all(&turns, UINT64_MAX, UINT64_MAX);
+}
+END_TEST
+
+/* Keys whose numbers are equal modulo LANES share a lane, and no more than that. */
+START_TEST(numbers_beyond_the_lanes_share_them)
+{
+	static const int order[] = { 0, 1, 2 };
+
+	(void)mail(0, 5);
+	(void)mail(1, 5 + LANES);
+	(void)mail(2, UINT32_MAX - LANES + 6); /* 5 as well */
+	expect(order, 3);
+}
+END_TEST
+
+START_TEST(what_is_put_back_goes_first)
+{
+	struct delivery *back;
+
+	(void)mail(0, 3);
+	(void)mail(1, 3);
+	(void)mail(2, 90);
+	back = &mails[next(NOW)];
+	ck_assert_ptr_eq(back, &mails[0]);
+	turns_put_back(&turns, back);
+	ck_assert_uint_eq(turns.count, 3);
+	ck_assert_int_eq(next(NOW), 0);
+	ck_assert_int_eq(next(NOW), 2);
+	ck_assert_int_eq(next(NOW), 1);
+}
+END_TEST
+
+START_TEST(what_is_put_back_into_an_empty_lane_is_its_end_too)
+{
+	static const int order[] = { 0, 1 };
+
+	mails[0] = (struct delivery){ .key_number = 63, .deadline_us = LATER };
+	turns_put_back(&turns, &mails[0]);
+	(void)mail(1, 63);
+	expect(order, 2);
+}
+END_TEST
+
+START_TEST(what_is_late_is_passed_over_and_stays)
+{
+	struct delivery *late = mail(0, 4), *list;
+
+	late->deadline_us = NOW;
+	(void)mail(1, 4);
+	ck_assert_int_eq(next(NOW), 1);
+	ck_assert_int_eq(next(NOW), -1);
+	ck_assert_uint_eq(turns.count, 1);
+	(void)mail(2, 4); /* behind it */
+	list = turns_take_all(&turns, NOW, UINT64_MAX);
+	ck_assert_ptr_eq(list, late);
+	ck_assert_ptr_null(list->next);
+	ck_assert_int_eq(next(NOW), 2);
+}
+END_TEST
+
+/* The last of a lane, taken from behind one that is late, leaves an end that can be added to. */
+START_TEST(the_end_of_a_lane_is_kept_right)
+{
+	(void)mail(0, 4);
+	mails[0].deadline_us = NOW;
+	(void)mail(1, 4);
+	ck_assert_int_eq(next(NOW), 1);
+	(void)mail(2, 4);
+	(void)mail(3, 4);
+	ck_assert_int_eq(next(NOW), 2);
+	ck_assert_int_eq(next(NOW), 3);
+	mails[0].deadline_us = LATER;
+	ck_assert_int_eq(next(NOW), 0);
+	ck_assert_uint_eq(turns.count, 0);
+}
+END_TEST
+
+START_TEST(those_are_taken_out_that_were_queued_in_time)
+{
+	struct delivery *list;
+
+	(void)mail(0, 70);
+	(void)mail(1, 70);
+	(void)mail(2, 1);
+	mails[1].queued_us = 50;
+	list = turns_take_all(&turns, UINT64_MAX, 20);
+	ck_assert_ptr_eq(list, &mails[2]);
+	ck_assert_ptr_eq(list->next, &mails[0]);
+	ck_assert_ptr_null(list->next->next);
+	ck_assert_int_eq(next(NOW), 1);
+}
+END_TEST
+
+static unsigned random_below(unsigned *seed, unsigned most)
+{
+	return (unsigned)rand_r(seed) % most;
+}
+
+/* Whatever is done in whatever order: each leaves once, and in a lane in the order it came. */
+START_TEST(nothing_is_lost_and_nothing_comes_twice)
+{
+	unsigned seed = (unsigned)_i + 1, added = 0, taken = 0, last[LANES] = { 0 };
+	unsigned keys = 1 + random_below(&seed, 300);
+
+	while (taken < 500) {
+		int number = added < 500 && random_below(&seed, 2) ? -1 : next(NOW);
+
+		if (number < 0 && added < 500) {
+			(void)mail((int)added++, random_below(&seed, keys));
+		} else if (number >= 0 && random_below(&seed, 8) == 0) {
+			turns_put_back(&turns, &mails[number]);
+		} else if (number >= 0) {
+			unsigned lane = mails[number].key_number % LANES;
+
+			ck_assert_uint_ge((unsigned)number + 1, last[lane]);
+			ck_assert_msg(mails[number].deadline_us, "%d comes twice", number);
+			mails[number].deadline_us = 0;
+			last[lane] = (unsigned)number + 1;
+			taken++;
+		}
+		ck_assert_uint_eq(turns.count, added - taken);
+	}
+	ck_assert_int_eq(next(NOW), -1);
+}
+END_TEST
+
+UNIT_MAIN(turns, tcase_add_checked_fixture(cases, open_turns, NULL);
+	  tcase_add_test(cases, one_key_is_served_in_order);
+	  tcase_add_test(cases, a_batch_does_not_hold_up_another_keys_mail);
+	  tcase_add_test(cases, every_key_has_its_turn_before_any_has_two);
+	  tcase_add_test(cases, who_comes_late_waits_for_at_most_one_round);
+	  tcase_add_test(cases, numbers_beyond_the_lanes_share_them);
+	  tcase_add_test(cases, what_is_put_back_goes_first);
+	  tcase_add_test(cases, what_is_put_back_into_an_empty_lane_is_its_end_too);
+	  tcase_add_test(cases, what_is_late_is_passed_over_and_stays);
+	  tcase_add_test(cases, the_end_of_a_lane_is_kept_right);
+	  tcase_add_test(cases, those_are_taken_out_that_were_queued_in_time);
+	  tcase_add_loop_test(cases, nothing_is_lost_and_nothing_comes_twice, 0, 50);)
