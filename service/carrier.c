@@ -1,6 +1,7 @@
 #include "service/carrier.h"
 
 #include "service/carrier_bytes.h"
+#include "service/carrier_log.h"
 #include "service/carrier_outcome.h"
 #include "service/carrier_parts.h"
 #include "service/carrier_token.h"
@@ -225,9 +226,11 @@ static bool find_work(struct carrier *carrier)
 {
 	struct worker *worker = carrier->worker;
 	struct delivery *delivery = carrier->delivery; /* that it brings */
+	struct relay_news news;
 
 	if (carrier->stage == CARRIER_OPENING) {
-		relay_carrier_opened(carrier->relay, carrier->brings);
+		relay_carrier_opened(carrier->relay, carrier->brings, &news);
+		carrier_log_news(carrier, &news);
 		carrier->brings = false;
 		carrier->ready_us = now_us();
 		carrier->quiet_since_ms = carrier_now_ms(carrier);

@@ -1,6 +1,7 @@
 #include "service/carrier_outcome.h"
 
 #include "service/advice.h"
+#include "service/carrier_log.h"
 #include "service/carrier_parts.h"
 #include "service/clock.h"
 #include "service/dispatch.h"
@@ -18,34 +19,6 @@ static void name_relay(const struct carrier *carrier, struct delivery *delivery)
 	result->relay_name = region_copy(delivery->region, text_of(settings->name));
 	result->relay_host = region_copy(delivery->region, text_of(settings->host));
 	result->tls = carrier->link ? link_tls(carrier->link) : NULL;
-}
-
-/* ---- words */
-
-enum { WORDS = 1024 };
-
-static const char *words_of(const struct carrier *carrier)
-{
-	const char *words = carrier->link ? link_words(carrier->link) : "";
-
-	if (carrier->failure)
-		return carrier->failure->words;
-	if (!words[0] && carrier->is_connected && carrier->session.detail)
-		words = carrier->session.detail;
-	return words;
-}
-
-/* The opening was lost: why, into *words, with a NUL. Nothing where the relay's reply says it. */
-static void add_opening_words(const struct carrier *carrier, struct buf *words)
-{
-	const struct smtp_session *session = &carrier->session;
-
-	if (carrier->is_connected && session->loss)
-		advice_add_loss(
-			relay_settings(carrier->relay), session, link_words(carrier->link), words);
-	else
-		buf_add_string(words, words_of(carrier));
-	buf_add_byte(words, '\0');
 }
 
 /* Hints that fit the settings and the relay's offer, in place of those that have to fit all. */
@@ -75,8 +48,8 @@ static void take_over_result(
 	result->verdict = verdict;
 	result->said = transaction->said;
 	result->detail = NULL;
-	if (!result->said.code && words_of(carrier)[0])
-		result->detail = region_copy(delivery->region, text_of(words_of(carrier))).at;
+	if (!result->said.code && carrier_words(carrier)[0])
+		result->detail = region_copy(delivery->region, text_of(carrier_words(carrier))).at;
 	improve_hints(carrier, result);
 	if (result->verdict.class == SMTP_TAKEN)
 		result->queue_id = smtp_queue_id(result->said.text);
@@ -120,9 +93,11 @@ static bool is_worth_another_session(const struct carrier *carrier, const struct
 static void slow_down(struct carrier *carrier)
 {
 	const struct smtp_transaction *transaction = &carrier->transaction;
+	struct relay_news news;
 	struct delivery *list = relay_throttled(
-		carrier->relay, smtp_retry_after_s(transaction->said.text), now_us());
+		carrier->relay, smtp_retry_after_s(transaction->said.text), now_us(), &news);
 
+	carrier_log_news(carrier, &news);
 	dispatch_list(carrier->worker->lettergate, list, "the relay wants nothing for a while");
 }
 
@@ -191,12 +166,12 @@ static void fail(struct carrier *carrier, struct delivery *list, const struct sm
 	const struct smtp_verdict *verdict)
 {
 	struct smtp_verdict better = *verdict;
-	struct buf words = buf_born(WORDS);
+	struct buf words = buf_born(CARRIER_WORDS);
 	struct delivery *next;
 
 	better.hint = advice_hint(relay_settings(carrier->relay),
 		carrier->is_connected ? &carrier->session : NULL, verdict);
-	add_opening_words(carrier, &words);
+	carrier_add_opening_words(carrier, &words);
 	for (struct delivery *delivery = list; delivery; delivery = next) {
 		next = delivery->next;
 		delivery->next = NULL;
@@ -205,7 +180,7 @@ static void fail(struct carrier *carrier, struct delivery *list, const struct sm
 			buf_add(delivery->trace, buf_text(&carrier->trace));
 		delivery->result.connect_us = now_us() - carrier->opened_us;
 		settle_failed(carrier->worker->lettergate, delivery, &better, said,
-			words.err ? words_of(carrier) : words.at);
+			words.err ? carrier_words(carrier) : words.at);
 	}
 	buf_free(&words);
 }
@@ -217,18 +192,21 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 	static const struct smtp_said nothing;
 	const struct smtp_said *said = carrier->is_connected ? &session->said : &nothing;
 	bool busy = said->code / 100 == 4;
-	struct buf words = buf_born(WORDS);
+	struct buf words = buf_born(CARRIER_WORDS);
 	struct relay_failure failure = { .verdict = verdict,
 		.said = said,
 		.brings = carrier->brings,
 		.busy = busy,
 		.began_us = carrier->opened_us };
 	struct delivery *failed, *delivery = carrier->delivery;
+	struct relay_news news;
 
-	add_opening_words(carrier, &words);
-	failure.words = words.err ? words_of(carrier) : words.at;
-	failed = relay_carrier_failed(carrier->relay, &failure, now_us());
+	carrier_add_opening_words(carrier, &words);
+	failure.words = words.err ? carrier_words(carrier) : words.at;
+	failed = relay_carrier_failed(carrier->relay, &failure, now_us(), &news);
 	buf_free(&words);
+	metrics_session_failed(relay_metrics_of(carrier->relay));
+	carrier_log_news(carrier, &news);
 	if (delivery && !(busy && relay_put_back(carrier->relay, delivery))) {
 		delivery->next = failed;
 		failed = delivery;
@@ -261,6 +239,7 @@ void carrier_tell_end(struct carrier *carrier)
 {
 	struct session_life *life = &carrier->life;
 	uint64_t quiet_ms = carrier_now_ms(carrier) - carrier->quiet_since_ms;
+	struct relay_news news;
 
 	life->opened_us = carrier->opened_us;
 	life->ended_us = now_us();
@@ -268,7 +247,8 @@ void carrier_tell_end(struct carrier *carrier)
 	if (carrier->stage != CARRIER_IDLE) /* before the message that was not taken any more */
 		quiet_ms = carrier->was_taken ? 0 : carrier->quiet_ms;
 	life->quiet_ms = quiet_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)quiet_ms;
-	relay_learn(carrier->relay, life);
+	relay_learn(carrier->relay, life, &news);
+	carrier_log_news(carrier, &news);
 	metrics_session_closed(carrier->worker->lettergate->metrics,
 		relay_metrics_of(carrier->relay), carrier_end_reason(carrier), carrier->messages);
 }
@@ -294,30 +274,4 @@ enum session_end carrier_end_reason(const struct carrier *carrier)
 			       ? SESSION_END_RELAY
 			       : SESSION_END_ERROR;
 	}
-}
-
-void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *verdict)
-{
-	const struct lettergate *lettergate = carrier->worker->lettergate;
-	bool failed = carrier->stage == CARRIER_OPENING;
-	struct buf words = buf_born(WORDS);
-	struct log_line line = log_line(lettergate->log, failed ? LOG_WARN : LOG_DEBUG,
-		failed ? "session_failed" : "session_closed");
-
-	log_string(&line, "relay", relay_settings(carrier->relay)->name);
-	log_string(&line, "reason", session_end_name(carrier_end_reason(carrier)));
-	log_u64(&line, "messages", carrier->messages);
-	if (failed) {
-		log_string(&line, "code", smtp_category_words(verdict->category)->code);
-		log_string(&line, "phase", smtp_phase_name(verdict->phase));
-		if (carrier->is_connected && carrier->session.said.code) {
-			log_u64(&line, "smtp_code", carrier->session.said.code);
-			log_words(&line, "smtp_text", carrier->session.said.text);
-		}
-		add_opening_words(carrier, &words);
-		log_string(&line, "detail", words.err ? words_of(carrier) : words.at);
-		buf_free(&words);
-	}
-	log_ms(&line, "age_ms", now_us() - carrier->opened_us);
-	log_end(&line);
 }

@@ -17,5 +17,3 @@ bool carrier_is_old(const struct carrier *carrier);
 /* A session that was ready is over: counts it, and has the relay learn from it. */
 void carrier_tell_end(struct carrier *carrier);
 enum session_end carrier_end_reason(const struct carrier *carrier);
-/* `verdict`: on the opening, where it failed. */
-void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *verdict);

@@ -1,5 +1,6 @@
 #include "service/carrier_parts.h"
 
+#include "service/carrier_log.h"
 #include "service/clock.h"
 #include "service/dispatch.h"
 
@@ -67,14 +68,17 @@ bool carrier_goes_on(struct carrier *carrier, struct delivery *delivery)
 {
 	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
 	bool is_for_all = verdict->class != SMTP_TAKEN && verdict->reach != SMTP_REACH_RECIPIENT;
+	struct relay_news news;
 	size_t most;
 	bool is_more;
 
 	if (delivery->envelope.count == 1)
 		return false;
 	is_more = part_settle(delivery, &carrier->part, &most);
-	if (most)
-		relay_learn_recipients(carrier->relay, (uint32_t)most, now_us());
+	if (most) {
+		relay_learn_recipients(carrier->relay, (uint32_t)most, now_us(), &news);
+		carrier_log_news(carrier, &news);
+	}
 	if (is_more)
 		delivery->parts += !delivery->parts;
 	if (is_more && (!is_for_all || verdict->class == SMTP_UNCERTAIN)) {

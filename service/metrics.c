@@ -174,6 +174,12 @@ void metrics_session_opened(struct relay_metrics *relay)
 		add(&relay->opened, 1);
 }
 
+void metrics_session_failed(struct relay_metrics *relay)
+{
+	if (relay)
+		add(&relay->closed[SESSION_END_FAILED], 1);
+}
+
 void metrics_session_closed(struct metrics *metrics, struct relay_metrics *relay,
 	enum session_end end, unsigned messages)
 {

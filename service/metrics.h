@@ -36,8 +36,9 @@ void metrics_phase(struct metrics *metrics, enum smtp_phase phase, uint64_t took
 /* What is counted by relay, under its name: the same after a reload. Lives as long as `metrics`. */
 struct relay_metrics;
 struct relay_metrics *metrics_relay(struct metrics *metrics, const char *name);
-/* `relay` NULL: not counted. */
+/* `relay` NULL: not counted. Opened: it became ready, and will be closed; failed: it never was. */
 void metrics_session_opened(struct relay_metrics *relay);
+void metrics_session_failed(struct relay_metrics *relay);
 void metrics_session_closed(struct metrics *metrics, struct relay_metrics *relay,
 	enum session_end end, unsigned messages);
 

@@ -215,7 +215,6 @@ struct relay_counts relay_counts(struct relay *relay)
 void relay_state(struct relay *relay, uint64_t now_us, struct relay_state *state_out)
 {
 	pthread_mutex_lock(&relay->lock);
-	learned_forget_old(&relay->learned, now_us);
 	*state_out = (struct relay_state){ .counts = counts_of(relay),
 		.window = relay->window,
 		.learned = relay->learned,
@@ -260,20 +259,54 @@ uint32_t relay_recipients(const struct relay *relay)
 
 /* ---- what was found out */
 
-void relay_learn(struct relay *relay, const struct session_life *life)
+struct relay_notes relay_notes(const struct relay *relay)
 {
+	return (struct relay_notes){ relay->window, relay->learned };
+}
+
+struct relay_news relay_news(const struct relay *relay, const struct relay_notes *before)
+{
+	const struct window *window = &relay->window;
+	struct relay_news news = { .recipients = { before->learned.recipients,
+					   relay->learned.recipients } };
+
+	news.rests = window->rest_until_us > before->window.rest_until_us;
+	news.works_again = before->window.cause != REST_NONE && window->cause == REST_NONE;
+	news.cause = news.works_again ? before->window.cause : window->cause;
+	news.rest_us = window->rest_us;
+	if (window->width < before->window.width)
+		news.width = window->width;
+	if (window->interval_us > before->window.interval_us)
+		news.interval_us = window->interval_us;
+	for (unsigned i = 0; i < LEARNED_LIMITS; i++)
+		news.limits[i] = (struct relay_limit_news){ before->learned.limits[i].limit,
+			relay->learned.limits[i].limit };
+	return news;
+}
+
+void relay_learn(struct relay *relay, const struct session_life *life, struct relay_news *news_out)
+{
+	struct relay_notes before;
+
 	pthread_mutex_lock(&relay->lock);
+	before = relay_notes(relay);
 	learned_forget_old(&relay->learned, life->ended_us);
 	(void)learned_from(&relay->learned, life);
 	relay_show(relay);
+	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
 }
 
-void relay_learn_recipients(struct relay *relay, uint32_t taken, uint64_t now_us)
+void relay_learn_recipients(
+	struct relay *relay, uint32_t taken, uint64_t now_us, struct relay_news *news_out)
 {
+	struct relay_notes before;
+
 	pthread_mutex_lock(&relay->lock);
+	before = relay_notes(relay);
 	learned_recipients(&relay->learned, taken, now_us);
 	relay_show(relay);
+	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
 }
 

@@ -20,6 +20,19 @@ struct tls;
 enum { WORKERS_MAX = 64, NO_WORKER = -1 };
 /* `workers`: how many there are, up to WORKERS_MAX; a worker is its number below that. */
 
+/* What a call changed that whoever looks after the relay wants to hear of. */
+struct relay_news {
+	bool rests;       /* from now on, for `rest_us` because of `cause` */
+	bool works_again; /* a session is ready behind a rest because of `cause` */
+	enum rest_cause cause;
+	uint64_t rest_us;
+	unsigned width;       /* no more than so many sessions from now on; 0: as before */
+	uint64_t interval_us; /* at least so long between two messages from now on; 0: as before */
+	struct relay_limit_news {
+		uint32_t before, now; /* ms, messages or recipients; 0: not known */
+	} limits[LEARNED_LIMITS], recipients;
+};
+
 /* The relay settings->relays[index]; holds `settings`. A line in *why. */
 MUST_USE enum err relay_open(struct settings *settings, size_t index, unsigned workers,
 	struct relay **relay_out, struct buf *why);
@@ -61,7 +74,7 @@ bool relay_needs_help(struct relay *relay, uint64_t now_us);
  * place of one that is ending, and is let in whatever the window. */
 void relay_admit_carrier(struct relay *relay);
 /* opening → established. `brings`: it was let in by relay_admit_carrier. */
-void relay_carrier_opened(struct relay *relay, bool brings);
+void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *news_out);
 /* established → leaving: of no more use, but still a session to the relay, that counts as such. */
 void relay_carrier_leaves(struct relay *relay);
 /* leaving → gone; or established → gone. */
@@ -76,8 +89,8 @@ struct relay_failure {
 	bool brings, busy;
 	uint64_t began_us;
 };
-struct delivery *relay_carrier_failed(
-	struct relay *relay, const struct relay_failure *failure, uint64_t now_us);
+struct delivery *relay_carrier_failed(struct relay *relay, const struct relay_failure *failure,
+	uint64_t now_us, struct relay_news *news_out);
 /* opening → gone, through no fault of the relay's: nobody shares its fate. */
 void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
 /* A delivery of which a part is still to come waits again, before all others. False: the relay is
@@ -110,11 +123,13 @@ void relay_note_opening(struct relay *relay, enum smtp_phase phase);
 
 /* A session told us to slow down, or that there are too many. Gives back, as a list, those that
  * wait and cannot wait for as long as it says. */
-struct delivery *relay_throttled(struct relay *relay, uint32_t seconds, uint64_t now_us);
+struct delivery *relay_throttled(
+	struct relay *relay, uint32_t seconds, uint64_t now_us, struct relay_news *news_out);
 /* A session is over. */
-void relay_learn(struct relay *relay, const struct session_life *life);
+void relay_learn(struct relay *relay, const struct session_life *life, struct relay_news *news_out);
 /* It took so many recipients in one transaction, and not one more. */
-void relay_learn_recipients(struct relay *relay, uint32_t taken, uint64_t now_us);
+void relay_learn_recipients(
+	struct relay *relay, uint32_t taken, uint64_t now_us, struct relay_news *news_out);
 /* How long a session may idle or live, in ms, and how many messages it may carry: the settings', or
  * what was learned. 0: no limit. */
 uint32_t relay_idle_ms(const struct relay *relay);

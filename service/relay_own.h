@@ -48,3 +48,12 @@ struct relay {
 
 /* Lets those look who do not take the lock: to be called, with it, when carriers or rest change. */
 void relay_show(struct relay *relay);
+
+/* What may change and is worth a word, as it is now. To be told as news when the lock is still
+ * held, and logged when it is not. */
+struct relay_notes {
+	struct window window;
+	struct learned learned;
+};
+struct relay_notes relay_notes(const struct relay *relay);
+struct relay_news relay_news(const struct relay *relay, const struct relay_notes *before);

@@ -175,6 +175,8 @@ void relay_idle_left(struct relay *relay, unsigned worker)
 	assert(relay->idle[worker] > 0);
 	relay->idle[worker]--;
 	relay->idle_all--;
+	if (relay->promised[worker] > relay->idle[worker]) /* it may be the one that was woken */
+		relay->promised[worker] = relay->idle[worker];
 	pthread_mutex_unlock(&relay->lock);
 }
 
@@ -227,15 +229,19 @@ void relay_admit_carrier(struct relay *relay)
 	pthread_mutex_unlock(&relay->lock);
 }
 
-void relay_carrier_opened(struct relay *relay, bool brings)
+void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *news_out)
 {
+	struct relay_notes before;
+
 	pthread_mutex_lock(&relay->lock);
+	before = relay_notes(relay);
 	relay->opening--;
 	relay->bringing -= brings;
 	relay->established++;
 	relay->is_proven = true;
 	window_succeeded(&relay->window);
 	relay_show(relay);
+	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
 }
 
@@ -300,13 +306,15 @@ static bool judge_failure(
 	return true;
 }
 
-struct delivery *relay_carrier_failed(
-	struct relay *relay, const struct relay_failure *failure, uint64_t now_us)
+struct delivery *relay_carrier_failed(struct relay *relay, const struct relay_failure *failure,
+	uint64_t now_us, struct relay_news *news_out)
 {
 	struct delivery *failed = NULL;
+	struct relay_notes before;
 	bool rests;
 
 	pthread_mutex_lock(&relay->lock);
+	before = relay_notes(relay);
 	relay->opening--;
 	relay->bringing -= failure->brings;
 	relay->warm_after_us = now_us + WARM_PAUSE_US;
@@ -314,6 +322,7 @@ struct delivery *relay_carrier_failed(
 	if (judge_failure(relay, failure, now_us, &rests))
 		failed = take_all(relay, UINT64_MAX, rests ? UINT64_MAX : failure->began_us);
 	relay_show(relay);
+	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
 	return failed;
 }
@@ -328,11 +337,14 @@ void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us)
 	pthread_mutex_unlock(&relay->lock);
 }
 
-struct delivery *relay_throttled(struct relay *relay, uint32_t seconds, uint64_t now_us)
+struct delivery *relay_throttled(
+	struct relay *relay, uint32_t seconds, uint64_t now_us, struct relay_news *news_out)
 {
 	struct delivery *list = NULL;
+	struct relay_notes before;
 
 	pthread_mutex_lock(&relay->lock);
+	before = relay_notes(relay);
 	window_narrow(&relay->window, sessions(relay) / 2, now_us);
 	window_slow(&relay->window, now_us);
 	if (seconds) {
@@ -340,6 +352,7 @@ struct delivery *relay_throttled(struct relay *relay, uint32_t seconds, uint64_t
 		list = take_all(relay, relay->window.rest_until_us, UINT64_MAX);
 	}
 	relay_show(relay);
+	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
 	return list;
 }

@@ -61,7 +61,8 @@ static void count_some(struct metrics *metrics)
 	relay = metrics_relay(metrics, NAME);
 	metrics_session_opened(relay);
 	metrics_session_closed(metrics, relay, SESSION_END_USED_UP, 100);
-	metrics_session_closed(metrics, relay, SESSION_END_FAILED, 0);
+	metrics_session_failed(relay);
+	metrics_session_failed(NULL);
 	metrics_session_opened(NULL);
 	metrics_session_closed(metrics, metrics_relay(metrics, "backup"), SESSION_END_IDLE, 1);
 }
@@ -95,8 +96,10 @@ static const char *const told[] = {
 	"lettergate_smtp_sessions_opened_total{relay=\"pri\\\"m\\\\ary\\n\"} 1\n",
 	"lettergate_smtp_sessions_closed_total{relay=\"pri\\\"m\\\\ary\\n\",reason=\"used_up\"} "
 	"1\n",
-	"lettergate_smtp_session_messages_bucket{le=\"1.0\"} 2\n",
-	"lettergate_smtp_session_messages_bucket{le=\"100.0\"} 3\n",
+	"lettergate_smtp_session_messages_bucket{le=\"1.0\"} 1\n",
+	"lettergate_smtp_session_messages_bucket{le=\"100.0\"} 2\n",
+	"lettergate_smtp_sessions_closed_total{relay=\"pri\\\"m\\\\ary\\n\",reason=\"failed\"} "
+	"1\n",
 	"lettergate_relay_window{relay=\"pri\\\"m\\\\ary\\n\"} 16\n",
 	"lettergate_relay_resting{relay=\"pri\\\"m\\\\ary\\n\"} 1\n",
 	"lettergate_in_flight 7\n",

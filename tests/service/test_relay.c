@@ -4,15 +4,20 @@
 #include <stdio.h>
 
 static struct relay *relay;
+static struct relay_news news; /* of the last call that brings some */
+
+#define SECOND UINT64_C(1000000)
+#define MINUTE (60 * SECOND)
 
 enum { WORKERS = 2 };
 
 /* A relay of so many sessions; `rate` and `warm` as their settings take them. */
-static struct relay *relay_of(const char *sessions, const char *rate, const char *warm)
+static struct relay *relay_for(
+	const char *user, const char *sessions, const char *rate, const char *warm)
 {
-	char environment[5][64];
+	char environment[7][64];
 	char *none[] = { NULL }, *given[] = { environment[0], environment[1], environment[2],
-		environment[3], environment[4], NULL };
+		environment[3], environment[4], environment[5], environment[6], NULL };
 	struct buf why = buf_born(1000);
 	struct settings *settings;
 	struct relay *made;
@@ -22,12 +27,19 @@ static struct relay *relay_of(const char *sessions, const char *rate, const char
 	snprintf(environment[2], 64, "SMTP_SESSIONS=%s", sessions);
 	snprintf(environment[3], 64, "SMTP_RATE=%s", rate);
 	snprintf(environment[4], 64, "SMTP_MIN_SESSIONS=%s", warm);
+	snprintf(environment[5], 64, "SMTP_USER=%s", user);
+	snprintf(environment[6], 64, "SMTP_PASS=%s", user);
 	ck_assert_msg(
 		settings_load(none, given, &settings, &why) == OK, "%.*s", (int)why.len, why.at);
 	ck_assert_int_eq(relay_open(settings, 0, WORKERS, &made, &why), OK);
 	settings_free(settings);
 	buf_free(&why);
 	return made;
+}
+
+static struct relay *relay_of(const char *sessions, const char *rate, const char *warm)
+{
+	return relay_for("", sessions, rate, warm);
 }
 
 static void open_relay(void)
@@ -45,6 +57,11 @@ static struct delivery delivery_of(uint64_t queued_us, uint64_t deadline_us)
 	return (struct delivery){ .queued_us = queued_us, .deadline_us = deadline_us };
 }
 
+static void one_opens(struct relay *which)
+{
+	relay_carrier_opened(which, true, &news);
+}
+
 /* A carrier that was to open since `began_us` could not; `busy`: it was told "not now". */
 static struct delivery *one_fails(
 	struct relay *which, bool brings, uint64_t began_us, uint64_t now_us, bool busy)
@@ -54,7 +71,21 @@ static struct delivery *one_fails(
 		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_CONNECT, false);
 	struct relay_failure failure = { &verdict, &nothing, "", brings, busy, began_us };
 
-	return relay_carrier_failed(which, &failure, now_us);
+	return relay_carrier_failed(which, &failure, now_us, &news);
+}
+
+/* A carrier fails that brought its own, for its credentials or else. */
+static void one_more_fails(struct relay *which, bool for_credentials, uint64_t now_us)
+{
+	static const struct smtp_said nothing;
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_CONNECT, false);
+	struct relay_failure failure = { &verdict, &nothing, "", true, false, now_us };
+
+	if (for_credentials)
+		verdict.category = SMTP_RELAY_AUTH_FAILED;
+	relay_admit_carrier(which);
+	ck_assert_ptr_null(relay_carrier_failed(which, &failure, now_us, &news));
 }
 
 START_TEST(deliveries_leave_in_the_order_they_came)
@@ -77,7 +108,7 @@ START_TEST(a_worker_with_idle_carriers_is_woken_first)
 	for (int i = 0; i < 2; i++) {
 		ck_assert(relay_wants_carrier(relay, 10) == false);
 		relay_admit_carrier(relay);
-		relay_carrier_opened(relay, true);
+		one_opens(relay);
 	}
 	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
 	ck_assert_int_eq(relay_submit(relay, &delivery), 1);
@@ -92,7 +123,7 @@ START_TEST(nobody_is_woken_when_all_are_busy)
 
 	for (int i = 0; i < 2; i++) {
 		relay_admit_carrier(relay);
-		relay_carrier_opened(relay, true);
+		one_opens(relay);
 	}
 	ck_assert_int_eq(relay_submit(relay, &delivery), NO_WORKER);
 	ck_assert(!relay_wants_carrier(relay, 10));
@@ -133,7 +164,7 @@ START_TEST(with_other_sessions_up_a_failed_opening_only_narrows_the_window)
 	struct delivery delivery = delivery_of(5, UINT64_MAX);
 
 	relay_admit_carrier(relay);
-	relay_carrier_opened(relay, true);
+	one_opens(relay);
 	(void)relay_submit(relay, &delivery);
 	ck_assert(relay_wants_carrier(relay, 6));
 	ck_assert_ptr_null(one_fails(relay, false, 6, 30, true));
@@ -148,7 +179,7 @@ START_TEST(the_window_grows_back_after_quiet)
 	struct delivery delivery = delivery_of(5, UINT64_MAX);
 
 	relay_admit_carrier(relay);
-	relay_carrier_opened(relay, true);
+	one_opens(relay);
 	relay_admit_carrier(relay);
 	(void)one_fails(relay, true, 6, 30, true);
 	(void)relay_submit(relay, &delivery);
@@ -193,7 +224,7 @@ START_TEST(each_delivery_wakes_another_worker_while_there_are_idle_ones)
 
 	for (unsigned worker = 0; worker < WORKERS; worker++) {
 		relay_admit_carrier(relay);
-		relay_carrier_opened(relay, true);
+		one_opens(relay);
 		ck_assert_ptr_null(relay_pull(relay, worker, false, 10));
 	}
 	ck_assert_int_ne(relay_submit(relay, &first), relay_submit(relay, &second));
@@ -206,7 +237,7 @@ START_TEST(work_beside_idle_carriers_of_another_worker_wakes_it)
 	unsigned other = 9;
 
 	relay_admit_carrier(relay);
-	relay_carrier_opened(relay, true);
+	one_opens(relay);
 	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
 	ck_assert(!relay_has_idle_elsewhere(relay, 0, 10, &other));
 	(void)relay_submit(relay, &delivery);
@@ -225,7 +256,7 @@ START_TEST(what_a_busy_relay_sent_back_waits_first)
 
 	ck_assert(!relay_put_back(relay, &back)); /* nobody is there to take it */
 	relay_admit_carrier(relay);
-	relay_carrier_opened(relay, true);
+	one_opens(relay);
 	(void)relay_submit(relay, &waiting);
 	ck_assert(relay_put_back(relay, &back));
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10), &back);
@@ -289,6 +320,281 @@ START_TEST(a_retired_relay_wants_no_carriers)
 }
 END_TEST
 
+/* ---- rests */
+
+START_TEST(three_failures_in_a_row_are_a_rest_then_one_probe)
+{
+	uint64_t now = 100 * SECOND, until;
+	struct delivery delivery = delivery_of(1, UINT64_MAX);
+
+	for (uint64_t rest_s = 1; rest_s < 1000; rest_s *= 2) {
+		uint64_t rest_us = (rest_s < 300 ? rest_s : 300) * SECOND;
+
+		for (int i = 0; i < (rest_s == 1 ? 3 : 1); i++) {
+			ck_assert(!relay_rests(relay, now, &until));
+			one_more_fails(relay, false, now);
+			ck_assert_int_eq(news.rests, rest_s > 1 || i == 2);
+		}
+		ck_assert_uint_eq(news.rest_us, rest_us);
+		ck_assert_int_eq(news.cause, REST_FAILURES);
+		ck_assert(relay_rests(relay, now, &until));
+		ck_assert_uint_eq(until, now + rest_us);
+		now = until;
+	}
+	(void)relay_submit(relay, &delivery);
+	ck_assert(!relay_wants_carrier(relay, now - 1));
+	ck_assert(relay_wants_carrier(relay, now));
+	ck_assert(relay_is_probing(relay));
+	ck_assert(!relay_wants_carrier(relay, now + 10 * SECOND));
+	relay_carrier_opened(relay, false, &news);
+	ck_assert(news.works_again && !news.rests);
+	ck_assert(!relay_is_probing(relay));
+	(void)relay_empty(relay);
+}
+END_TEST
+
+/* All that wait hear of it when the rest begins: they would wait for nothing. */
+START_TEST(those_that_wait_are_given_back_when_a_rest_begins)
+{
+	struct delivery early = delivery_of(5, UINT64_MAX), late = delivery_of(200, UINT64_MAX);
+
+	one_more_fails(relay, false, 1);
+	one_more_fails(relay, false, 2);
+	(void)relay_submit(relay, &early);
+	(void)relay_submit(relay, &late);
+	relay_admit_carrier(relay);
+	ck_assert_ptr_eq(one_fails(relay, true, 100, 300, false), &early);
+	ck_assert_ptr_eq(early.next, &late);
+	ck_assert(news.rests);
+}
+END_TEST
+
+START_TEST(refused_credentials_are_tried_a_minute_later_and_one_at_a_time)
+{
+	struct relay *many = relay_for("u", "8", "", "0");
+	struct delivery deliveries[8];
+	uint64_t now = 100 * SECOND, until;
+
+	for (uint64_t rest = 1; rest <= 32; rest *= 2) {
+		one_more_fails(many, true, now);
+		ck_assert(news.rests);
+		ck_assert_int_eq(news.cause, REST_AUTH);
+		ck_assert(relay_rests(many, now, &until));
+		ck_assert_uint_eq(until, now + (rest < 15 ? rest : 15) * MINUTE);
+		now = until;
+	}
+	for (int i = 0; i < 8; i++) {
+		deliveries[i] = delivery_of(now, UINT64_MAX);
+		(void)relay_submit(many, &deliveries[i]);
+	}
+	ck_assert(relay_wants_carrier(many, now));
+	ck_assert_msg(!relay_wants_carrier(many, now + 30 * SECOND), "one probe, however slow");
+	relay_carrier_opened(many, false, &news);
+	ck_assert(news.works_again && news.cause == REST_AUTH);
+	for (int i = 0; i < 7; i++)
+		ck_assert_msg(relay_wants_carrier(many, now), "then as many as wanted");
+	(void)relay_empty(many);
+	relay_release(many);
+}
+END_TEST
+
+/* Before credentials were seen to work, a batch does not try them with all sessions at once. */
+START_TEST(unproven_credentials_are_tried_one_after_the_other)
+{
+	struct relay *many = relay_for("u", "8", "", "0");
+	struct delivery deliveries[8];
+
+	for (int i = 0; i < 8; i++) {
+		deliveries[i] = delivery_of(1, UINT64_MAX);
+		(void)relay_submit(many, &deliveries[i]);
+	}
+	ck_assert(relay_wants_carrier(many, SECOND));
+	ck_assert(!relay_wants_carrier(many, 2 * SECOND - 1));
+	ck_assert_msg(relay_wants_carrier(many, 2 * SECOND), "a slow one does not hold up all");
+	ck_assert(!relay_wants_carrier(many, 2 * SECOND));
+	relay_carrier_opened(many, false, &news);
+	for (int i = 0; i < 6; i++)
+		ck_assert(relay_wants_carrier(many, 2 * SECOND));
+	(void)relay_empty(many);
+	relay_release(many);
+}
+END_TEST
+
+/* A session that is up goes on, and is used; further ones are not opened. */
+START_TEST(refused_credentials_do_not_stop_a_session_that_is_up)
+{
+	struct delivery delivery = delivery_of(1, UINT64_MAX);
+	uint64_t until;
+
+	relay_admit_carrier(relay);
+	one_opens(relay);
+	one_more_fails(relay, true, SECOND);
+	ck_assert(!relay_rests(relay, SECOND, &until));
+	(void)relay_submit(relay, &delivery);
+	ck_assert(!relay_wants_carrier(relay, 30 * SECOND));
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 30 * SECOND), &delivery);
+	relay_carrier_left(relay, false);
+	ck_assert(relay_rests(relay, SECOND, &until));
+}
+END_TEST
+
+/* ---- the relay wants less */
+
+START_TEST(a_throttled_relay_gives_back_those_that_cannot_wait)
+{
+	struct delivery patient = delivery_of(1, 100 * SECOND),
+			hurried = delivery_of(1, 40 * SECOND - 1);
+	uint64_t now = 10 * SECOND, until;
+
+	relay_admit_carrier(relay);
+	one_opens(relay);
+	(void)relay_submit(relay, &patient);
+	(void)relay_submit(relay, &hurried);
+	ck_assert_ptr_eq(relay_throttled(relay, 30, now, &news), &hurried);
+	ck_assert_ptr_null(hurried.next);
+	ck_assert(news.rests && news.cause == REST_THROTTLED && news.rest_us == 30 * SECOND);
+	ck_assert_uint_eq(news.width, 1);
+	ck_assert(relay_rests(relay, now, &until));
+	ck_assert_uint_eq(until, 40 * SECOND);
+	ck_assert_msg(!relay_pull(relay, 0, false, until - 1), "nor on a session that is up");
+	ck_assert_ptr_eq(relay_pull(relay, 0, true, until), &patient);
+}
+END_TEST
+
+START_TEST(slow_down_without_a_time_only_narrows)
+{
+	struct delivery delivery = delivery_of(1, 11 * SECOND);
+	uint64_t until;
+
+	relay_admit_carrier(relay);
+	one_opens(relay);
+	(void)relay_submit(relay, &delivery);
+	ck_assert_ptr_null(relay_throttled(relay, 0, 10 * SECOND, &news));
+	ck_assert(!news.rests && news.width == 1);
+	ck_assert(!relay_rests(relay, 10 * SECOND, &until));
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10 * SECOND), &delivery);
+}
+END_TEST
+
+/* ---- turns and counts */
+
+START_TEST(keys_have_their_turns)
+{
+	struct delivery batch[3], single = delivery_of(9, UINT64_MAX);
+
+	single.key_number = 2;
+	for (int i = 0; i < 3; i++) {
+		batch[i] = delivery_of(1, i == 1 ? 50 : UINT64_MAX);
+		batch[i].key_number = 1;
+		(void)relay_submit(relay, &batch[i]);
+	}
+	(void)relay_submit(relay, &single);
+	relay_admit_carrier(relay);
+	one_opens(relay);
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[0]);
+	ck_assert(relay_put_back(relay, &batch[0]));
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[0]);
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &single);
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[2]);
+	ck_assert_ptr_eq(relay_expire(relay, 60), &batch[1]);
+	ck_assert(!relay_has_work(relay));
+}
+END_TEST
+
+START_TEST(a_part_waits_before_all_others_unless_the_relay_is_of_the_past)
+{
+	struct delivery other = delivery_of(1, UINT64_MAX), part = delivery_of(1, UINT64_MAX);
+	int worker;
+
+	other.key_number = 1;
+	(void)relay_submit(relay, &other);
+	ck_assert(relay_take_back(relay, &part, &worker));
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &part);
+	relay_retire(relay);
+	ck_assert(!relay_take_back(relay, &part, &worker));
+	ck_assert_uint_eq(relay_counts(relay).waiting, 1);
+	(void)relay_empty(relay);
+}
+END_TEST
+
+/* A worker was woken for an idle carrier that turned out to be dead: the promise goes with it. */
+START_TEST(a_promise_goes_with_the_carrier_it_was_made_for)
+{
+	struct delivery first = delivery_of(1, UINT64_MAX), second = delivery_of(1, UINT64_MAX);
+
+	relay_admit_carrier(relay);
+	one_opens(relay);
+	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
+	ck_assert_int_eq(relay_submit(relay, &first), 1);
+	relay_idle_left(relay, 1);
+	relay_carrier_left(relay, false);
+	relay_admit_carrier(relay);
+	one_opens(relay);
+	ck_assert_ptr_eq(relay_pull(relay, 1, false, 10), &first);
+	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
+	relay_admit_carrier(relay); /* no room for another, so that nobody else is asked */
+	ck_assert_int_eq(relay_submit(relay, &second), 1);
+	(void)relay_empty(relay);
+}
+END_TEST
+
+/* ---- what is found out */
+
+START_TEST(what_is_learned_is_told_once_and_kept_to)
+{
+	struct session_life life = { .ended_by_relay = true,
+		.opened_us = 7200 * SECOND,
+		.used_us = 7200 * SECOND,
+		.ended_us = 7210 * SECOND,
+		.quiet_ms = 10000,
+		.messages = 1 };
+
+	relay_learn(relay, &life, &news);
+	ck_assert_uint_eq(news.limits[LEARNED_IDLE].now, 0);
+	life.opened_us = life.ended_us + 1;
+	life.ended_us += 10 * SECOND + 1;
+	relay_learn(relay, &life, &news);
+	ck_assert_uint_eq(news.limits[LEARNED_IDLE].before, 0);
+	ck_assert_uint_eq(news.limits[LEARNED_IDLE].now, 10000);
+	ck_assert_uint_eq(relay_idle_ms(relay), 9000);
+	life.ended_by_relay = false;
+	relay_learn(relay, &life, &news);
+	ck_assert_uint_eq(news.limits[LEARNED_IDLE].before, news.limits[LEARNED_IDLE].now);
+	life.longest_quiet_ms = 20000;
+	relay_learn(relay, &life, &news);
+	ck_assert_uint_eq(news.limits[LEARNED_IDLE].before, 10000);
+	ck_assert_uint_eq(news.limits[LEARNED_IDLE].now, 0);
+	ck_assert_uint_eq(relay_idle_ms(relay), 30000);
+	relay_learn_recipients(relay, 10, life.ended_us, &news);
+	ck_assert_uint_eq(news.recipients.now, 10);
+	relay_learn_recipients(relay, 10, life.ended_us, &news);
+	ck_assert_uint_eq(news.recipients.before, 10);
+	ck_assert_uint_eq(relay_recipients(relay), 10);
+}
+END_TEST
+
+START_TEST(a_reload_inherits)
+{
+	struct relay *wider = relay_of("9", "", "0"), *narrower = relay_of("1", "", "0");
+	uint64_t until;
+
+	one_more_fails(relay, true, 100 * SECOND);
+	relay_learn_recipients(relay, 10, 100 * SECOND, &news);
+	relay_inherit(wider, relay);
+	ck_assert(relay_rests(wider, 100 * SECOND, &until));
+	ck_assert_uint_eq(relay_recipients(wider), 10);
+	ck_assert_uint_eq(relay_counts(wider).window, 9);
+	ck_assert_uint_eq(relay_counts(wider).opening, 0);
+	relay_inherit(narrower, wider);
+	ck_assert_uint_eq(relay_counts(narrower).window, 1);
+	ck_assert(relay_rests(narrower, 100 * SECOND, &until));
+	relay_wake(narrower);
+	ck_assert(!relay_rests(narrower, 100 * SECOND, &until));
+	relay_release(wider);
+	relay_release(narrower);
+}
+END_TEST
+
 UNIT_MAIN(relay, tcase_add_checked_fixture(cases, open_relay, close_relay);
 	  tcase_add_test(cases, deliveries_leave_in_the_order_they_came);
 	  tcase_add_test(cases, a_worker_with_idle_carriers_is_woken_first);
@@ -305,4 +611,16 @@ UNIT_MAIN(relay, tcase_add_checked_fixture(cases, open_relay, close_relay);
 	  tcase_add_test(cases, a_carrier_that_brings_its_own_does_not_count_for_those_that_wait);
 	  tcase_add_test(cases, a_rate_spaces_messages_out);
 	  tcase_add_test(cases, sessions_are_kept_ready_and_not_hammered_for);
-	  tcase_add_test(cases, a_retired_relay_wants_no_carriers);)
+	  tcase_add_test(cases, a_retired_relay_wants_no_carriers);
+	  tcase_add_test(cases, three_failures_in_a_row_are_a_rest_then_one_probe);
+	  tcase_add_test(cases, those_that_wait_are_given_back_when_a_rest_begins);
+	  tcase_add_test(cases, refused_credentials_are_tried_a_minute_later_and_one_at_a_time);
+	  tcase_add_test(cases, unproven_credentials_are_tried_one_after_the_other);
+	  tcase_add_test(cases, refused_credentials_do_not_stop_a_session_that_is_up);
+	  tcase_add_test(cases, a_throttled_relay_gives_back_those_that_cannot_wait);
+	  tcase_add_test(cases, slow_down_without_a_time_only_narrows);
+	  tcase_add_test(cases, keys_have_their_turns);
+	  tcase_add_test(cases, a_part_waits_before_all_others_unless_the_relay_is_of_the_past);
+	  tcase_add_test(cases, a_promise_goes_with_the_carrier_it_was_made_for);
+	  tcase_add_test(cases, what_is_learned_is_told_once_and_kept_to);
+	  tcase_add_test(cases, a_reload_inherits);)
