@@ -211,3 +211,25 @@ def test_large_messages_go_through_tls_whole(authority):
         assert [a.status for a in answers] == [200] * 4, answers
         for taken in relay.ledger:
             assert taken.body.partition(b"\r\n\r\n")[2] == text.replace("\n", "\r\n").encode()
+
+
+def test_a_certificate_that_changes_mid_life(authority, tmp_path_factory):
+    """F-20: the relay gets another certificate. Sessions that are up go on; new ones are judged by
+    what is shown now, and when it is good again, so are they."""
+    other = Authority(tmp_path_factory.mktemp("changed"), "Changed Root")
+    good, bad, old = authority.make(NAME), other.make(NAME), authority.make(NAME, days=(-20, -1))
+    with Relay(tls="starttls", context=good.context()) as relay, \
+            Gateway(relay, SMTP_CA_FILE=authority.file, SMTP_TLS_NAME=NAME,
+                    SMTP_SESSIONS=1) as gateway:
+        assert gateway.send().status == 200
+        for certificate in (bad, old):
+            relay.context = certificate.context()
+            assert gateway.send().status == 200, "over the session that there is"
+            relay.script = {"dot": {"then": "close"}}
+            assert gateway.send().status == 200
+            assert relay.wait(lambda: not relay.open_connections)
+            relay.script = {}
+            problem(gateway.send(), 502, "tls_verify_failed", "not_sent")
+            relay.context = good.context()
+            assert wait_for(lambda: gateway.send().status == 200, 5)
+        assert all(t.tls for t in relay.ledger)

@@ -4,9 +4,11 @@ kept for when there is no answer."""
 
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fleet import Fleet, each_once
 from gateway import PACE, SLOW, Gateway, ms, problem, together, wait_for
 from ledger import nothing_lost_nothing_twice
 from names import Names
@@ -171,3 +173,27 @@ def test_a_name_that_is_gone_is_gone(namespace, tmp_path):
         names.zone[NAME] = SERVFAIL
         lost(gateway, 503)
         assert len(here.ledger) == 1
+
+
+def test_the_name_of_one_relay_holds_up_no_other(namespace, tmp_path):
+    """F-25, F-39: many wait for silent name servers, and for an address that swallows all; messages
+    for a relay beside them go, and those that may go elsewhere do."""
+    class At:
+        def __init__(self, host):
+            self.host, self.port, self.tls = host, PORT, None
+    with Names({"silent.test": SILENT, "hole.test": [HOLE]}, sockets=namespace.socket), \
+            Relay(listener=namespace.listener(), host=HERE, port=PORT) as here, \
+            Fleet(tmp_path, [("silent", At("silent.test"), {}), ("hole", At("hole.test"), {}),
+                             ("here", here, {"priority": 2})],
+                  [{"tag": "hole", "relay": "hole"}, {"tag": "silent", "relay": "silent"}],
+                  wrap=namespace.wrap, unix=tmp_path / "socket",
+                  SMTP_TIMEOUT_CONNECT=ms(2000)) as gateway, ThreadPoolExecutor(30) as pool:
+        stuck = [pool.submit(gateway.send, tags=[tag]) for tag in ("silent", "hole") * 15]
+        answers = together(lambda n: gateway.send(subject=str(n), relay="here"), range(100))
+        assert {a.status for a in answers} == {200}
+        for send in stuck:
+            answer = send.result()
+            assert answer.status in (503, 504) and answer["outcome"] == "not_sent", answer
+        answers.append(gateway.send())
+        assert answers[-1].status == 200 and answers[-1]["relay"]["name"] == "here", answers[-1]
+        each_once([here], answers)

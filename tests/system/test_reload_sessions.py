@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fleet import Fleet
 from gateway import Gateway, metric, problem, together, wait_for
 from ledger import nothing_lost_nothing_twice
 from relay import Relay
@@ -96,8 +97,9 @@ def test_a_reload_to_what_does_not_hold_is_no_way_back_to_a_warm_session(tmp_pat
             Reloaded(tmp_path / "config.json", relay, smtp_secure="STARTTLS", **good) as gateway:
         assert gateway.send().status == 200
         gateway.reload(smtp_secure="STARTTLS", **bad)
-        for _ in range(2):
-            problem(gateway.send(), 502, code, "not_sent")
+        problem(gateway.send(), 502, code, "not_sent")
+        # a password that was refused is not tried again for a while
+        problem(gateway.send(), 503 if name == "password" else 502, code, "not_sent")
         gateway.reload(smtp_secure="STARTTLS", **good)
         assert gateway.send().status == 200
         assert len(relay.ledger) == 2
@@ -129,3 +131,25 @@ def test_a_reload_lets_what_is_under_way_end_and_takes_over_what_waits(tmp_path,
         assert drained(relay, relay.connections[:1])
         assert relay.connections[0].transactions == [
             t for t in relay.ledger if t.message_id == answers[0]["message_id"]]
+
+
+def test_relays_at_one_address_share_no_session(tmp_path, authority, certificate):
+    """S-05: same host, same port, other credentials or other TLS: each relay has its own sessions."""
+    tls = {"secure": "STARTTLS", "ca_file": authority.file}
+    entries = {"one": {**tls, "user": "one", "pass": "first", "auth": "plain"},
+               "two": {**tls, "user": "two", "pass": "second", "auth": "plain"},
+               "no-user": tls, "clear": {"secure": "NONE"},
+               "pinned": {**tls, "tls_pin": certificate.pin}}
+    told = {"one": ("one", "PLAIN", True), "two": ("two", "PLAIN", True), "no-user": (None, None, True),
+            "clear": (None, None, False), "pinned": (None, None, True)}
+    with Relay(tls="starttls", context=certificate.context(), users=USERS) as relay, Fleet(
+            tmp_path, [(name, relay, {**more, "sessions": 2}) for name, more in entries.items()]) as gateway:
+        names = list(entries) * 8
+        answers = together(lambda name: gateway.send(relay=name), names)
+        nothing_lost_nothing_twice(relay, answers)
+        went = {t.message_id: t.connection for t in relay.ledger}
+        used = {name: {went[a["message_id"]] for a, to in zip(answers, names) if to == name}
+                for name in entries}
+        assert sum(map(len, used.values())) == len(set().union(*used.values())), used
+        for name, numbers in used.items():
+            assert {seen(relay.connections[n - 1]) for n in numbers} == {told[name]}, name
