@@ -103,7 +103,7 @@ def row_sessions_held(_options):
                 idle = gateway.memory_kb("RssAnon")
                 sink.write("hold_ms", 60_000)
                 with Process([OUT / "loader", gateway.port, SESSIONS, SESSIONS, KEY, path, TYPES["body"]]):
-                    wait_for(lambda: sink.read("held") == SESSIONS, 60, 0.1)
+                    wait_for(lambda: sink.read("held") >= SESSIONS - 20, 60, 0.1)  # shares are no halves
                     busy = gateway.memory_kb("RssAnon")
                     sink.write("hold_ms", 0)
                     wait_for(lambda: sink.messages() >= SESSIONS, 60, 0.1)
