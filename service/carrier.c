@@ -261,6 +261,7 @@ static bool find_work(struct carrier *carrier)
 		carrier->stage = CARRIER_IDLE;
 		carrier->since_ms = carrier_now_ms(carrier);
 		move_to(carrier, &carrier->berth->idle);
+		link_rest(carrier->link);
 	}
 	return false;
 }

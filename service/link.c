@@ -266,6 +266,12 @@ bool link_is_quiet(struct link *link)
 	       (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+void link_rest(struct link *link)
+{
+	if (link->is_secure)
+		(void)SSL_free_buffers(link->ssl);
+}
+
 /* ---- TLS */
 
 enum link_io link_shake_hands(struct link *link, struct tls *tls)
