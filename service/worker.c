@@ -4,9 +4,10 @@
 #include "service/clock.h"
 #include "service/settle.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 50, STOPPING_MS = 1500 };
+enum { TICK_MS = 50, STOPPING_MS = 1500, TRIM_MS = 10000, TRIM_BYTES = 8 << 20 };
 
 /* ---- what there is to do */
 
@@ -210,6 +211,18 @@ static void woken(uv_async_t *wake)
 		feed(worker);
 }
 
+/* What a burst took, and lies free between what is still in use, is no use to anybody. */
+static void give_memory_back(struct worker *worker)
+{
+	uint64_t now_ms = uv_now(&worker->loop);
+
+	if (now_ms < worker->trimmed_ms + TRIM_MS)
+		return;
+	worker->trimmed_ms = now_ms;
+	if (mallinfo2().fordblks > TRIM_BYTES)
+		malloc_trim(TRIM_BYTES / 4);
+}
+
 static void ticked(uv_timer_t *timer)
 {
 	struct worker *worker = timer->data;
@@ -218,6 +231,8 @@ static void ticked(uv_timer_t *timer)
 	walk_idle(worker, carrier_tick);
 	for (size_t i = 0; worker->number == 0 && worker->fleet && i < worker->fleet->count; i++)
 		expire(worker, worker->fleet->relays[i]);
+	if (worker->number == 0)
+		give_memory_back(worker);
 	feed(worker);
 }
 
