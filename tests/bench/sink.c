@@ -129,7 +129,7 @@ static bool readable(struct sink_conn *conn)
 
 		if (got < 0)
 			return false;
-		if (got == 0 && conn->ssl && SSL_is_init_finished(conn->ssl))
+		if (got == 0 && conn->ssl && !conn->due_ms && SSL_is_init_finished(conn->ssl))
 			return flush(conn); /* the greeting, held up by the handshake */
 		if (got == 0 || conn->due_ms)
 			return true;
