@@ -3,6 +3,7 @@
 #include "service/carrier_bytes.h"
 #include "service/carrier_log.h"
 #include "service/carrier_outcome.h"
+#include "service/carrier_own.h"
 #include "service/carrier_parts.h"
 #include "service/carrier_token.h"
 #include "service/clock.h"
@@ -11,11 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACE_BYTES = 16384, TOKEN_BYTES = 16384 };
-
 /* ---- its place */
 
-static void move_to(struct carrier *carrier, struct carrier **list)
+void carrier_move_to(struct carrier *carrier, struct carrier **list)
 {
 	if (carrier->list) {
 		if (carrier->next)
@@ -56,7 +55,7 @@ static void free_carrier(struct carrier *carrier)
 {
 	if (carrier->worker->is_stopping)
 		worker_wake(carrier->worker); /* it ends with its last carrier */
-	move_to(carrier, NULL);
+	carrier_move_to(carrier, NULL);
 	link_close(carrier->link);
 	if (carrier->is_connected)
 		smtp_session_close(&carrier->session);
@@ -100,7 +99,7 @@ static void begin_anew(struct carrier *carrier)
 	relay_note_opening(carrier->relay, SMTP_IN_AUTH);
 }
 
-static void end(struct carrier *carrier)
+void carrier_end(struct carrier *carrier)
 {
 	struct smtp_verdict verdict = judge(carrier);
 
@@ -121,7 +120,7 @@ static void end(struct carrier *carrier)
 
 /* ---- phases, measured */
 
-static void note_phase(struct carrier *carrier)
+void carrier_note_phase(struct carrier *carrier)
 {
 	const struct smtp_session *session = &carrier->session;
 	enum smtp_phase phase = SMTP_IN_CONNECT;
@@ -172,7 +171,7 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 	uint64_t now = now_us();
 	bool is_first = carrier->session.transactions == 0, is_cut;
 
-	move_to(carrier, &carrier->worker->active);
+	carrier_move_to(carrier, &carrier->worker->active);
 	carrier->stage = CARRIER_BUSY;
 	carrier->delivery = delivery;
 	carrier->begun_us = now;
@@ -212,7 +211,7 @@ static void note_leaving(struct carrier *carrier, enum session_end reason)
 	carrier->stage = CARRIER_LEAVING;
 	carrier->end = reason;
 	carrier->since_ms = carrier_now_ms(carrier);
-	move_to(carrier, &carrier->worker->active);
+	carrier_move_to(carrier, &carrier->worker->active);
 }
 
 static void leave(struct carrier *carrier, enum session_end reason)
@@ -260,7 +259,7 @@ static bool find_work(struct carrier *carrier)
 	if (carrier->stage != CARRIER_IDLE) {
 		carrier->stage = CARRIER_IDLE;
 		carrier->since_ms = carrier_now_ms(carrier);
-		move_to(carrier, &carrier->berth->idle);
+		carrier_move_to(carrier, &carrier->berth->idle);
 		link_rest(carrier->link);
 	}
 	return false;
@@ -312,13 +311,13 @@ void carrier_pump(struct carrier *carrier)
 	bool goes_on = true;
 
 	while (goes_on) {
-		note_phase(carrier);
+		carrier_note_phase(carrier);
 		look_at_results(carrier, &settled);
 		goes_on = step(carrier);
 	}
 	if (smtp_session_need(&carrier->session) == SMTP_NEED_CLOSE) {
 		look_at_results(carrier, &settled); /* that step may have been the last */
-		end(carrier);
+		carrier_end(carrier);
 	}
 	for (; settled; settled = next) {
 		next = settled->next;
@@ -327,133 +326,7 @@ void carrier_pump(struct carrier *carrier)
 	}
 }
 
-/* A token is short-lived, and its file is written anew: every session reads it. */
-static void take_policy(struct carrier *carrier)
-{
-	const struct relay_settings *settings = relay_settings(carrier->relay);
-
-	carrier->policy = *relay_policy(carrier->relay);
-	carrier->policy.max_messages = relay_messages(carrier->relay);
-	carrier->policy.credentials.scram_keys =
-		relay_scram_keys(carrier->relay, carrier->worker->number);
-	if (relay_oauth(carrier->relay))
-		carrier->policy.credentials.token = buf_text(&carrier->token);
-	else if (settings->token_file[0] && !settings_read_token(settings, &carrier->token))
-		carrier->policy.credentials.token = buf_text(&carrier->token);
-}
-
-static void connected(struct carrier *carrier)
-{
-	unsigned char nonce[18];
-
-	random_bytes(nonce, sizeof(nonce));
-	note_phase(carrier);
-	take_policy(carrier);
-	smtp_session_open(&carrier->session, &carrier->policy, nonce, carrier_now_ms(carrier));
-	explicit_bzero(nonce, sizeof(nonce));
-	carrier->session.trace = &carrier->trace;
-	carrier->is_connected = true;
-	carrier_pump(carrier);
-}
-
-static void told(void *owner, enum link_event event)
-{
-	struct carrier *carrier = owner;
-
-	switch (event) {
-	case LINK_CONNECTED:
-		connected(carrier);
-		break;
-	case LINK_READY:
-		if (smtp_session_need(&carrier->session) != SMTP_NEED_TLS)
-			(void)carrier_read(carrier);
-		carrier_pump(carrier);
-		break;
-	case LINK_FAILED:
-		note_phase(carrier);
-		end(carrier);
-		break;
-	}
-}
-
 /* ---- the interface */
-
-static struct carrier *carrier_new(
-	struct worker *worker, struct relay *relay, struct berth *berth, struct delivery *delivery)
-{
-	struct carrier *carrier = calloc(1, sizeof(*carrier));
-
-	if (!carrier)
-		return NULL;
-	carrier->worker = worker;
-	carrier->relay = relay_hold(relay);
-	carrier->token = buf_born(TOKEN_BYTES);
-	carrier->opened_us = carrier->phase_us = now_us();
-	carrier->phase = SMTP_IN_DNS;
-	carrier->trace = buf_born(TRACE_BYTES);
-	carrier->delivery = delivery;
-	carrier->brings = delivery != NULL;
-	carrier->berth = berth;
-	return carrier;
-}
-
-static enum err open_link(struct carrier *carrier)
-{
-	const struct relay_settings *settings = relay_settings(carrier->relay);
-	struct worker *worker = carrier->worker;
-
-	carrier->opened_us = carrier->phase_us = now_us();
-	relay_note_opening(carrier->relay, carrier->phase);
-	return link_open(worker->resolver, &worker->loop, settings->host, settings->port, told,
-		carrier, &carrier->link);
-}
-
-/* Opens the link, or else waits for the token. Why that cannot be had, the next tick finds. */
-static enum err set_out(struct carrier *carrier)
-{
-	struct oauth_failure failure;
-
-	if (carrier_take_token(carrier, &failure) == OAUTH_TAKEN)
-		return open_link(carrier);
-	relay_note_opening(carrier->relay, SMTP_IN_AUTH);
-	return OK;
-}
-
-bool carrier_open(
-	struct worker *worker, struct relay *relay, struct berth *berth, struct delivery *delivery)
-{
-	struct carrier *carrier = carrier_new(worker, relay, berth, delivery);
-
-	if (carrier && !set_out(carrier)) {
-		if (berth)
-			berth->carriers++;
-		move_to(carrier, &worker->active);
-		return true;
-	}
-	if (carrier) {
-		buf_wipe(&carrier->token);
-		relay_release(carrier->relay);
-		free(carrier);
-	}
-	relay_carrier_abandoned(relay, delivery != NULL, now_us());
-	if (delivery)
-		settle_lost(worker->lettergate, delivery, SMTP_LOSS_INTERNAL, "out of memory");
-	return false;
-}
-
-void carrier_seek_token(struct carrier *carrier)
-{
-	struct oauth_failure failure;
-	enum oauth_state state = carrier_take_token(carrier, &failure);
-
-	carrier->opened_us = now_us(); /* the relay has nothing to do with it */
-	if (state == OAUTH_WAITS || (state == OAUTH_TAKEN && !open_link(carrier)))
-		return;
-	if (state == OAUTH_PAUSES)
-		carrier->failure = &failure;
-	carrier->given_up = SMTP_LOSS_INTERNAL; /* where there is none: no memory */
-	end(carrier);
-}
 
 bool carrier_is_fit(struct carrier *carrier)
 {
@@ -461,7 +334,7 @@ bool carrier_is_fit(struct carrier *carrier)
 		(void)carrier_read(carrier);
 	if (smtp_session_need(&carrier->session) == SMTP_NEED_WORK)
 		return true;
-	end(carrier);
+	carrier_end(carrier);
 	return false;
 }
 
@@ -486,6 +359,6 @@ void carrier_drop(struct carrier *carrier, enum smtp_loss loss)
 		if (carrier->link)
 			link_give_up(carrier->link, loss);
 		carrier->given_up = loss;
-		end(carrier);
+		carrier_end(carrier);
 	}
 }
