@@ -43,7 +43,8 @@ void link_acknowledge(struct link *link);
 enum link_io link_write(struct link *link, struct text bytes, size_t *len_out);
 /* Has the relay sent something that was not read yet? Before TLS. */
 bool link_has_arrived(struct link *link);
-/* Nothing is under way: TLS gives back the memory that it reads and writes in, until it needs it. */
+/* Nothing is under way: TLS gives back the memory that it reads and writes in, until it needs it.
+ */
 void link_rest(struct link *link);
 /* Does nothing but time pass on it? True: an idle link has nothing to read, not even its end. */
 bool link_is_quiet(struct link *link);

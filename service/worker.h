@@ -33,7 +33,7 @@ struct worker {
 	struct fleet *fleet;             /* held; the one in force when it was last looked at */
 	struct berth berths[RELAYS_MAX]; /* as the fleet's relays */
 	struct carrier *active;          /* a list: those that do not idle */
-	uint64_t trimmed_ms; /* when memory was given back last, in the loop's time */
+	uint64_t trimmed_ms;             /* when memory was given back last, in the loop's time */
 	atomic_bool must_stop;
 	bool is_stopping;
 	char input[WORKER_INPUT]; /* what was just read, whoever reads */

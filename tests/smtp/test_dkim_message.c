@@ -56,7 +56,7 @@ static struct smtp_message composed(struct region *region)
 	};
 	struct smtp_mail mail = {
 		.from = { TEXT("J\xc3\xb6rg"), TEXT("joe@mail.example.com") },
-		.to = { &to, 1 },
+		.to = { .at = &to, .count = 1 },
 		.subject = TEXT("Gr\xc3\xbc\xc3\x9f"
 				"e  aus dem  Test, lang genug, um gefaltet zu werden, sicher"),
 		.text = TEXT("Hi.  \r\n\r\nWe lost\tthe game.  \n\n\n"),
