@@ -191,6 +191,7 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 		.all_or_none = delivery->all_or_none,
 		.probe = delivery->dry_run == DRY_ENVELOPE,
 		.no_pipelining = relay_distrusts_pipelining(carrier->relay, now),
+		.envelope_first = !is_first && relay_hangs_up(carrier->relay),
 		.deadline_ms = deadline_in_loop(carrier, delivery),
 		.region = delivery->region,
 		.trace = delivery->trace,

@@ -224,6 +224,13 @@ bool carrier_is_old(const struct carrier *carrier)
 	return lifetime_ms && now_us() - carrier->opened_us >= lifetime_ms * 1000ull;
 }
 
+/* All that the next message was, went out, and nothing at all came back. */
+static bool is_cut_off(const struct carrier *carrier)
+{
+	return carrier->session.one_write && carrier->transaction.verdict.outcome == SMTP_UNKNOWN &&
+	       !carrier->transaction.said.code;
+}
+
 /* Did the relay end it of its own accord: while it idled, right behind a message, or in place of an
  * answer to the next? */
 static bool is_ended_by_relay(const struct carrier *carrier)
@@ -232,7 +239,8 @@ static bool is_ended_by_relay(const struct carrier *carrier)
 	bool at_mail = verdict->phase == SMTP_IN_MAIL && verdict->class == SMTP_LATER;
 
 	return carrier_end_reason(carrier) == SESSION_END_RELAY &&
-	       (carrier->stage == CARRIER_IDLE || carrier->was_taken || at_mail);
+	       (carrier->stage == CARRIER_IDLE || carrier->was_taken || at_mail ||
+		       is_cut_off(carrier));
 }
 
 void carrier_tell_end(struct carrier *carrier)
@@ -244,6 +252,8 @@ void carrier_tell_end(struct carrier *carrier)
 	life->opened_us = carrier->opened_us;
 	life->ended_us = now_us();
 	life->ended_by_relay = is_ended_by_relay(carrier);
+	life->without_a_word =
+		carrier->session.said.code != 421 && carrier->transaction.said.code != 421;
 	if (carrier->stage != CARRIER_IDLE) /* before the message that was not taken any more */
 		quiet_ms = carrier->was_taken ? 0 : carrier->quiet_ms;
 	life->quiet_ms = quiet_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)quiet_ms;

@@ -73,6 +73,8 @@ bool learned_from(struct learned *learned, const struct session_life *life)
 		return is_new;
 	if (life->quiet_ms >= SHORTEST_IDLE_MS)
 		return note_end(learned, LEARNED_IDLE, life->quiet_ms, life) || is_new;
+	if (life->messages && life->without_a_word)
+		learned->hung_up_us = life->ended_us;
 	if (life->messages)
 		is_new |= note_end(learned, LEARNED_MESSAGES, life->messages, life);
 	if (age_ms >= SHORTEST_LIFE_MS)
@@ -93,6 +95,8 @@ void learned_forget_old(struct learned *learned, uint64_t now_us)
 			learned->limits[i] = (struct learned_one){ .since_us = now_us };
 	if (now_us > learned->recipients_us + REMEMBER)
 		learned->recipients = 0;
+	if (now_us > learned->hung_up_us + REMEMBER)
+		learned->hung_up_us = 0;
 }
 
 uint32_t learned_limit(const struct learned *learned, enum learned_limit which)

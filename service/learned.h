@@ -21,11 +21,14 @@ struct learned {
 	} limits[LEARNED_LIMITS];
 	uint32_t recipients; /* most that it took in one transaction; 0: not known */
 	uint64_t recipients_us;
+	uint64_t
+		hung_up_us; /* when it last hung up on a session in use, without a word; 0: never */
 };
 
 /* A session that is over. */
 struct session_life {
 	bool ended_by_relay; /* without being asked to, and for no fault of a message */
+	bool without_a_word; /* … nor with one */
 	uint64_t opened_us, used_us, ended_us; /* used: when it last took a message; 0: never */
 	uint32_t quiet_ms;                     /* how long nothing was heard before its end */
 	uint32_t longest_quiet_ms;             /* … behind which it took another message */

@@ -257,6 +257,11 @@ uint32_t relay_recipients(const struct relay *relay)
 	return atomic_load_explicit(&relay->recipients, memory_order_relaxed);
 }
 
+bool relay_hangs_up(const struct relay *relay)
+{
+	return atomic_load_explicit(&relay->hangs_up, memory_order_relaxed);
+}
+
 /* ---- what was found out */
 
 struct relay_notes relay_notes(const struct relay *relay)

@@ -136,6 +136,9 @@ uint32_t relay_idle_ms(const struct relay *relay);
 uint32_t relay_lifetime_ms(const struct relay *relay);
 uint32_t relay_messages(const struct relay *relay);
 uint32_t relay_recipients(const struct relay *relay);
+/* Did it hang up, lately, on sessions in use? Then content that goes out with the envelope may go
+ * into the void. */
+bool relay_hangs_up(const struct relay *relay);
 /* What a session's EHLO offered last, for those who look. */
 void relay_note_offer(struct relay *relay, const struct smtp_features *offer, const char *tls);
 

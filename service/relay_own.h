@@ -23,7 +23,7 @@ struct relay {
 	/* changed under the lock, looked at without */
 	atomic_uint waiting;
 	atomic_uint_fast64_t closed_until_us; /* nothing can go there */
-	atomic_bool is_probing;
+	atomic_bool is_probing, hangs_up;
 	atomic_uint idle_ms, lifetime_ms, messages, recipients; /* limits in force; 0: none */
 	pthread_mutex_t lock;                                   /* over all that follows */
 	struct turns turns;

@@ -127,6 +127,7 @@ void relay_show(struct relay *relay)
 	atomic_store(&relay->messages,
 		lesser_limit(relay->own->max_messages, learned_limit(learned, LEARNED_MESSAGES)));
 	atomic_store(&relay->recipients, learned->recipients);
+	atomic_store(&relay->hangs_up, learned->hung_up_us != 0);
 }
 
 /* ---- the interface */

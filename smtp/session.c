@@ -362,7 +362,7 @@ static void choose_mode(struct smtp_session *session)
 	session->pipelined = smtp_command_offers(session, SMTP_PIPELINING) &&
 			     !policy->no_pipelining && !tx->no_pipelining;
 	session->one_write = session->chunked && session->pipelined && !session->stale &&
-			     !session->unproven_reset && !tx->probe &&
+			     !session->unproven_reset && !tx->probe && !tx->envelope_first &&
 			     tx->message->size <= policy->one_write_bytes &&
 			     (!tx->all_or_none || tx->envelope->count == 1);
 }

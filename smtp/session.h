@@ -39,6 +39,7 @@ struct smtp_transaction {
 	bool bare;            /* leave optional MAIL and RCPT parameters out. Needs no setting: a
 				 session that has them refused tries once more without */
 	bool no_pipelining;   /* as the policy's, for this transaction */
+	bool envelope_first;  /* the content waits for the answers to the envelope */
 	uint64_t deadline_ms; /* when whoever waits for it wants to know; 0: does not say. A session
 				 that may be dead is given up early enough for another */
 	struct region *region; /* for the relay's words */

@@ -140,6 +140,22 @@ def test_how_many_messages_a_session_may_carry_is_learned(limit):
         nothing_lost_nothing_twice(relay, answers + more)
 
 
+@pytest.mark.parametrize("limit", [(3,), (1, 2, 10)], ids=["the-same", "changing"])
+def test_a_relay_that_hangs_up_without_a_word_is_sent_the_envelope_first(limit):
+    """F-12: what goes out in one write right behind a message, when the relay has just hung up, is in
+    doubt. Once it did so it is known: then the envelope asks first, and nothing is in doubt any more."""
+    def dot(connection, _step, _line):
+        return {"then": "close"} if \
+            connection.times["dot"] >= limit[connection.number % len(limit)] else None
+    with Relay({"dot": dot}, keywords=CHUNKED) as relay, Gateway(relay, SMTP_SESSIONS=2) as gateway:
+        first = together(lambda n: gateway.send(subject=str(n)), range(50))
+        answers = together(lambda n: gateway.send(subject=str(n)), range(300))
+        assert {a["outcome"] for a in first} <= {"accepted", "unknown"}
+        assert sum(a.status != 200 for a in first) <= 4, [a["outcome"] for a in first]
+        assert {a.status for a in answers} == {200}, [a for a in answers if a.status != 200][:2]
+        nothing_lost_nothing_twice(relay, first + answers)
+
+
 @pytest.mark.parametrize("where,reply", [
     ("greeting", "421 4.7.0 too many connections"), ("auth", "432 4.3.2 too many sessions"),
     ("auth", "454 4.7.0 too many sessions")], ids=["greeting-421", "auth-432", "auth-454"])
