@@ -286,6 +286,15 @@ static bool is_about_credentials(const struct smtp_verdict *verdict)
 	       verdict->category == SMTP_RELAY_ACCOUNT_DISABLED;
 }
 
+/* "Too many connections", of a relay that let some in before: the last ones are not forgotten there
+ * yet. With no other relay to go to, those that wait go on waiting, unless it says so time after
+ * time. */
+static bool is_one_too_many(const struct relay *relay, const struct relay_failure *failure)
+{
+	return failure->busy && relay->is_proven && relay->settings->relay_count == 1 &&
+	       failure->verdict->category == SMTP_RELAY_THROTTLED;
+}
+
 /* True: those that wait have nothing to wait for. */
 static bool judge_failure(
 	struct relay *relay, const struct relay_failure *failure, uint64_t now_us, bool *rests_out)
@@ -304,7 +313,10 @@ static bool judge_failure(
 		return false;
 	}
 	*rests_out = window_failed(&relay->window, now_us);
-	return true;
+	if (*rests_out || !is_one_too_many(relay, failure))
+		return true;
+	window_pause(&relay->window, now_us);
+	return false;
 }
 
 struct delivery *relay_carrier_failed(struct relay *relay, const struct relay_failure *failure,

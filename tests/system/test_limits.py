@@ -3,6 +3,7 @@ recipients, domains, messages, connections, pace, logins. Callers see nothing of
 avoided, and GET /relays shows it."""
 
 import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from collections import Counter
 import pytest
 
 from fleet import Fleet
-from gateway import SLOW, Gateway, b64, problem, together, wait_for
+from gateway import SLOW, Gateway, b64, mail, problem, together, wait_for
 from ledger import CHUNKED, PIPELINED, PLAIN, WAYS, attempts, nothing_lost_nothing_twice
 from relay import Relay
 
@@ -180,6 +181,26 @@ def test_a_limit_of_connections_narrows_the_window(where, reply):
         nothing_lost_nothing_twice(relay, answers)
         assert len(relay.connections) <= 60, "no storm"
         assert relay_of(gateway)["window"] <= 10
+
+
+def test_one_connection_too_many_is_waited_out():
+    """F-13: the relay has hung up and not yet forgotten the session: "too many" to the next one. Those
+    that wait are not told so, unless it goes on saying it."""
+    full = {"greeting": "421 4.7.0 too many connections"}
+    script = {"connections": {"1": {"dot": {"then": "close"}}, "2": full}}
+    with Relay(script, keywords=PIPELINED) as relay, Gateway(relay, SMTP_SESSIONS=1) as gateway:
+        assert gateway.send().status == 200
+        answer = gateway.post("/send/batch", [mail(subject=str(n)) for n in range(50)])
+        assert {result["status"] for result in answer["results"]} == {200}, answer
+        assert len(relay.ledger) == 51 and len(relay.connections) == 3
+        relay.script = full
+        connection = relay.connections[2]
+        connection.wire.sock.shutdown(socket.SHUT_RDWR)
+        assert relay.wait(lambda: connection.ended)
+        answers = together(lambda n: gateway.send(subject=str(n)), range(10), 10)
+        for answer in answers:
+            problem(answer, 503, "relay_throttled", "not_sent")
+        assert len(relay.connections) <= 3 + 4
 
 
 # ---- pace
