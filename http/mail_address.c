@@ -33,8 +33,8 @@ static bool is_group(struct reading *reading, struct text line)
 	struct smtp_mailboxes list;
 	struct smtp_list_fault fault;
 
-	return smtp_address_list_parse(line, RECIPIENTS_MAX, reading->region, &list, &fault) ==
-		       OK &&
+	return smtp_address_list_parse(line, SMTP_COMMENTS_SKIPPED, RECIPIENTS_MAX, reading->region,
+		       &list, &fault) == OK &&
 	       list.group_count;
 }
 

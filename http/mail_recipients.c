@@ -1,7 +1,7 @@
 /* mail_recipients - to, cc, bcc, reply_to: addresses, lists of them, groups (RFC 5322 3.4)
  *
- * A string is one address, or a list with commas and groups as it would stand in a header; it is
- * taken as a whole or not at all. */
+ * A string is one address, or a list with commas and groups as it would stand in a header, but for
+ * comments; it is taken as a whole or not at all. */
 #include "http/reading.h"
 
 #include "smtp/address_list.h"
@@ -106,8 +106,8 @@ static void read_list(struct gathering *gathering, struct text line, const struc
 	struct smtp_list_fault fault = { 0 };
 	struct smtp_mailboxes list;
 	const char *why;
-	enum err err =
-		smtp_address_list_parse(line, RECIPIENTS_MAX, reading->region, &list, &fault);
+	enum err err = smtp_address_list_parse(
+		line, SMTP_COMMENTS_REFUSED, RECIPIENTS_MAX, reading->region, &list, &fault);
 
 	why = err ? NULL : wrong_in(list);
 	if (err == ERR_LIMIT)

@@ -13,6 +13,7 @@ struct list_reader {
 	struct smtp_group *groups; /* as many as `group_room` */
 	size_t group_count, group_room;
 	bool in_group;
+	enum smtp_comments comments;
 	const char *why;
 };
 
@@ -46,6 +47,9 @@ static enum err skip_comment(struct list_reader *reader)
 {
 	size_t depth = 0;
 
+	if (reader->comments == SMTP_COMMENTS_REFUSED)
+		return refuse(reader, "a comment in ( and ) is not taken; put the name in double "
+				      "quotes");
 	do {
 		char byte = next(reader);
 
@@ -362,10 +366,12 @@ static enum err make_room(struct list_reader *reader)
 	return reader->boxes && reader->groups ? OK : ERR_MEMORY;
 }
 
-enum err smtp_address_list_parse(struct text value, size_t most, struct region *region,
-	struct smtp_mailboxes *list_out, struct smtp_list_fault *fault_out)
+enum err smtp_address_list_parse(struct text value, enum smtp_comments comments, size_t most,
+	struct region *region, struct smtp_mailboxes *list_out, struct smtp_list_fault *fault_out)
 {
-	struct list_reader reader = { .in = value, .region = region, .most = most };
+	struct list_reader reader = {
+		.in = value, .region = region, .most = most, .comments = comments
+	};
 	size_t place = 1;
 	bool opens;
 	enum err err = make_room(&reader);

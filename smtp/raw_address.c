@@ -37,7 +37,8 @@ static enum err read_list(const struct smtp_raw_field *field, size_t most, struc
 	struct smtp_mailboxes *list_out, struct smtp_raw_fault *fault)
 {
 	struct smtp_list_fault wrong = { 0 };
-	enum err err = smtp_address_list_parse(field->value, most, region, list_out, &wrong);
+	enum err err = smtp_address_list_parse(
+		field->value, SMTP_COMMENTS_SKIPPED, most, region, list_out, &wrong);
 
 	if (err == ERR_LIMIT)
 		wrong.why = most == SMTP_RAW_SENDERS ? too_many_senders : too_many_recipients;

@@ -120,8 +120,8 @@ static void check_list_again(struct smtp_mailboxes list, struct region *region)
 
 	smtp_mailboxes_add(&out, "To", list);
 	must(out.err == OK);
-	must(smtp_address_list_parse(text_from(buf_text(&out), 3), 50, region, &again, &fault) ==
-		OK);
+	must(smtp_address_list_parse(text_from(buf_text(&out), 3), SMTP_COMMENTS_SKIPPED, 50,
+		     region, &again, &fault) == OK);
 	must(again.count == list.count && again.group_count == list.group_count);
 	for (size_t i = 0; i < list.count; i++)
 		must(text_equal(again.at[i].address, list.at[i].address));
@@ -136,7 +136,7 @@ static void check_list(struct text value, struct region *region)
 	struct smtp_list_fault fault = { 0 };
 	struct smtp_mailboxes list;
 
-	if (smtp_address_list_parse(value, 50, region, &list, &fault)) {
+	if (smtp_address_list_parse(value, SMTP_COMMENTS_SKIPPED, 50, region, &list, &fault)) {
 		must(fault.why && fault.place >= 1 && fault.place <= 51);
 		return;
 	}

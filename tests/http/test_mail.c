@@ -169,6 +169,8 @@ static const struct {
 	{ "{" REST ",\"cc\":[\"a@example.org\",\"b@example.org, Blow, Jo <jo@example.org>\"]}",
 		"/cc/1", "address 2" },
 	{ "{" REST ",\"cc\":\"a@example.org; b@example.org\"}", "/cc", "separated by commas" },
+	{ "{" REST ",\"cc\":\"John (Sales, EU) <a@example.org>\"}", "/cc", "in double quotes" },
+	{ "{" REST ",\"cc\":[\"a@example.org (x, y)\"]}", "/cc/0", "in double quotes" },
 	{ "{" REST ",\"cc\":\"T: a@example.org, b@example.org\"}", "/cc", "not closed" },
 	{ "{" REST ",\"cc\":\"T: S: a@example.org;;\"}", "/cc", "within a group" },
 	{ "{" REST ",\"cc\":\",\"}", "/cc", "no address in it" },

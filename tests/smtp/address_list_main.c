@@ -35,7 +35,7 @@ static void answer(struct text value)
 
 	if (region_open(1 << 24, &region))
 		exit(1);
-	if (smtp_address_list_parse(value, 1000, region, &list, &fault))
+	if (smtp_address_list_parse(value, SMTP_COMMENTS_SKIPPED, 1000, region, &list, &fault))
 		printf("- address %zu: %s", fault.place, fault.why ? fault.why : "out of memory");
 	else
 		putchar('+');

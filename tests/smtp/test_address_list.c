@@ -165,7 +165,7 @@ static enum err parse(struct text in, size_t most, struct region *region,
 {
 	*list = (struct smtp_mailboxes){ 0 };
 	*fault = (struct smtp_list_fault){ 0 };
-	return smtp_address_list_parse(in, most, region, list, fault);
+	return smtp_address_list_parse(in, SMTP_COMMENTS_SKIPPED, most, region, list, fault);
 }
 
 static void write_list(struct smtp_mailboxes list, char *out, size_t room)
@@ -239,6 +239,37 @@ START_TEST(a_wrong_list_is_refused_with_its_reason)
 	ck_assert_uint_eq(fault.place, bad[_i].place);
 	ck_assert_uint_eq(list.count, 0);
 	region_close(region);
+}
+END_TEST
+
+START_TEST(comments_are_refused_where_they_would_be_lost)
+{
+	static const struct {
+		const char *in;
+		unsigned place; /* 0: it is taken */
+	} rows[] = {
+		{ "John (Sales, EU) <a@b.org>", 1 },
+		{ "a@b.org (x, y)", 1 },
+		{ "a@b.org, (x) c@d.org", 2 },
+		{ "a@b.org, <(x)c@d.org>", 2 },
+		{ "Team (x): a@b.org;", 1 },
+		{ "\"John (Sales, EU)\" <a@b.org>, \"(\": c@d.org;", 0 },
+	};
+
+	for (int i = 0; i < COUNT(rows); i++) {
+		struct smtp_list_fault fault = { 0 };
+		struct smtp_mailboxes list = { 0 };
+		struct region *region;
+		enum err err;
+
+		ck_assert_int_eq(region_open(1 << 20, &region), OK);
+		err = smtp_address_list_parse(
+			text_of(rows[i].in), SMTP_COMMENTS_REFUSED, 100, region, &list, &fault);
+		ck_assert_msg(!err == !rows[i].place, "%s", rows[i].in);
+		ck_assert_uint_eq(fault.place, rows[i].place);
+		ck_assert(!err || strstr(fault.why, "put the name in double quotes"));
+		region_close(region);
+	}
 }
 END_TEST
 
@@ -349,6 +380,7 @@ END_TEST
 UNIT_MAIN(address_list, tcase_add_loop_test(cases, a_list_is_read, 0, COUNT(good));
 	  tcase_add_loop_test(cases, groups_are_known_by_their_members, 0, COUNT(groups));
 	  tcase_add_loop_test(cases, a_wrong_list_is_refused_with_its_reason, 0, COUNT(bad));
+	  tcase_add_test(cases, comments_are_refused_where_they_would_be_lost);
 	  tcase_add_loop_test(cases, good_lists_are_read_cut_anywhere, 0, COUNT(good));
 	  tcase_add_loop_test(cases, bad_lists_are_read_cut_anywhere, 0, COUNT(bad));
 	  tcase_add_test(cases, a_nul_is_refused_wherever_it_stands);
