@@ -1,8 +1,8 @@
 /* intake - a body of multipart/form-data, taken in as it arrives
  *
  * Its fields become one JSON object, as it might have been posted: what stands several times is a
- * list, and the field `message` holds members of its own. Files are spooled, never held; each is
- * one of the object's attachments, by its number in mail_besides. */
+ * list, and the field `message` holds members of its own. Files are spooled, never held; they
+ * are the last of the object's attachments, without content, which is in mail_besides. */
 #pragma once
 
 #include "http/mail.h"

@@ -108,10 +108,7 @@ static void add_file(struct intake *intake, size_t number)
 	add_member_if(json, "content_type", file->content_type);
 	add_member_if(json, "content_id", file->content_id);
 	json_add_member(json, "disposition", file->is_inline ? TEXT("inline") : TEXT("attachment"));
-	json_add_name(json, "content");
-	buf_add(json, TEXT("{"));
-	json_add_member_u64(json, "part", number);
-	buf_add(json, TEXT("}}"));
+	buf_add_byte(json, '}');
 	intake->contents[number] = spool_content(&file->part);
 }
 

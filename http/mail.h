@@ -38,7 +38,7 @@ struct posted {
 /* What comes in other parts of the request than the object. */
 struct mail_besides {
 	struct text raw;                  /* a whole message, unencoded; `at` NULL: none */
-	const struct smtp_content *files; /* an attachment's content names one: {"part":0} */
+	const struct smtp_content *files; /* contents of the last ones of `attachments` */
 	size_t file_count;
 };
 

@@ -125,24 +125,9 @@ static void read_disposition(struct reading *reading, const cJSON *value, const 
 		reading->attachment->is_inline = word == 1;
 }
 
-/* {"part":0}: a file that came in a part of its own (intake.c). */
-static bool take_part(struct reading *reading, const cJSON *value)
-{
-	const struct mail_besides *besides = reading->besides;
-	const cJSON *part = cJSON_GetObjectItemCaseSensitive(value, "part");
-
-	if (!besides || !cJSON_IsNumber(part) || part->valueint < 0 ||
-		(size_t)part->valueint >= besides->file_count)
-		return false;
-	reading->attachment->content = besides->files[part->valueint];
-	return true;
-}
-
 static void read_content(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
-	if (!take_part(reading, value))
-		(void)read_bytes(
-			reading, value, at, &reading->attachment->content, &reading->url_type);
+	(void)read_bytes(reading, value, at, &reading->attachment->content, &reading->url_type);
 }
 
 /* It would read for whoever has a key what only the gateway may: files, and hosts behind its
@@ -177,11 +162,24 @@ static void read_attachment(struct reading *reading, const cJSON *value, const s
 
 	reading->url_type = (struct text){ 0 };
 	read_object(reading, value, at, fields, sizeof(fields) / sizeof(fields[0]));
+	if (reading->file)
+		reading->attachment->content = *reading->file;
 	take_url_type(reading, at);
 	if (smtp_type_needs_lines(reading->attachment->content_type))
 		unwrap_bytes(&reading->attachment->content);
-	if (cJSON_IsObject(value) && !cJSON_GetObjectItemCaseSensitive(value, "content"))
+	if (cJSON_IsObject(value) && !reading->file &&
+		!cJSON_GetObjectItemCaseSensitive(value, "content"))
 		complain(reading->complaints, at, "content is missing: base64");
+}
+
+/* The content of the `i`th of `count`: those that came in parts of their own stand last (intake.h).
+ * It is not said in JSON which is whose, as everybody could say so. */
+static const struct smtp_content *file_of(const struct reading *reading, size_t i, size_t count)
+{
+	size_t files = reading->besides ? reading->besides->file_count : 0;
+
+	return files <= count && i >= count - files ? &reading->besides->files[i - (count - files)]
+						    : NULL;
 }
 
 void read_attachments(struct reading *reading, const cJSON *value, const struct json_at *at)
@@ -208,6 +206,7 @@ void read_attachments(struct reading *reading, const cJSON *value, const struct 
 	{
 		struct json_at here = { at, { 0 }, i };
 
+		reading->file = file_of(reading, i, count);
 		reading->attachment = &list[i++];
 		read_attachment(reading, member, &here);
 	}

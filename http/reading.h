@@ -24,7 +24,8 @@ struct reading {
 	bool text_off, has_from, has_envelope_from, has_envelope_to;
 	struct smtp_header *headers; /* HEADERS_MAX of them; NULL: none yet */
 	struct smtp_attachment *attachment;
-	struct text url_type; /* of its data: URL; empty: none */
+	const struct smtp_content *file; /* its content, which the object has not; NULL: none */
+	struct text url_type;            /* of its data: URL; empty: none */
 	struct list_unsubscribe {
 		struct text url, mailto;
 		bool one_click;

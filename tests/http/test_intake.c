@@ -17,8 +17,7 @@
 #define FILE_0 A_FILE("attachment", "f", "x")
 #define JSON_0                                                                                     \
 	"{\"filename\":\"f\",\"content_type\":\"a/"                                                \
-	"b\",\"disposition\":\"attachment\",\"content\":{"                                         \
-	"\"part\":0}}"
+	"b\",\"disposition\":\"attachment\"}"
 
 static struct region *region;
 static struct complaints complaints;
@@ -64,19 +63,18 @@ static const struct {
 	{ A_FILE("text", "a.txt", "x") END, "{\"text\":\"x\"}" },
 	{ A_FILE("attachment", "a.bin", "abc") END, "{\"attachments\":[{\"filename\":\"a.bin\","
 						    "\"content_type\":\"a/b\",\"disposition\":"
-						    "\"attachment\",\"content\":{\"part\":0}}]}" },
+						    "\"attachment\"}]}" },
 	{ A_FILE("inline", "a.png", "abc") A_FILE("attachments[]", "", "x") END,
 		"{\"attachments\":[{\"filename\":\"a.png\",\"content_type\":\"a/b\",\"content_id\":"
-		"\"a.png\",\"disposition\":\"inline\",\"content\":{\"part\":0}},{\"content_type\":"
-		"\"a/b\",\"disposition\":\"attachment\",\"content\":{\"part\":1}}]}" },
+		"\"a.png\",\"disposition\":\"inline\"},{\"content_type\":"
+		"\"a/b\",\"disposition\":\"attachment\"}]}" },
 	{ PART("name=\"inline\"; filename=\"a\"") "Content-ID: <c>\r\n\r\nx\r\n" END,
 		"{\"attachments\":[{\"filename\":\"a\",\"content_id\":\"<c>\",\"disposition\":"
-		"\"inline\",\"content\":{\"part\":0}}]}" },
+		"\"inline\"}]}" },
 	/* a file that was not chosen, and one that is empty */
 	{ A_FILE("attachment", "", "") FIELD("a", "x") END, "{\"a\":\"x\"}" },
 	{ PART("name=\"attachment\"; filename=\"e\"") "\r\n\r\n" END,
-		"{\"attachments\":[{\"filename\":\"e\",\"disposition\":\"attachment\",\"content\":"
-		"{\"part\":0}}]}" },
+		"{\"attachments\":[{\"filename\":\"e\",\"disposition\":\"attachment\"}]}" },
 	{ FIELD("attachments", "[{\"content\":\"QQ==\"}]") END,
 		"{\"attachments\":[{\"content\":\"QQ==\"}]}" },
 	/* those in JSON first, then the files: one list */

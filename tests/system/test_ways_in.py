@@ -250,6 +250,8 @@ def test_many_files_of_one_form(place, tmp_path):
     (("text=x", "attachment=@a.txt;encoder=base64"), "/attachment", "transfer encoding"),
     (("text=x", "attachment=@a.txt;type=text/x y"), "/attachments/0/content_type", "media type"),
     (("text=x", "trace=yes"), "/trace", "true or false"),
+    *[((field, "attachment=@a.txt"), "/attachments/0/content", "base64 is wanted") for field in (
+        'attachments=[{"content": {"part": 0}}]', 'message={"attachments": [{"content": {"part": 0}}]}')],
 ])
 def test_what_a_form_may_not_hold(place, tmp_path, fields, pointer, words):
     relay, gateway = place
@@ -257,6 +259,13 @@ def test_what_a_form_may_not_hold(place, tmp_path, fields, pointer, words):
     before = len(relay.ledger)
     refused(curl(gateway, *form(*FROM_TO, *fields), cwd=tmp_path), words, pointer)
     assert len(relay.ledger) == before
+
+
+def test_nobody_names_a_file_of_a_form(place):
+    """Only the last of the list are files: their content is said nowhere in JSON."""
+    _relay, gateway = place
+    refused(gateway.send(attachments=[{"content": {"part": 0}}]), "base64 is wanted", "/attachments/0/content")
+    refused(gateway.send(attachments=[{"filename": "a"}]), "content is missing", "/attachments/0")
 
 
 @pytest.mark.parametrize("value,parts", [("true", ["true"]), ("false", [])])
