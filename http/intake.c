@@ -37,6 +37,15 @@ static bool is_plain_encoding(struct text encoding)
 	       text_equal_nocase(encoding, TEXT("binary"));
 }
 
+/* attachments=[…] with a type, as Python's requests, Java and .NET write a field of JSON. */
+static bool is_json_list(const struct form_part *part)
+{
+	struct text type = part->content_type;
+
+	return text_equal(part->name, TEXT("attachments")) && !part->is_file &&
+	       text_equal_nocase(text_trim(text_cut(&type, ';')), TEXT("application/json"));
+}
+
 /* An inline part is named by its Content-ID, else by its file's name. */
 static enum err begin_file(struct intake *intake, const struct form_part *part)
 {
@@ -64,7 +73,7 @@ static enum err begin_part(void *self, const struct form_part *part)
 	intake->where = region_copy(intake->region, part->name);
 	if (!is_plain_encoding(part->transfer_encoding))
 		return refuse(intake, "a part comes as it is, without a transfer encoding");
-	if (is_for_files && (part->is_file || part->content_type.len))
+	if (is_for_files && (part->is_file || part->content_type.len) && !is_json_list(part))
 		return begin_file(intake, part);
 	if (is_for_files && !text_equal(part->name, TEXT("attachments"))) /* these may be JSON */
 		return refuse(intake, "a file is wanted, as in attachment=@report.pdf");

@@ -77,6 +77,13 @@ static const struct {
 		"{\"attachments\":[{\"filename\":\"e\",\"disposition\":\"attachment\"}]}" },
 	{ FIELD("attachments", "[{\"content\":\"QQ==\"}]") END,
 		"{\"attachments\":[{\"content\":\"QQ==\"}]}" },
+	{ PART("name=\"attachments\"") "Content-Type: Application/JSON; charset=utf-8\r\n\r\n[1]\r\n"
+			END,
+		"{\"attachments\":[1]}" },
+	{ PART("name=\"attachments\"; filename=\"\"") "Content-Type: application/json\r\n\r\n[1]\r\n"
+			END,
+		"{\"attachments\":[{\"content_type\":\"application/json\",\"disposition\":"
+		"\"attachment\"}]}" },
 	/* those in JSON first, then the files: one list */
 	{ FIELD("attachments", " [ 1 ] ") FIELD("attachments", "[]") FIELD("attachments", "[2,3]")
 			END,
