@@ -24,7 +24,7 @@ static uint64_t add_base64(struct buf *out, const struct smtp_message *message)
 	char bytes[STEP];
 	size_t len;
 
-	while ((len = smtp_message_read(message, &reader, bytes, sizeof(bytes)))) {
+	while (!out->err && (len = smtp_message_read(message, &reader, bytes, sizeof(bytes)))) {
 		struct text rest;
 
 		size += len;
@@ -69,13 +69,22 @@ static uint64_t add_object(struct buf *out, const struct delivery *delivery)
 	return size;
 }
 
+/* Bytes that it takes, more or less. */
+static uint64_t answer_size(uint64_t size, bool as_message)
+{
+	return as_message ? size : size / 3 * 4;
+}
+
 enum handled render_answer(struct exchange *exchange, const struct delivery *delivery)
 {
 	uint64_t size = delivery->message.size, read;
 	bool as_message =
 		text_contains_nocase(exchange_header(exchange, "Accept"), TEXT("message/rfc822"));
 
-	if (!exchange_reserve(exchange, as_message ? size : size / 3 * 4))
+	if (answer_size(size, as_message) > exchange->answer.limit)
+		return exchange_refuse_as(exchange, "body_too_large",
+			"the message as it would go out is larger than an answer may be");
+	if (!exchange_reserve(exchange, answer_size(size, as_message)))
 		return exchange_refuse_overload(exchange);
 	exchange->status = 200;
 	if (as_message)

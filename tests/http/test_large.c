@@ -13,13 +13,18 @@ static struct served served;
 static struct answer answer;
 static char words[WORDS + 1]; /* each of them takes two bytes in JSON */
 
-static void start(size_t spare_bytes)
+static void prepare(size_t spare_bytes)
 {
 	served_prepare(&served);
 	served.settings.answer_max_bytes = ANSWER_MOST;
 	served.settings.spare_bytes = spare_bytes;
 	memset(words, '"', WORDS);
 	served.fake.words = text_of(words);
+}
+
+static void start(size_t spare_bytes)
+{
+	prepare(spare_bytes);
 	served_start(&served);
 }
 
@@ -119,6 +124,35 @@ START_TEST(refusals_without_room_for_their_complaints_are_told)
 }
 END_TEST
 
+/* What cannot be told is not even begun: neither in base64 nor as it is. */
+START_TEST(a_message_too_large_for_an_answer_is_not_rendered)
+{
+	static const struct {
+		size_t bytes;
+		unsigned status;
+	} rows[] = { { ANSWER_MOST / 2, 200 }, { ANSWER_MOST / 4 * 3, 413 } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf json = buf_born(8 << 20);
+
+		prepare(0);
+		served.settings.body_max_bytes = 2 * ANSWER_MOST;
+		served_start(&served);
+		buf_add_string(&json, "{\"from\":\"a@example.com\",\"to\":\"b@example.org\","
+				      "\"dry_run\":\"render\",\"text\":\"");
+		for (size_t all = 0; all < rows[i].bytes; all += 64)
+			buf_addf(&json, "%62s\\n", "x");
+		buf_add_string(&json, "\"}");
+		buf_add_byte(&json, '\0');
+		ck_assert_uint_eq(post(served.port, "/send", json.at, &answer), rows[i].status);
+		ck_assert_uint_eq(
+			count_of(&answer, "larger than an answer may be"), rows[i].status == 413);
+		buf_free(&json);
+		stop();
+	}
+}
+END_TEST
+
 /* The cursor of the page that was read last; false: it was the last page. */
 static bool read_cursor(char cursor[64])
 {
@@ -167,5 +201,6 @@ END_TEST
 
 UNIT_MAIN(large, tcase_add_test(cases, a_batch_is_told_in_brief_where_it_cannot_be_told_whole);
 	  tcase_add_test(cases, refusals_without_room_for_their_complaints_are_told);
+	  tcase_add_test(cases, a_message_too_large_for_an_answer_is_not_rendered);
 	  tcase_add_test(cases, a_page_of_messages_ends_before_it_is_too_large);
 	  tcase_add_test(cases, one_message_is_on_a_page_however_large);)
