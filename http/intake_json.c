@@ -225,6 +225,12 @@ static void add_members_around(
 	buf_add(&intake->json, text_from(members, before.len + list.len));
 }
 
+/* May more attachments stand in what `message` has of them? */
+static bool takes_more(struct text list)
+{
+	return !list.len || list.at[0] == '[' || text_equal(list, TEXT("null"));
+}
+
 static void add_members(struct intake *intake, struct entry *entry, struct complaints *complaints)
 {
 	struct json_at at = { NULL, entry->name, 0 };
@@ -242,7 +248,10 @@ static void add_members(struct intake *intake, struct entry *entry, struct compl
 	json_add_comma(&intake->json);
 	if (has_attachments(intake))
 		list = find_attachments(members);
-	if (list.len && (list.at[0] == '[' || text_equal(list, TEXT("null"))))
+	if (!takes_more(list))
+		complain(complaints, &(struct json_at){ .name = TEXT("attachments") },
+			"a list is wanted");
+	else if (list.len)
 		add_members_around(intake, members, list, complaints);
 	else
 		buf_add(&intake->json, members);

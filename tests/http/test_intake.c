@@ -77,11 +77,11 @@ static const struct {
 		"{\"attachments\":[{\"filename\":\"e\",\"disposition\":\"attachment\"}]}" },
 	{ FIELD("attachments", "[{\"content\":\"QQ==\"}]") END,
 		"{\"attachments\":[{\"content\":\"QQ==\"}]}" },
-	{ PART("name=\"attachments\"") "Content-Type: Application/JSON; charset=utf-8\r\n\r\n[1]\r\n"
-			END,
+	{ PART("name=\"attachments\"") "Content-Type: Application/JSON; "
+				       "charset=utf-8\r\n\r\n[1]\r\n" END,
 		"{\"attachments\":[1]}" },
-	{ PART("name=\"attachments\"; filename=\"\"") "Content-Type: application/json\r\n\r\n[1]\r\n"
-			END,
+	{ PART("name=\"attachments\"; filename=\"\"") "Content-Type: "
+						      "application/json\r\n\r\n[1]\r\n" END,
 		"{\"attachments\":[{\"content_type\":\"application/json\",\"disposition\":"
 		"\"attachment\"}]}" },
 	/* those in JSON first, then the files: one list */
@@ -107,9 +107,7 @@ static const struct {
 		"{\"attachments\": [" JSON_0 "]}" },
 	{ FIELD("attachments", "[2]") FIELD("message", "{\"attachments\":[1]}") FILE_0 END,
 		"{\"attachments\":[1,2," JSON_0 "]}" },
-	/* what is no list stays as it is, and is refused where it is read */
-	{ FIELD("message", "{\"attachments\":{}}") FILE_0 END,
-		"{\"attachments\":{},\"attachments\":[" JSON_0 "]}" },
+	/* what has such a name only when it is read is refused there: it stands twice */
 	{ FIELD("message", "{\"\\u0061ttachments\":[]}") FILE_0 END,
 		"{\"\\u0061ttachments\":[],\"attachments\":[" JSON_0 "]}" },
 };
@@ -152,6 +150,11 @@ static const struct {
 	{ TYPE, FIELD("inline[]", "a.pdf") END, "/inline[]", "attachment=@report.pdf" },
 	{ TYPE, FIELD("attachments", "a.pdf") END, "/attachments", "JSON" },
 	{ TYPE, FIELD("attachments", "{}") FILE_0 END, "/attachments", "list" },
+	{ TYPE, FIELD("message", "{\"attachments\":{}}") FILE_0 END, "/attachments", "list" },
+	{ TYPE, FILE_0 FIELD("message", "{\"a\":1,\"attachments\": \"x\" }") END, "/attachments",
+		"list" },
+	{ TYPE, FIELD("message", "{\"attachments\":1}") FIELD("attachments", "[]") END,
+		"/attachments", "list" },
 	{ TYPE, FIELD("message", "{\"attachments\":[]") FILE_0 END, "/message", "JSON" },
 	{ TYPE, PART("name=\"a\"") "Content-Transfer-Encoding: base64\r\n\r\nx\r\n" END, "/a",
 		"transfer encoding" },
