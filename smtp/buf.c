@@ -12,6 +12,11 @@ struct buf buf_born(size_t limit)
 	return (struct buf){ .limit = limit };
 }
 
+struct buf buf_over(char *at, size_t room)
+{
+	return (struct buf){ .at = at, .room = room, .limit = room };
+}
+
 void buf_free(struct buf *buf)
 {
 	if (!buf)

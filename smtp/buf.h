@@ -17,6 +17,8 @@ struct buf {
 
 /* An empty buf that will never hold more than `limit` bytes. Allocates nothing yet. */
 struct buf buf_born(size_t limit);
+/* An empty buf in memory that stays the caller's: it never grows, and is not to be freed. */
+struct buf buf_over(char *at, size_t room);
 void buf_free(struct buf *buf);  /* leaves an empty buf of the same limit; NULL is fine */
 void buf_wipe(struct buf *buf);  /* as buf_free, overwriting the bytes first: for secrets */
 void buf_clear(struct buf *buf); /* len and err to nothing, memory kept */

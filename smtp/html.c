@@ -318,35 +318,53 @@ static size_t read_markup(struct reader *reader, struct text text)
 	return end + 1;
 }
 
-enum err smtp_html_to_text(struct text html, struct region *region, struct text *text_out)
+static void read_all(struct reader *reader, struct text html)
 {
-	struct reader reader = { .out = buf_born(html.len * 2 + 64) };
-	enum err err;
 	size_t taken;
 
 	for (; html.len; html = text_from(html, taken)) {
 		taken = 0;
 		if (html.at[0] == '<') {
-			taken = read_markup(&reader, html);
+			taken = read_markup(reader, html);
 		} else if (html.at[0] == '&') {
-			taken = read_entity(&reader, html);
+			taken = read_entity(reader, html);
 		} else if (byte_is_space(html.at[0])) {
-			reader.blank = true;
+			reader->blank = true;
 			taken = 1;
 		} else {
 			while (taken < html.len && html.at[taken] != '<' && html.at[taken] != '&' &&
 				!byte_is_space(html.at[taken]))
 				taken++;
-			write(&reader, text_head(html, taken));
+			write(reader, text_head(html, taken));
 		}
 	}
-	end_link(&reader);
-	buf_add_byte(&reader.out, '\n');
-	err = reader.out.err;
-	if (!err) {
-		*text_out = region_copy(region, buf_text(&reader.out));
-		err = text_out->at ? OK : ERR_MEMORY;
-	}
-	buf_free(&reader.out);
-	return err;
+	end_link(reader);
+	buf_add_byte(&reader->out, '\n');
+}
+
+/* As many bytes as the text could take, as far as the region has them. Those that are not written
+ * are never touched, and go back. */
+static size_t room_for(struct text html, const struct region *region)
+{
+	size_t left = region_left(region), room = html.len * 2 + 64;
+
+	return room < left ? room : left - left % 64;
+}
+
+enum err smtp_html_to_text(struct text html, struct region *region, struct text *text_out)
+{
+	size_t room = room_for(html, region), kept;
+	char *at = room ? region_alloc(region, room) : NULL;
+	struct reader reader = { .out = buf_over(at, at ? room - 1 : 0) };
+
+	if (!at)
+		return room ? ERR_MEMORY : ERR_LIMIT;
+	read_all(&reader, html);
+	kept = reader.out.err ? 0 : reader.out.len + 1; /* with a NUL that is not counted */
+	if (kept)
+		at[kept - 1] = 0;
+	at = region_shrink(region, at, room, kept);
+	if (kept)
+		*text_out = (struct text){ at, kept - 1 };
+	return reader.out.err;
 }

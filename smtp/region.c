@@ -84,15 +84,20 @@ static void *take_large(struct region *region, size_t len)
 	return take(block, len);
 }
 
-/* What `len` bytes take; false: more than the limit still allows. */
-static bool pad(const struct region *region, size_t len, size_t *padded_out)
+static bool pad_up(size_t len, size_t *padded_out)
 {
 	size_t padded;
 
 	if (__builtin_add_overflow(len, alignof(max_align_t) - 1, &padded))
 		return false;
 	*padded_out = padded & ~(alignof(max_align_t) - 1);
-	return *padded_out <= region->limit - region->used;
+	return true;
+}
+
+/* What `len` bytes take; false: more than the limit still allows. */
+static bool pad(const struct region *region, size_t len, size_t *padded_out)
+{
+	return pad_up(len, padded_out) && *padded_out <= region->limit - region->used;
 }
 
 void *region_alloc(struct region *region, size_t len)
@@ -127,6 +132,35 @@ void *region_zalloc(struct region *region, size_t count, size_t len)
 		return NULL;
 	at = region_alloc(region, total);
 	return at ? memset(at, 0, total) : NULL;
+}
+
+/* A large piece, in a block of its own, may move where the allocator cannot cut it in place. */
+static void *shrink_large(struct region *region, struct block *large, size_t kept)
+{
+	struct block *cut = realloc(large, sizeof(*large) + kept);
+
+	if (!cut) /* stays as it is */
+		return large->at;
+	region->used -= cut->used - kept;
+	cut->room = cut->used = kept;
+	region->newest->older = cut;
+	return cut->at;
+}
+
+void *region_shrink(struct region *region, void *at, size_t len, size_t kept)
+{
+	struct block *newest = region->newest, *large = newest->older;
+	size_t padded, padded_kept;
+
+	if (!pad_up(len, &padded) || !pad_up(kept, &padded_kept) || padded_kept >= padded)
+		return at;
+	if (large && large->at == at)
+		return shrink_large(region, large, padded_kept);
+	if (newest->at + newest->used == (char *)at + padded) {
+		newest->used -= padded - padded_kept;
+		region->used -= padded - padded_kept;
+	}
+	return at;
 }
 
 struct text region_copy(struct region *region, struct text text)

@@ -23,6 +23,9 @@ void *region_zalloc(struct region *region, size_t count, size_t len);
 /* A copy that lives as long as the region, with a NUL behind it that is not counted. On no memory
  * the copy is empty and `at` is NULL. */
 struct text region_copy(struct region *region, struct text text);
+/* The piece handed out last, `at` of `len` bytes, becomes `kept` bytes, no more than `len`; the
+ * rest goes back. Where it stands then, which may be elsewhere. */
+void *region_shrink(struct region *region, void *at, size_t len, size_t kept);
 /* Bytes handed out so far. */
 size_t region_used(const struct region *region);
 /* Bytes that its limit still allows. */

@@ -63,6 +63,29 @@ START_TEST(html_becomes_readable)
 }
 END_TEST
 
+/* The region has what the text takes, and little more. */
+START_TEST(a_text_takes_its_own_bytes_and_no_more)
+{
+	enum { BYTES = 1 << 20 };
+	char *html = malloc(BYTES);
+	struct region *region;
+	struct text text;
+	size_t before;
+
+	ck_assert_ptr_nonnull(html);
+	memset(html, 'x', BYTES);
+	ck_assert_int_eq(region_open(BYTES + 256, &region), OK);
+	before = region_used(region);
+	ck_assert_int_eq(smtp_html_to_text((struct text){ html, BYTES }, region, &text), OK);
+	ck_assert_uint_eq(text.len, BYTES + 1);
+	ck_assert_uint_le(region_used(region) - before, BYTES + 64);
+	ck_assert_int_eq(smtp_html_to_text((struct text){ html, 1000 }, region, &text), ERR_LIMIT);
+	ck_assert_uint_le(region_used(region) - before, BYTES + 64);
+	region_close(region);
+	free(html);
+}
+END_TEST
+
 /* What repeats in these would cost a square, were it looked at from each of its places. */
 START_TEST(no_input_is_slow)
 {
@@ -88,4 +111,5 @@ END_TEST
 
 UNIT_MAIN(
 	html, tcase_add_loop_test(cases, html_becomes_readable, 0, sizeof(rows) / sizeof(rows[0]));
+	tcase_add_test(cases, a_text_takes_its_own_bytes_and_no_more);
 	tcase_add_loop_test(cases, no_input_is_slow, 0, 16);)

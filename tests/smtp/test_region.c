@@ -28,6 +28,34 @@ START_TEST(pieces_of_any_size_do_not_overlap)
 }
 END_TEST
 
+START_TEST(what_a_piece_did_not_need_goes_back)
+{
+	static const size_t lengths[] = { 100, 3000, 20000, 4 << 20 };
+
+	for (size_t i = 0; i < 4; i++) {
+		struct region *region;
+		size_t before, kept = lengths[i] / 3;
+		char *at, *next;
+
+		ck_assert_int_eq(region_open(lengths[i] + 64, &region), OK);
+		before = region_used(region);
+		at = region_alloc(region, lengths[i]);
+		ck_assert_ptr_nonnull(at);
+		memset(at, 0x5a, lengths[i]);
+		at = region_shrink(region, at, lengths[i], kept);
+		ck_assert_uint_le(region_used(region), before + kept + alignof(max_align_t));
+		next = region_alloc(region, lengths[i] / 2);
+		ck_assert_ptr_nonnull(next); /* which the limit would not have allowed */
+		memset(next, 0xa5, lengths[i] / 2);
+		for (size_t j = 0; j < kept; j++)
+			ck_assert_int_eq(at[j], 0x5a);
+		at = region_shrink(region, next, lengths[i] / 2, 0);
+		ck_assert_uint_le(region_used(region), before + kept + alignof(max_align_t));
+		region_close(region);
+	}
+}
+END_TEST
+
 START_TEST(what_was_wiped_is_zero)
 {
 	unsigned char *pieces[100];
@@ -92,6 +120,7 @@ START_TEST(a_copy_ends_in_nul_and_is_its_own)
 END_TEST
 
 UNIT_MAIN(region, tcase_add_test(cases, pieces_of_any_size_do_not_overlap);
+	  tcase_add_test(cases, what_a_piece_did_not_need_goes_back);
 	  tcase_add_test(cases, what_was_wiped_is_zero);
 	  tcase_add_test(cases, it_hands_out_no_more_than_its_limit);
 	  tcase_add_test(cases, a_copy_ends_in_nul_and_is_its_own);)

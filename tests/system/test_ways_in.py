@@ -770,6 +770,19 @@ def test_json_takes_its_body_and_little_more(size):
 
 
 @memory
+@pytest.mark.parametrize("size", [10 * MB, 20 * MB])
+def test_html_alone_takes_its_body_its_text_and_little_more(size):
+    with Relay() as relay, Gateway(relay) as gateway:
+        assert gateway.send().status == 200
+        idle = resident_kb(gateway.pid)
+        piece = "<p>Some words of a long <b>letter</b> that goes on."
+        body = json.dumps(mail(text=None, html=piece * (size // len(piece)))).encode()
+        made = len(body) * len("Some words of a long letter that goes on.\n\n") // len(piece)
+        assert taken(relay, gateway.post("/send", body))
+        assert peak_kb(gateway) - idle <= (len(body) + made) // 1024 + 2048
+
+
+@memory
 def test_fifty_forms_at_once_fit():
     with Relay(keywords=("PIPELINING", "SIZE 52428800", "CHUNKING")) as relay, Gateway(relay) as gateway:
         answers = together(lambda _n: big_form(gateway, 10 * 1000 * 1000).status, range(50), 50)
