@@ -1,5 +1,6 @@
 #include "http/posting.h"
 
+#include "http/message_id.h"
 #include "http/result.h"
 
 #include <cjson/cJSON.h>
@@ -133,22 +134,6 @@ static bool check_wishes(const struct caller *caller, const struct wishes *wishe
 
 /* ---- the delivery */
 
-static void make_message_id(struct delivery *delivery)
-{
-	struct text domain = smtp_address_domain(delivery->from);
-	char *at = region_alloc(delivery->region, DELIVERY_ID_LEN + domain.len + 3);
-
-	if (!at)
-		return;
-	delivery->message_id = (struct text){ at, DELIVERY_ID_LEN + domain.len + 3 };
-	*at++ = '<';
-	memcpy(at, delivery->id, DELIVERY_ID_LEN);
-	at += DELIVERY_ID_LEN;
-	*at++ = '@';
-	memcpy(at, domain.at, domain.len);
-	at[domain.len] = '>';
-}
-
 static void take_wishes(
 	struct exchange *exchange, struct delivery *delivery, const struct posted *posted)
 {
@@ -228,8 +213,8 @@ static enum err compose(
 		&posted->mail, stamp->random + 16, delivery->region, &delivery->message);
 }
 
-static enum err fill_delivery(
-	struct exchange *exchange, struct delivery *delivery, struct posted *posted)
+static enum err fill_delivery(struct exchange *exchange, struct delivery *delivery,
+	struct posted *posted, const struct json_at *at)
 {
 	const struct gateway *gateway = exchange->gateway;
 	struct stamp stamp;
@@ -250,7 +235,7 @@ static enum err fill_delivery(
 	delivery->message_id =
 		posted->raw ? message_id_of(delivery, posted->raw) : posted->mail.message_id;
 	if (!delivery->message_id.len)
-		make_message_id(delivery);
+		delivery->message_id = message_id_make(exchange, delivery, posted, at);
 	posted->mail.message_id = delivery->message_id;
 	if (!posted->has_date)
 		posted->mail.date_s = stamp.unix_ms / 1000;
@@ -309,7 +294,7 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 	if (!check_addresses(&exchange->caller, &posted, at, refusal) ||
 		!check_wishes(&exchange->caller, &posted.wishes, at, refusal))
 		return false;
-	err = fill_delivery(exchange, delivery, &posted);
+	err = fill_delivery(exchange, delivery, &posted, at);
 	if (err)
 		return refuse_message(refusal, err);
 	if (!exchange_reserve(exchange, region_used(region))) {

@@ -1,6 +1,7 @@
 #include "http/way_in.h"
 
 #include "http/intake.h"
+#include "http/message_id.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,11 +15,9 @@ static bool is_type(struct text given, struct text wanted)
 	return text_equal_nocase(text_trim(text_cut(&given, ';')), wanted);
 }
 
-/* Bare or quoted (draft-ietf-httpapi-idempotency-key-header), 1 to 255 printable ASCII. */
+/* Without its quotes (draft-ietf-httpapi-idempotency-key-header): 1 to 255 printable ASCII. */
 static bool is_idempotency_key(struct text key)
 {
-	if (key.len >= 2 && key.at[0] == '"' && key.at[key.len - 1] == '"')
-		key = (struct text){ key.at + 1, key.len - 2 };
 	for (size_t i = 0; i < key.len; i++)
 		if (key.at[i] < 0x20 || key.at[i] > 0x7e)
 			return false;
@@ -27,7 +26,7 @@ static bool is_idempotency_key(struct text key)
 
 static bool check_headers(struct exchange *exchange)
 {
-	struct text key = exchange_header(exchange, "Idempotency-Key");
+	struct text key = message_id_key(exchange);
 
 	if (exchange_header(exchange, "Content-Encoding").len)
 		exchange_refuse_as(exchange, "unsupported_media_type",

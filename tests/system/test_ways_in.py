@@ -727,6 +727,73 @@ def test_what_is_too_large_for_the_relay_is_not_begun(tmp_path):
         assert gateway.send().status == 200
 
 
+# ---- the Message-ID of what is sent again
+
+
+def derived(answer):
+    assert answer.status == 200, answer
+    found = re.fullmatch(r"<([0-9a-f]{32})@example\.com>", answer["message_id"])
+    assert found, answer["message_id"]
+    return found[1]
+
+
+def test_the_same_key_and_message_give_the_same_message_id(place):
+    _, gateway = place
+    one = {"Idempotency-Key": "order-42"}
+    first = derived(gateway.send(headers=one))
+    assert derived(gateway.send(headers=one)) == first
+    assert derived(gateway.send(headers={"Idempotency-Key": '"order-42"'})) == first
+    assert derived(gateway.send(headers=one, dry_run="render")) == first
+    others = [gateway.send(headers={"Idempotency-Key": "order-43"})]
+    others += [gateway.send(fields, headers=one) for fields in (
+        {"text": "Thank you!\n"}, {"subject": "Order 43"}, {"to": "bo@example.org"},
+        {"bcc": "bo@example.org"}, {"cc": "ann@example.org"}, {"html": "<p>x"},
+        {"text": None, "html": "Thank you.\n"}, {"headers": {"X-A": "b"}},
+        {"from": {"name": "Shop 2", "address": "shop@example.com"}},
+        {"attachments": [{"filename": "a", "content": "QUJD"}]},
+        {"attachments": [{"filename": "b", "content": "QUJD"}]},
+        {"attachments": [{"filename": "a", "content": "QUJE"}]},
+        {"date": "2026-01-01T00:00:00Z"})]
+    whole = "From: shop@example.com\r\nTo: ann@example.org\r\n\r\n%s\r\n"
+    others += [gateway.post("/send", {"raw": b64(whole % text)}, one) for text in "xy"]
+    assert len({first, *map(derived, others)}) == len(others) + 1
+    own = gateway.send(headers=one, message_id="<own@example.com>")
+    assert own["message_id"] == "<own@example.com>"
+    assert len({gateway.send()["message_id"] for _ in range(2)}) == 2
+
+
+def test_twins_of_a_batch_have_message_ids_of_their_own(place):
+    _, gateway = place
+
+    def ids():
+        answer = gateway.post("/send/batch", [mail(), mail()], {"Idempotency-Key": "twins"})
+        return [result["message_id"] for result in answer["results"]]
+    assert ids() == ids() and len(set(ids())) == 2
+
+
+def test_a_form_sent_again_has_the_same_message_id(place, tmp_path):
+    _, gateway = place
+
+    def send(content):
+        (tmp_path / "a.bin").write_bytes(content)
+        return derived(curl(gateway, *form(*FROM_TO, "text=x", "attachment=@a.bin"), "-H",
+                            "Idempotency-Key: form", cwd=tmp_path))
+    large = bytes(range(256)) * 1000
+    assert send(large) == send(large) != send(large[:-1] + b"x")
+    assert send(large) != send(large[:-1])
+
+
+def test_another_api_key_gives_another_message_id(tmp_path):
+    file = tmp_path / "keys.json"
+    secrets = ["lg_key%d_" % n + hashlib.sha256(b"%d" % n).hexdigest()[:43] for n in range(2)]
+    file.write_text(json.dumps({"keys": [
+        {"id": "key%d" % n, "hash": "sha256:" + hashlib.sha256(secret.encode()).hexdigest(),
+         "scopes": ["send"]} for n, secret in enumerate(secrets)]}))
+    with Relay() as relay, Gateway(relay, key=secrets[0], API_KEY=None, API_KEYS_FILE=file) as gateway:
+        ids = [derived(gateway.send(key=key, headers={"Idempotency-Key": "x"})) for key in secrets]
+    assert ids[0] != ids[1]
+
+
 # ---- memory: of the release build, as sanitizers have their own
 
 memory = pytest.mark.skipif(SLOW > 1, reason="sanitizers take memory of their own")
