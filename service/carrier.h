@@ -28,6 +28,9 @@ struct carrier {
 	} stage;
 	bool is_connected; /* and the session open */
 	bool was_taken;    /* the last message was */
+	/* … "not so fast, try again in 60 seconds": another session would be an answer to that, and
+	 * where this one ends then teaches nothing */
+	bool told_to_wait;
 	/* the token: it got another in place of one that was refused; why there is none; NULL: no
 	 * fault of it */
 	bool has_begun_anew;

@@ -78,7 +78,7 @@ static bool is_worth_another_session(const struct carrier *carrier, const struct
 {
 	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
 
-	if (now_us() >= delivery->deadline_us)
+	if (now_us() >= delivery->deadline_us || carrier->told_to_wait)
 		return false;
 	if (carrier->session.pipelining_suspect && verdict->outcome == SMTP_NOT_SENT)
 		return true;
@@ -104,9 +104,12 @@ static void slow_down(struct carrier *carrier)
 static void note_life(struct carrier *carrier)
 {
 	struct session_life *life = &carrier->life;
-	bool taken = carrier->transaction.verdict.class == SMTP_TAKEN;
+	const struct smtp_transaction *transaction = &carrier->transaction;
+	bool taken = transaction->verdict.class == SMTP_TAKEN;
 
 	carrier->was_taken = taken;
+	carrier->told_to_wait = !taken && transaction->verdict.category == SMTP_RELAY_THROTTLED &&
+				smtp_retry_after_s(transaction->said.text) > 0;
 	carrier->quiet_since_ms = carrier_now_ms(carrier);
 	if (!taken)
 		return;
@@ -136,7 +139,8 @@ struct delivery *carrier_conclude(struct carrier *carrier)
 	if (carrier_goes_on(carrier, delivery))
 		return NULL;
 	take_over_result(carrier, delivery, delivery->parts ? delivery->result.verdict : *verdict);
-	if (is_unknown && smtp_session_need(&carrier->session) != SMTP_NEED_CLOSE)
+	if (is_unknown && smtp_session_need(&carrier->session) != SMTP_NEED_CLOSE &&
+		part_has_all_unknown(delivery, &carrier->part))
 		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));
 	return delivery;
 }
@@ -238,6 +242,8 @@ static bool is_ended_by_relay(const struct carrier *carrier)
 	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
 	bool at_mail = verdict->phase == SMTP_IN_MAIL && verdict->class == SMTP_LATER;
 
+	if (carrier->stage != CARRIER_IDLE && carrier->told_to_wait)
+		return false;
 	return carrier_end_reason(carrier) == SESSION_END_RELAY &&
 	       (carrier->stage == CARRIER_IDLE || carrier->was_taken || at_mail ||
 		       is_cut_off(carrier));

@@ -46,6 +46,8 @@ void carrier_refuse_uncut(struct carrier *carrier)
 		transaction->verdict.hint =
 			"The relay takes fewer recipients in one transaction, and with partial: "
 			"refuse the message must go in one. Send it to fewer at a time.";
+	if (carrier->delivery->parts) /* others have their answers, which stand */
+		carrier->part.envelope.count = 0;
 	for (size_t i = 0; i < carrier->part.envelope.count; i++)
 		transaction->answers[i].verdict = transaction->verdict;
 	transaction->is_over = true;
@@ -81,6 +83,8 @@ bool carrier_goes_on(struct carrier *carrier, struct delivery *delivery)
 	}
 	if (is_more)
 		delivery->parts += !delivery->parts;
+	if (is_more && !is_for_all) /* each part that gets there earns another try */
+		delivery->was_retried = false;
 	if (is_more && (!is_for_all || verdict->class == SMTP_UNCERTAIN)) {
 		carrier->delivery = delivery;
 		carrier->transaction.is_over = false;

@@ -163,6 +163,21 @@ bool part_settle(struct delivery *delivery, const struct part *part, size_t *mos
 	return is_more;
 }
 
+static size_t count_unknown(const struct smtp_answer *answers, size_t count)
+{
+	size_t unknown = 0;
+
+	for (size_t i = 0; i < count; i++)
+		unknown += answers[i].verdict.outcome == SMTP_UNKNOWN;
+	return unknown;
+}
+
+bool part_has_all_unknown(const struct delivery *delivery, const struct part *part)
+{
+	return count_unknown(delivery->result.answers, delivery->result.count) ==
+	       count_unknown(part->answers, part->envelope.count);
+}
+
 void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict)
 {
 	struct result *result = &delivery->result;

@@ -385,6 +385,29 @@ START_TEST(every_recipient_is_dealt_with_once)
 }
 END_TEST
 
+/* A late answer to one part says nothing of another. */
+START_TEST(those_in_doubt_may_be_of_several_parts)
+{
+	struct smtp_answer in_doubt = {
+		.verdict = { .class = SMTP_UNCERTAIN, .outcome = SMTP_UNKNOWN, .status = 504 }
+	};
+	struct smtp_answer of_part[2] = { in_doubt, in_doubt };
+	size_t places[2] = { 2, 3 }, most;
+	struct part part = { .answers = of_part, .places = places };
+
+	address_many(4, 1);
+	answers[0] = answers[1] = taken();
+	part.envelope = delivery.envelope;
+	part.envelope.count = 2;
+	ck_assert(!part_settle(&delivery, &part, &most));
+	ck_assert(part_has_all_unknown(&delivery, &part));
+	answers[1] = in_doubt;
+	ck_assert(!part_has_all_unknown(&delivery, &part));
+	part = (struct part){ .envelope = delivery.envelope, .answers = answers };
+	ck_assert(part_has_all_unknown(&delivery, &part)); /* it is the whole */
+}
+END_TEST
+
 UNIT_MAIN(parts, tcase_add_checked_fixture(cases, open_region, close_region); tcase_add_loop_test(
 	cases, it_is_cut_where_it_has_to_be, 0, (int)(sizeof(needs) / sizeof(*needs)));
 	  tcase_add_test(cases, domains_are_the_same_in_upper_case);
@@ -398,4 +421,5 @@ UNIT_MAIN(parts, tcase_add_checked_fixture(cases, open_region, close_region); tc
 	  tcase_add_test(cases, those_refused_before_are_no_reason_to_give_up);
 	  tcase_add_test(cases, too_many_in_the_middle_teaches_nothing);
 	  tcase_add_test(cases, a_mixture_is_put_together);
-	  tcase_add_loop_test(cases, every_recipient_is_dealt_with_once, 0, 500);)
+	  tcase_add_loop_test(cases, every_recipient_is_dealt_with_once, 0, 500);
+	  tcase_add_test(cases, those_in_doubt_may_be_of_several_parts);)

@@ -103,6 +103,20 @@ def test_a_part_that_fails_is_told_for_its_recipients_alone(action, outcome):
         assert gateway.send(to=MANY[:20]).status == 200
 
 
+@pytest.mark.parametrize("manner", [{"reply": "", "then": "close"}, "421 4.7.0 too many messages"],
+                         ids=["close", "421"])
+def test_a_relay_that_ends_sessions_between_parts_gets_them_all(manner):
+    """F-11, F-12: each part that got there earns another session."""
+    def mail(connection, _step, _line):
+        return manner if connection.times["mail"] > 2 else None
+    with Relay({"mail": mail}, keywords=PIPELINED + ("LIMITS RCPTMAX=10",)) as relay, \
+            Gateway(relay) as gateway:
+        for _ in range(2):
+            answer = gateway.send(to=MANY)
+            assert (answer.status, answer["outcome"]) == (200, "accepted"), answer
+        assert Counter(sum((t.recipients for t in relay.ledger), [])) == dict.fromkeys(MANY, 2)
+
+
 def test_refusals_within_parts_are_each_recipients_own():
     """F-10, F-11: some do not exist, some are put off, some only do not fit."""
     def rcpt(connection, _step, line):
@@ -235,6 +249,22 @@ def test_a_relay_that_throttles_is_obeyed(reply):
         answers = together(send, range(60), 10)
         nothing_lost_nothing_twice(relay, answers)
         assert len(relay.commands("MAIL")) < 60 + 120, Counter(tried.values())
+
+
+@pytest.mark.parametrize("reply", [
+    "421 4.7.28 rate limited, try again in 60 seconds",
+    "450 4.7.28 rate limited, try again in 60 seconds"], ids=["421", "450"])
+def test_who_is_told_to_wait_does_not_come_back_at_once(reply):
+    """F-14: no other session is opened for it, and it is no limit of messages."""
+    def mail(connection, _step, _line):
+        return reply if connection.times["mail"] > 1 else None
+    with Relay({"mail": mail}, keywords=PIPELINED) as relay, Gateway(relay) as gateway:
+        answers = [gateway.send(subject=str(n)) for n in range(5)]
+        assert [a.status for a in answers] == [200] + [503] * 4, answers
+        assert int(answers[1].headers["Retry-After"]) >= 30, answers[1]
+        known = relay_of(gateway)
+        assert len(relay.connections) == 1 and known["learned"]["messages"] is None, known
+        assert known["rest"]["cause"] == "throttled", known
 
 
 def test_greylisting_is_for_whom_it_is_meant():
