@@ -2,6 +2,7 @@
 
 #include "service/capture.h"
 #include "service/clock.h"
+#include "service/parts.h"
 #include "service/settle.h"
 #include "service/worker.h"
 
@@ -198,14 +199,50 @@ bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery
 	return false;
 }
 
+/* The last attempt's answer stands, for all who have none. */
+static void settle_as_tried(struct lettergate *lettergate, struct delivery *delivery)
+{
+	struct smtp_verdict last = delivery->result.verdict;
+
+	parts_end(delivery, &last);
+	settle(lettergate, delivery, (struct text){ 0 });
+}
+
+/* Nobody takes it. It is the gateway that stops, that has no room, or that has no relay for it. */
+static void settle_refused(struct lettergate *lettergate, struct delivery *delivery,
+	enum submission submission, const char *words)
+{
+	static const struct smtp_said nothing;
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_QUEUE, false);
+
+	if (submission == SUBMISSION_DRAINING) {
+		settle_lost(lettergate, delivery, SMTP_LOSS_DRAINING, words);
+		return;
+	}
+	if (submission == SUBMISSION_OVERLOADED) {
+		verdict.category = SMTP_RELAY_BUSY;
+		verdict.hint = "Try again; nothing has to be changed.";
+	} else if (delivery->result.attempt_count && !delivery->parts) {
+		settle_as_tried(lettergate, delivery);
+		return;
+	} else {
+		verdict.hint = "The settings changed meanwhile: send it again to hear whether "
+			       "another relay may take it.";
+	}
+	settle_failed(lettergate, delivery, &verdict, &nothing, words);
+}
+
 void dispatch_list(struct lettergate *lettergate, struct delivery *list, const char *words)
 {
+	enum submission submission;
 	struct delivery *next;
 
 	for (struct delivery *delivery = list; delivery; delivery = next) {
 		next = delivery->next;
 		delivery->next = NULL;
-		if (dispatch(lettergate, delivery))
-			settle_lost(lettergate, delivery, SMTP_LOSS_DRAINING, words);
+		submission = dispatch(lettergate, delivery);
+		if (submission)
+			settle_refused(lettergate, delivery, submission, words);
 	}
 }

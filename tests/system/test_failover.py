@@ -254,3 +254,17 @@ def test_a_reload_keeps_what_is_under_way_and_follows_the_new_list(tmp_path):
             assert {a.status for a in answers} == {200}, [a for a in answers if a.status != 200][:3]
             each_once([one, two, three], answers)
             assert gateway.send()["relay"]["name"] == "one"
+
+
+def test_who_waits_for_a_relay_that_is_taken_out_hears_so(tmp_path):
+    """It is not the gateway that stops: nobody took it, and it may be sent again."""
+    with Relay({"dot": {"delay": 1.5}}) as one, Relay() as two, ThreadPoolExecutor(3) as pool, \
+            Fleet(tmp_path, [("one", one, {"sessions": 1})]) as gateway:
+        sent = [pool.submit(gateway.send, subject=str(n), relay="one") for n in range(3)]
+        assert wait_for(lambda: gateway.relays()["one"]["waiting"] == 2)
+        gateway.reload([("two", two, {})])
+        answers = sorted((a.result() for a in sent), key=lambda a: a.status)
+        assert [a.status for a in answers] == [200, 503, 503], answers
+        assert [a["code"] for a in answers[1:]] == ["relay_unreachable"] * 2, answers
+        assert "taken out" in answers[1]["detail"] and answers[1]["outcome"] == "not_sent"
+        assert len(one.ledger) == 1 and not two.ledger
