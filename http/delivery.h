@@ -51,6 +51,7 @@ struct delivery {
 	size_t relay_count;
 	bool all_or_none;
 	enum dry_run dry_run;
+	bool is_bound;     /* there is no relay but the one that it waits at */
 	bool was_retried;  /* on a fresh session: that is done once */
 	unsigned parts;    /* that it was cut into, so far; 0: none */
 	struct buf *trace; /* NULL: not wanted */

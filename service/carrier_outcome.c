@@ -66,8 +66,12 @@ static void try_fresh(struct carrier *carrier, struct delivery *delivery)
 		memset(delivery->result.answers, 0,
 			delivery->result.count * sizeof(*delivery->result.answers));
 	delivery->was_retried = true;
-	relay_admit_carrier(carrier->relay);
-	carrier_open(carrier->worker, carrier->relay, carrier->berth, delivery);
+	if (relay_admit_carrier(carrier->relay, now_us())) {
+		carrier_open(carrier->worker, carrier->relay, carrier->berth, delivery);
+		return;
+	}
+	carrier->delivery = delivery; /* it is not let in: it waits for others */
+	carrier_give_back(carrier);
 }
 
 /* A 4xx to MAIL is "no more on this session" only where the session was good for something before;
@@ -211,7 +215,8 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 	buf_free(&words);
 	metrics_session_failed(relay_metrics_of(carrier->relay));
 	carrier_log_news(carrier, &news);
-	if (delivery && !(busy && relay_put_back(carrier->relay, delivery))) {
+	if (delivery &&
+		!(failure.was_too_many && relay_put_back(carrier->relay, delivery, now_us()))) {
 		delivery->next = failed;
 		failed = delivery;
 	}

@@ -111,6 +111,7 @@ static enum submission choose_and_submit(struct lettergate *lettergate, struct d
 		return SUBMISSION_OVERLOADED;
 	if (was_tried)
 		begin_anew(delivery);
+	delivery->is_bound = false;
 	*worker_out = relay_submit(*relay_out, delivery);
 	return SUBMITTED;
 }
@@ -244,5 +245,40 @@ void dispatch_list(struct lettergate *lettergate, struct delivery *list, const c
 		submission = dispatch(lettergate, delivery);
 		if (submission)
 			settle_refused(lettergate, delivery, submission, words);
+	}
+}
+
+static void note_waiting(struct delivery *delivery, struct relay *relay)
+{
+	struct relay_counts counts = relay_counts(relay);
+	struct result *result = &delivery->result;
+
+	result->verdict = smtp_verdict_of_loss(
+		SMTP_LOSS_TIMEOUT, counts.opening ? counts.opening_phase : SMTP_IN_QUEUE, false);
+	result->said = (struct smtp_said){ 0 };
+	note_attempt(delivery, region_copy(delivery->region, text_of(relay_settings(relay)->name)),
+		now_us() - delivery->queued_us);
+}
+
+void dispatch_waiting(struct lettergate *lettergate, struct relay *relay, struct delivery *list)
+{
+	struct delivery *next;
+	int worker;
+
+	for (struct delivery *delivery = list; delivery; delivery = next) {
+		uint64_t queued_us = delivery->queued_us;
+		size_t attempts = delivery->result.attempt_count;
+
+		next = delivery->next;
+		delivery->next = NULL;
+		note_waiting(delivery, relay);
+		if (dispatch_elsewhere(lettergate, delivery))
+			continue;
+		delivery->result.attempt_count = attempts;
+		delivery->queued_us = queued_us;
+		delivery->is_bound = true;
+		if (!relay_take_back(relay, delivery, &worker))
+			dispatch_list(
+				lettergate, delivery, "the relay was taken out of the settings");
 	}
 }

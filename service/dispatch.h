@@ -15,3 +15,6 @@ bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery
 /* dispatch for a list of deliveries that have to leave where they wait. Those that nobody takes are
  * settled as not sent, because of `words`. */
 void dispatch_list(struct lettergate *lettergate, struct delivery *list, const char *words);
+/* For a list of deliveries that wait at a relay where nothing works: those that may go elsewhere
+ * do, with an attempt at this one in their result; the others wait on, and are bound to it. */
+void dispatch_waiting(struct lettergate *lettergate, struct relay *relay, struct delivery *list);

@@ -147,7 +147,7 @@ static uint64_t awake(const struct fleet *fleet, uint64_t set, uint64_t now_us)
 		if (!(set & bit) || relay_rests(fleet->relays[i], now_us, &until_us))
 			continue;
 		up |= bit;
-		sure |= relay_is_probing(fleet->relays[i]) ? 0 : bit;
+		sure |= relay_is_probing(fleet->relays[i], now_us) ? 0 : bit;
 	}
 	return sure ? sure : up;
 }

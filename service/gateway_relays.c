@@ -44,7 +44,7 @@ static const char *state_of(struct relay *relay, const struct relay_state *state
 {
 	uint64_t until_us;
 
-	if (relay_is_probing(relay))
+	if (relay_is_probing(relay, now))
 		return "probing";
 	if (relay_rests(relay, now, &until_us))
 		return "resting";

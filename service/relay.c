@@ -78,6 +78,15 @@ static bool is_same_account(const struct relay_settings *one, const struct relay
 	       strcmp(one->pass, other->pass) == 0 && strcmp(one->token, other->token) == 0;
 }
 
+static bool is_same_trust(const struct relay_settings *one, const struct relay_settings *other)
+{
+	return one->tls_min == other->tls_min && one->mechanism == other->mechanism &&
+	       strcmp(one->ca_pem, other->ca_pem) == 0 &&
+	       strcmp(one->tls_pin, other->tls_pin) == 0 &&
+	       strcmp(one->tls_name, other->tls_name) == 0 &&
+	       strcmp(one->client_cert_pem, other->client_cert_pem) == 0;
+}
+
 void relay_inherit(struct relay *relay, struct relay *old)
 {
 	unsigned most = relay->own->sessions;
@@ -100,6 +109,8 @@ void relay_inherit(struct relay *relay, struct relay *old)
 	if (relay->window.width == relay->window.most || relay->window.width > most)
 		relay->window.width = most;
 	relay->window.most = most;
+	if (!is_same_trust(relay->own, old->own))
+		window_wake(&relay->window); /* that may have been what was wrong */
 	relay_show(relay);
 	pthread_mutex_unlock(&old->lock);
 }
@@ -232,9 +243,10 @@ bool relay_rests(const struct relay *relay, uint64_t now_us, uint64_t *until_us)
 	return now_us < *until_us;
 }
 
-bool relay_is_probing(const struct relay *relay)
+bool relay_is_probing(const struct relay *relay, uint64_t now_us)
 {
-	return atomic_load_explicit(&relay->is_probing, memory_order_relaxed);
+	return atomic_load_explicit(&relay->is_probing, memory_order_relaxed) ||
+	       now_us >= atomic_load_explicit(&relay->unsure_from_us, memory_order_relaxed);
 }
 
 uint32_t relay_idle_ms(const struct relay *relay)

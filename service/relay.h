@@ -72,7 +72,7 @@ bool relay_wants_carrier(struct relay *relay, uint64_t now_us);
 bool relay_needs_help(struct relay *relay, uint64_t now_us);
 /* Counts a carrier that brings a delivery of its own, which needs a fresh session. It takes the
  * place of one that is ending, and is let in whatever the window. */
-void relay_admit_carrier(struct relay *relay);
+bool relay_admit_carrier(struct relay *relay, uint64_t now_us);
 /* opening → established. `brings`: it was let in by relay_admit_carrier. */
 void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *news_out);
 /* established → leaving: of no more use, but still a session to the relay, that counts as such. */
@@ -87,9 +87,10 @@ struct relay_failure {
 	const struct smtp_said *said; /* code 0: nothing */
 	const char *words;
 	bool brings, busy;
+	bool was_too_many; /* out: others are up, and it was one too many */
 	uint64_t began_us;
 };
-struct delivery *relay_carrier_failed(struct relay *relay, const struct relay_failure *failure,
+struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure *failure,
 	uint64_t now_us, struct relay_news *news_out);
 /* opening → gone, through no fault of the relay's: nobody shares its fate. */
 void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
@@ -97,7 +98,7 @@ void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
  * retired. */
 bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker_out);
 /* The delivery waits again, before all others, if there are sessions that will take it. */
-bool relay_put_back(struct relay *relay, struct delivery *delivery);
+bool relay_put_back(struct relay *relay, struct delivery *delivery, uint64_t now_us);
 /* Something may go now, and another worker has a carrier to spare for it: which one to wake. */
 bool relay_has_idle_elsewhere(
 	struct relay *relay, unsigned worker, uint64_t now_us, unsigned *worker_out);
@@ -107,6 +108,14 @@ void relay_distrust_pipelining(struct relay *relay, uint64_t now_us);
 void relay_trust_pipelining(struct relay *relay);
 bool relay_distrusts_pipelining(const struct relay *relay, uint64_t now_us);
 
+/* Takes out, as a list, all that wait at a relay that rests and has no session that works. */
+struct delivery *relay_stranded(struct relay *relay, uint64_t now_us);
+/* The same for those that have waited for half of their time where no session works. */
+struct delivery *relay_kept_waiting(struct relay *relay, uint64_t now_us);
+/* A woken worker found nothing to do. */
+void relay_forget_promises(struct relay *relay, unsigned worker);
+/* Does the next message have to wait: for a rate, or behind others? */
+bool relay_wants_turns(struct relay *relay, uint64_t now_us);
 /* Takes out, as a list, what is past its deadline. */
 struct delivery *relay_expire(struct relay *relay, uint64_t now_us);
 /* Takes out everything that waits, as a list. */
@@ -144,8 +153,9 @@ void relay_note_offer(struct relay *relay, const struct smtp_features *offer, co
 
 /* Can nothing go there until *until_us? */
 bool relay_rests(const struct relay *relay, uint64_t now_us, uint64_t *until_us);
-/* Is its first session behind a rest being opened? Others are better off elsewhere. */
-bool relay_is_probing(const struct relay *relay);
+/* Is its first session behind a rest being opened, or is it silent? Others are better off
+ * elsewhere. */
+bool relay_is_probing(const struct relay *relay, uint64_t now_us);
 /* Somebody has mended it: it is tried again. */
 void relay_wake(struct relay *relay);
 

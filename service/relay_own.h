@@ -22,6 +22,7 @@ struct relay {
 	atomic_uint_fast64_t distrust_until_us;
 	/* changed under the lock, looked at without */
 	atomic_uint waiting;
+	atomic_uint_fast64_t unsure_from_us; /* when it is no longer sure that it works */
 	atomic_uint_fast64_t closed_until_us; /* nothing can go there */
 	atomic_bool is_probing, hangs_up;
 	atomic_uint idle_ms, lifetime_ms, messages, recipients; /* limits in force; 0: none */
@@ -35,6 +36,10 @@ struct relay {
 	unsigned next_worker;           /* whose turn it is to open a carrier */
 	struct window window;
 	uint64_t opened_us;     /* when the last carrier began to open */
+	uint64_t heard_us;      /* when a session was last ready, or took something up */
+	uint64_t unready_us;    /* since when one opens while none is up; 0: that is not so */
+	unsigned peak;          /* most that were up lately */
+	uint64_t peak_us;       /* … since when */
 	bool is_proven;         /* a session became ready since nobody knows better */
 	uint64_t warm_after_us; /* when sessions may be opened that nobody waits for */
 	/* the rate: a message is due at due_us, or has been for up to BURST_US */

@@ -5,7 +5,14 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { BURST_US = 1000000, WARM_PAUSE_US = 5000000, UNPROVEN_US = 1000000 };
+enum {
+	BURST_US = 1000000,
+	WARM_PAUSE_US = 5000000,
+	UNPROVEN_US = 1000000,
+	UNHEARD_US = 10000000, /* a session that says nothing for so long is not sure to work */
+	UNREADY_US = 2000000,  /* … as one that does not become ready */
+	PEAK_US = 1000000,
+};
 
 /* ---- the queue; all of it under the lock */
 
@@ -36,6 +43,12 @@ static bool has_to_wait_its_turn(const struct relay *relay, uint64_t now_us)
 {
 	return relay->policy.authenticates && !relay->is_proven && relay->opening &&
 	       now_us < relay->opened_us + UNPROVEN_US;
+}
+
+/* Is there a session that works? One that is silent over a message for long proves nothing. */
+static bool is_up(const struct relay *relay, uint64_t now_us)
+{
+	return relay->idle_all || (relay->established && now_us < relay->heard_us + UNHEARD_US);
 }
 
 static bool has_room(const struct relay *relay, uint64_t now_us)
@@ -112,15 +125,34 @@ static uint32_t lesser_limit(uint32_t one, uint32_t other)
 	return one && (!other || one < other) ? one : other;
 }
 
+static void show_doubt(struct relay *relay)
+{
+	uint64_t from_us = UINT64_MAX;
+
+	if (relay->established && !relay->idle_all)
+		from_us = relay->heard_us + UNHEARD_US;
+	else if (relay->unready_us)
+		from_us = relay->unready_us + UNREADY_US;
+	atomic_store_explicit(&relay->unsure_from_us, from_us, memory_order_relaxed);
+}
+
 void relay_show(struct relay *relay)
 {
 	const struct window *window = &relay->window;
 	const struct learned *learned = &relay->learned;
-	bool is_open = relay->established && window->cause != REST_THROTTLED;
+	uint64_t now = now_us();
+	bool is_open = is_up(relay, now) && window->cause != REST_THROTTLED;
 	bool is_new_try = window->cause == REST_FAILURES || window->cause == REST_AUTH;
 
 	atomic_store(&relay->closed_until_us, is_open ? 0 : window->rest_until_us);
-	atomic_store(&relay->is_probing, is_new_try && relay->opening && !relay->established);
+	atomic_store(&relay->is_probing, is_new_try && relay->opening && !is_up(relay, now));
+	if (relay->established || !relay->opening)
+		relay->unready_us = 0;
+	else if (!relay->unready_us)
+		relay->unready_us = now;
+	if (!relay->established)
+		relay->is_proven = false;
+	show_doubt(relay);
 	atomic_store(&relay->idle_ms,
 		lesser_limit(relay->own->idle_ms, learned_limit(learned, LEARNED_IDLE)));
 	atomic_store(&relay->lifetime_ms, learned_limit(learned, LEARNED_LIFETIME));
@@ -166,6 +198,8 @@ struct delivery *relay_pull(struct relay *relay, unsigned worker, bool was_idle,
 		relay->idle[worker]++;
 		relay->idle_all++;
 	}
+	relay->heard_us = now_us;
+	show_doubt(relay);
 	pthread_mutex_unlock(&relay->lock);
 	return delivery;
 }
@@ -183,7 +217,9 @@ void relay_idle_left(struct relay *relay, unsigned worker)
 
 static bool wants_carrier(const struct relay *relay, uint64_t now_us)
 {
-	bool has_work = relay->turns.count > relay->opening - relay->bringing + relay->idle_all;
+	bool is_slow = interval_of(relay) && relay->idle_all; /* more sessions are not faster */
+	bool has_work =
+		!is_slow && relay->turns.count > relay->opening - relay->bringing + relay->idle_all;
 	bool is_short = relay->opening + relay->established < relay->own->min_sessions &&
 			now_us >= relay->warm_after_us;
 
@@ -221,13 +257,39 @@ bool relay_needs_help(struct relay *relay, uint64_t now_us)
 	return wanted;
 }
 
-void relay_admit_carrier(struct relay *relay)
+bool relay_admit_carrier(struct relay *relay, uint64_t now_us)
 {
+	bool is_let_in;
+
 	pthread_mutex_lock(&relay->lock);
-	relay->opening++;
-	relay->bringing++;
-	relay_show(relay);
+	is_let_in = !has_to_wait_its_turn(relay, now_us) &&
+		    !(relay->window.cause == REST_AUTH && window_rests(&relay->window, now_us));
+	if (is_let_in) {
+		relay->opening++;
+		relay->bringing++;
+		relay->opened_us = now_us;
+		relay->is_proven =
+			false; /* who ended the last one may do so for another password */
+		relay_show(relay);
+	}
 	pthread_mutex_unlock(&relay->lock);
+	return is_let_in;
+}
+
+static void note_peak(struct relay *relay)
+{
+	if (relay->established < relay->peak && relay->heard_us < relay->peak_us + PEAK_US)
+		return;
+	relay->peak = relay->established;
+	relay->peak_us = relay->heard_us;
+}
+
+/* What the relay takes for sure: a session that made room for another is not one fewer. */
+static unsigned taken_for_sure(const struct relay *relay, uint64_t now_us)
+{
+	unsigned now = relay->opening + relay->established;
+
+	return now_us < relay->peak_us + PEAK_US && relay->peak > now ? relay->peak : now;
 }
 
 void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *news_out)
@@ -240,6 +302,8 @@ void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *n
 	relay->bringing -= brings;
 	relay->established++;
 	relay->is_proven = true;
+	relay->heard_us = now_us();
+	note_peak(relay);
 	window_succeeded(&relay->window);
 	relay_show(relay);
 	*news_out = relay_news(relay, &before);
@@ -291,15 +355,16 @@ static bool is_about_credentials(const struct smtp_verdict *verdict)
  * time. */
 static bool is_one_too_many(const struct relay *relay, const struct relay_failure *failure)
 {
-	return failure->busy && relay->is_proven && relay->settings->relay_count == 1 &&
+	return failure->busy && relay->worked_ms && relay->settings->relay_count == 1 &&
 	       failure->verdict->category == SMTP_RELAY_THROTTLED;
 }
 
 /* True: those that wait have nothing to wait for. */
 static bool judge_failure(
-	struct relay *relay, const struct relay_failure *failure, uint64_t now_us, bool *rests_out)
+	struct relay *relay, struct relay_failure *failure, uint64_t now_us, bool *rests_out)
 {
-	bool others_up = relay->established > 0, others_try = relay->opening > 0;
+	bool others_up = is_up(relay, now_us), others_try = relay->opening > 0;
+	uint32_t asked_s = failure->busy ? smtp_retry_after_s(failure->said->text) : 0;
 
 	*rests_out = false;
 	if (is_about_credentials(failure->verdict)) {
@@ -309,17 +374,23 @@ static bool judge_failure(
 		return !others_up;
 	}
 	if (others_up || (failure->busy && others_try)) {
-		window_narrow(&relay->window, relay->opening + relay->established, now_us);
+		window_narrow(&relay->window, taken_for_sure(relay, now_us), now_us);
+		failure->was_too_many = true;
 		return false;
 	}
 	*rests_out = window_failed(&relay->window, now_us);
+	if (asked_s) {
+		window_throttled(&relay->window, asked_s, now_us);
+		*rests_out = true;
+	}
 	if (*rests_out || !is_one_too_many(relay, failure))
 		return true;
 	window_pause(&relay->window, now_us);
+	failure->was_too_many = true;
 	return false;
 }
 
-struct delivery *relay_carrier_failed(struct relay *relay, const struct relay_failure *failure,
+struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure *failure,
 	uint64_t now_us, struct relay_news *news_out)
 {
 	struct delivery *failed = NULL;
@@ -385,12 +456,12 @@ bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker
 	return is_taken;
 }
 
-bool relay_put_back(struct relay *relay, struct delivery *delivery)
+bool relay_put_back(struct relay *relay, struct delivery *delivery, uint64_t now_us)
 {
 	bool is_served;
 
 	pthread_mutex_lock(&relay->lock);
-	is_served = relay->established > 0 && !relay_is_retired(relay);
+	is_served = is_up(relay, now_us) && !relay_is_retired(relay);
 	if (is_served) {
 		turns_put_back(&relay->turns, delivery);
 		note_waiting(relay);
@@ -426,6 +497,53 @@ static struct delivery *take_out(struct relay *relay, uint64_t deadline_us)
 	list = take_all(relay, deadline_us, UINT64_MAX);
 	pthread_mutex_unlock(&relay->lock);
 	return list;
+}
+
+struct delivery *relay_stranded(struct relay *relay, uint64_t now_us)
+{
+	struct delivery *list = NULL;
+	bool rests;
+
+	if (!relay_has_work(relay))
+		return NULL;
+	pthread_mutex_lock(&relay->lock);
+	rests = window_rests(&relay->window, now_us) && relay->window.cause != REST_THROTTLED;
+	if (rests && !is_up(relay, now_us))
+		list = take_all(relay, UINT64_MAX, UINT64_MAX);
+	pthread_mutex_unlock(&relay->lock);
+	return list;
+}
+
+struct delivery *relay_kept_waiting(struct relay *relay, uint64_t now_us)
+{
+	struct delivery *list = NULL;
+
+	if (!relay_has_work(relay))
+		return NULL;
+	pthread_mutex_lock(&relay->lock);
+	if (!is_up(relay, now_us)) {
+		list = turns_take_long(&relay->turns, now_us);
+		note_waiting(relay);
+	}
+	pthread_mutex_unlock(&relay->lock);
+	return list;
+}
+
+void relay_forget_promises(struct relay *relay, unsigned worker)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->promised[worker] = 0;
+	pthread_mutex_unlock(&relay->lock);
+}
+
+bool relay_wants_turns(struct relay *relay, uint64_t now_us)
+{
+	bool wants;
+
+	pthread_mutex_lock(&relay->lock);
+	wants = relay->turns.count || interval_of(relay) || is_throttled(relay, now_us);
+	pthread_mutex_unlock(&relay->lock);
+	return wants;
 }
 
 struct delivery *relay_expire(struct relay *relay, uint64_t now_us)

@@ -101,7 +101,22 @@ struct delivery *turns_take(struct turns *turns, struct turn turn)
 	return take_at(turns, turn.lane, turn.at);
 }
 
-struct delivery *turns_take_all(struct turns *turns, uint64_t deadline_us, uint64_t queued_us)
+/* What is asked for: see turns_take_all and turns_take_long. */
+struct wish {
+	uint64_t deadline_us, queued_us; /* at most */
+	uint64_t long_at_us;             /* 0: however long it waits */
+};
+
+static bool is_wished(const struct delivery *delivery, const struct wish *wish)
+{
+	if (wish->long_at_us)
+		return !delivery->is_bound && !delivery->parts &&
+		       delivery->deadline_us - wish->long_at_us <
+			       wish->long_at_us - delivery->queued_us;
+	return delivery->deadline_us <= wish->deadline_us && delivery->queued_us <= wish->queued_us;
+}
+
+static struct delivery *take_wished(struct turns *turns, const struct wish *wish)
 {
 	struct delivery *taken = NULL, **end = &taken;
 
@@ -110,7 +125,7 @@ struct delivery *turns_take_all(struct turns *turns, uint64_t deadline_us, uint6
 		struct delivery **at = &turns->lanes[lane].first;
 
 		while (*at) {
-			if ((*at)->deadline_us > deadline_us || (*at)->queued_us > queued_us) {
+			if (!is_wished(*at, wish)) {
 				at = &(*at)->next;
 				continue;
 			}
@@ -119,4 +134,18 @@ struct delivery *turns_take_all(struct turns *turns, uint64_t deadline_us, uint6
 		}
 	}
 	return taken;
+}
+
+struct delivery *turns_take_all(struct turns *turns, uint64_t deadline_us, uint64_t queued_us)
+{
+	const struct wish wish = { deadline_us, queued_us, 0 };
+
+	return take_wished(turns, &wish);
+}
+
+struct delivery *turns_take_long(struct turns *turns, uint64_t now_us)
+{
+	const struct wish wish = { 0, 0, now_us };
+
+	return take_wished(turns, &wish);
 }

@@ -32,6 +32,9 @@ void turns_put_back(struct turns *turns, struct delivery *delivery);
 struct turn turns_find(struct turns *turns, uint64_t now_us);
 /* Takes it out; the lane behind its own comes next. */
 struct delivery *turns_take(struct turns *turns, struct turn turn);
+/* Takes out, as a list, those that have waited for more than half of their time and may go
+ * elsewhere: not bound, and no part of them sent. */
+struct delivery *turns_take_long(struct turns *turns, uint64_t now_us);
 /* Takes out, as a list in the order that they came in each lane, all with a deadline up to
  * `deadline_us` that were queued up to `queued_us`. */
 struct delivery *turns_take_all(struct turns *turns, uint64_t deadline_us, uint64_t queued_us);

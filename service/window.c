@@ -68,6 +68,8 @@ static void hasten(struct window *window, uint64_t now_us)
 void window_widen(struct window *window, uint64_t now_us)
 {
 	hasten(window, now_us);
+	if (window->cause == REST_THROTTLED && !window_rests(window, now_us))
+		window_wake(window);
 	if (now_us <= window->changed_us + window->quiet_us)
 		return;
 	if (window->width >= window->most) { /* … and that held */
@@ -118,11 +120,15 @@ void window_throttled(struct window *window, uint32_t seconds, uint64_t now_us)
 {
 	uint64_t rest_us = lesser(seconds * SECOND, 5 * MINUTE);
 
-	if (window_rests(window, now_us) && window->rest_until_us > now_us + rest_us)
+	bool rests = window_rests(window, now_us);
+
+	if (rests && window->rest_until_us > now_us + rest_us)
 		return;
+	window->rest_until_us = now_us + rest_us;
+	if (rests && window->cause != REST_THROTTLED)
+		return; /* it is longer, and stays what it was */
 	window->cause = REST_THROTTLED;
 	window->rest_us = rest_us;
-	window->rest_until_us = now_us + rest_us;
 }
 
 void window_succeeded(struct window *window)

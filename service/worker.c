@@ -2,12 +2,13 @@
 
 #include "service/carrier.h"
 #include "service/clock.h"
+#include "service/dispatch.h"
 #include "service/settle.h"
 
 #include <malloc.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 50, STOPPING_MS = 1500, TRIM_MS = 10000, TRIM_BYTES = 8 << 20 };
+enum { TICK_MS = 50, STOPPING_MS = 1500, TRIM_MS = 10000, TRIM_BYTES = 8 << 20, QUIET = 16 };
 
 /* ---- what there is to do */
 
@@ -102,6 +103,8 @@ static void feed_berth(struct berth *berth)
 	struct worker *worker = berth->worker;
 	struct delivery *delivery;
 
+	if (berth->idle && !relay_has_work(berth->relay))
+		relay_forget_promises(berth->relay, worker->number);
 	while (berth->idle && relay_has_work(berth->relay)) {
 		if (!carrier_is_fit(berth->idle))
 			continue; /* it is gone */
@@ -144,6 +147,16 @@ static void fail_unopened(struct worker *worker, const struct relay *relay, stru
 		settle_failed(worker->lettergate, delivery, &verdict, &nothing,
 			"the deadline passed while a session to the relay was being opened");
 	}
+}
+
+/* Nothing works at the relay: those that wait go elsewhere, while there is time. */
+static void rescue(struct worker *worker, struct relay *relay)
+{
+	struct lettergate *lettergate = worker->lettergate;
+
+	dispatch_list(lettergate, relay_stranded(relay, now_us()), "the relay rests");
+	if (worker->fleet->count > 1)
+		dispatch_waiting(lettergate, relay, relay_kept_waiting(relay, now_us()));
 }
 
 static void expire(struct worker *worker, struct relay *relay)
@@ -219,7 +232,7 @@ static void give_memory_back(struct worker *worker)
 	if (now_ms < worker->trimmed_ms + TRIM_MS)
 		return;
 	worker->trimmed_ms = now_ms;
-	if (mallinfo2().fordblks > TRIM_BYTES)
+	if (lettergate_in_flight(worker->lettergate) < QUIET && mallinfo2().fordblks > TRIM_BYTES)
 		malloc_trim(TRIM_BYTES / 4);
 }
 
@@ -229,8 +242,10 @@ static void ticked(uv_timer_t *timer)
 
 	walk(worker->active, carrier_tick);
 	walk_idle(worker, carrier_tick);
-	for (size_t i = 0; worker->number == 0 && worker->fleet && i < worker->fleet->count; i++)
+	for (size_t i = 0; worker->number == 0 && worker->fleet && i < worker->fleet->count; i++) {
 		expire(worker, worker->fleet->relays[i]);
+		rescue(worker, worker->fleet->relays[i]);
+	}
 	if (worker->number == 0)
 		give_memory_back(worker);
 	feed(worker);

@@ -53,12 +53,14 @@ static void open_in_vain(const char *name, enum smtp_loss loss, enum smtp_catego
 {
 	static const struct smtp_said nothing;
 	struct smtp_verdict verdict = smtp_verdict_of_loss(loss, SMTP_IN_CONNECT, false);
-	struct relay_failure failure = { &verdict, &nothing, "", true, false, now };
+	struct relay_failure failure = {
+		.verdict = &verdict, .said = &nothing, .words = "", .brings = true, .began_us = now
+	};
 	struct relay_news news;
 
 	if (category)
 		verdict.category = category;
-	relay_admit_carrier(relay_named(name));
+	ck_assert(relay_admit_carrier(relay_named(name), now));
 	ck_assert_ptr_null(relay_carrier_failed(relay_named(name), &failure, now, &news));
 }
 
@@ -77,7 +79,7 @@ static void work_again(const char *name)
 {
 	struct relay_news news;
 
-	relay_admit_carrier(relay_named(name));
+	ck_assert(relay_admit_carrier(relay_named(name), now));
 	relay_carrier_opened(relay_named(name), true, &news);
 	relay_carrier_left(relay_named(name), false);
 }
@@ -154,10 +156,10 @@ START_TEST(one_that_is_being_probed_is_avoided_where_there_is_another)
 	lay_to_rest("b", false);
 	lay_to_rest("a", false);
 	now += SECOND;
-	relay_admit_carrier(relay_named("b"));
-	ck_assert(relay_is_probing(relay_named("b")));
+	ck_assert(relay_admit_carrier(relay_named("b"), now));
+	ck_assert(relay_is_probing(relay_named("b"), now));
 	expect(FLEET_CHOSEN, "a");
-	relay_admit_carrier(relay_named("a"));
+	ck_assert(relay_admit_carrier(relay_named("a"), now));
 	expect(FLEET_CHOSEN, "c");
 	tried("c"); /* the last: then rather one that is probed */
 	expect(FLEET_CHOSEN, "b");
@@ -166,7 +168,7 @@ START_TEST(one_that_is_being_probed_is_avoided_where_there_is_another)
 	expect(FLEET_CHOSEN, "a");
 	relay_carrier_left(relay_named("a"), false);
 	relay_carrier_abandoned(relay_named("b"), true, now);
-	ck_assert(!relay_is_probing(relay_named("b")));
+	ck_assert(!relay_is_probing(relay_named("b"), now));
 }
 END_TEST
 

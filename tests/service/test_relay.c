@@ -69,7 +69,12 @@ static struct delivery *one_fails(
 	static const struct smtp_said nothing;
 	struct smtp_verdict verdict =
 		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_CONNECT, false);
-	struct relay_failure failure = { &verdict, &nothing, "", brings, busy, began_us };
+	struct relay_failure failure = { .verdict = &verdict,
+		.said = &nothing,
+		.words = "",
+		.brings = brings,
+		.busy = busy,
+		.began_us = began_us };
 
 	return relay_carrier_failed(which, &failure, now_us, &news);
 }
@@ -80,11 +85,15 @@ static void one_more_fails(struct relay *which, bool for_credentials, uint64_t n
 	static const struct smtp_said nothing;
 	struct smtp_verdict verdict =
 		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_CONNECT, false);
-	struct relay_failure failure = { &verdict, &nothing, "", true, false, now_us };
+	struct relay_failure failure = { .verdict = &verdict,
+		.said = &nothing,
+		.words = "",
+		.brings = true,
+		.began_us = now_us };
 
 	if (for_credentials)
 		verdict.category = SMTP_RELAY_AUTH_FAILED;
-	relay_admit_carrier(which);
+	ck_assert(relay_admit_carrier(which, now_us));
 	ck_assert_ptr_null(relay_carrier_failed(which, &failure, now_us, &news));
 }
 
@@ -107,7 +116,7 @@ START_TEST(a_worker_with_idle_carriers_is_woken_first)
 
 	for (int i = 0; i < 2; i++) {
 		ck_assert(relay_wants_carrier(relay, 10) == false);
-		relay_admit_carrier(relay);
+		ck_assert(relay_admit_carrier(relay, 10));
 		one_opens(relay);
 	}
 	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
@@ -122,7 +131,7 @@ START_TEST(nobody_is_woken_when_all_are_busy)
 	struct delivery delivery = delivery_of(1, 100);
 
 	for (int i = 0; i < 2; i++) {
-		relay_admit_carrier(relay);
+		ck_assert(relay_admit_carrier(relay, 10));
 		one_opens(relay);
 	}
 	ck_assert_int_eq(relay_submit(relay, &delivery), NO_WORKER);
@@ -151,7 +160,7 @@ START_TEST(a_failed_opening_fails_those_that_waited_through_it)
 	struct delivery early = delivery_of(5, UINT64_MAX), late = delivery_of(20, 100);
 
 	(void)relay_submit(relay, &early);
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	(void)relay_submit(relay, &late);
 	ck_assert_ptr_eq(one_fails(relay, true, 10, 30, false), &early);
 	ck_assert_ptr_null(early.next);
@@ -163,7 +172,7 @@ START_TEST(with_other_sessions_up_a_failed_opening_only_narrows_the_window)
 {
 	struct delivery delivery = delivery_of(5, UINT64_MAX);
 
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	(void)relay_submit(relay, &delivery);
 	ck_assert(relay_wants_carrier(relay, 6));
@@ -178,9 +187,9 @@ START_TEST(the_window_grows_back_after_quiet)
 {
 	struct delivery delivery = delivery_of(5, UINT64_MAX);
 
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	(void)one_fails(relay, true, 6, 30, true);
 	(void)relay_submit(relay, &delivery);
 	ck_assert(!relay_wants_carrier(relay, 1000000));
@@ -223,7 +232,7 @@ START_TEST(each_delivery_wakes_another_worker_while_there_are_idle_ones)
 	struct delivery first = delivery_of(1, 100), second = delivery_of(1, 100);
 
 	for (unsigned worker = 0; worker < WORKERS; worker++) {
-		relay_admit_carrier(relay);
+		ck_assert(relay_admit_carrier(relay, 10));
 		one_opens(relay);
 		ck_assert_ptr_null(relay_pull(relay, worker, false, 10));
 	}
@@ -236,7 +245,7 @@ START_TEST(work_beside_idle_carriers_of_another_worker_wakes_it)
 	struct delivery delivery = delivery_of(1, 100);
 	unsigned other = 9;
 
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
 	ck_assert(!relay_has_idle_elsewhere(relay, 0, 10, &other));
@@ -254,11 +263,11 @@ START_TEST(what_a_busy_relay_sent_back_waits_first)
 {
 	struct delivery waiting = delivery_of(1, 100), back = delivery_of(2, 100);
 
-	ck_assert(!relay_put_back(relay, &back)); /* nobody is there to take it */
-	relay_admit_carrier(relay);
+	ck_assert(!relay_put_back(relay, &back, 10)); /* nobody is there to take it */
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	(void)relay_submit(relay, &waiting);
-	ck_assert(relay_put_back(relay, &back));
+	ck_assert(relay_put_back(relay, &back, 10));
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10), &back);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10), &waiting);
 }
@@ -268,7 +277,7 @@ START_TEST(a_carrier_that_brings_its_own_does_not_count_for_those_that_wait)
 {
 	struct delivery delivery = delivery_of(1, 100);
 
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	ck_assert_int_ne(relay_submit(relay, &delivery), NO_WORKER);
 	ck_assert(relay_wants_carrier(relay, 10));
 	(void)relay_empty(relay);
@@ -344,11 +353,11 @@ START_TEST(three_failures_in_a_row_are_a_rest_then_one_probe)
 	(void)relay_submit(relay, &delivery);
 	ck_assert(!relay_wants_carrier(relay, now - 1));
 	ck_assert(relay_wants_carrier(relay, now));
-	ck_assert(relay_is_probing(relay));
+	ck_assert(relay_is_probing(relay, 10));
 	ck_assert(!relay_wants_carrier(relay, now + 10 * SECOND));
 	relay_carrier_opened(relay, false, &news);
 	ck_assert(news.works_again && !news.rests);
-	ck_assert(!relay_is_probing(relay));
+	ck_assert(!relay_is_probing(relay, 10));
 	(void)relay_empty(relay);
 }
 END_TEST
@@ -362,7 +371,7 @@ START_TEST(those_that_wait_are_given_back_when_a_rest_begins)
 	one_more_fails(relay, false, 2);
 	(void)relay_submit(relay, &early);
 	(void)relay_submit(relay, &late);
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	ck_assert_ptr_eq(one_fails(relay, true, 100, 300, false), &early);
 	ck_assert_ptr_eq(early.next, &late);
 	ck_assert(news.rests);
@@ -426,7 +435,7 @@ START_TEST(refused_credentials_do_not_stop_a_session_that_is_up)
 	struct delivery delivery = delivery_of(1, UINT64_MAX);
 	uint64_t until;
 
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	one_more_fails(relay, true, SECOND);
 	ck_assert(!relay_rests(relay, SECOND, &until));
@@ -446,7 +455,7 @@ START_TEST(a_throttled_relay_gives_back_those_that_cannot_wait)
 			hurried = delivery_of(1, 40 * SECOND - 1);
 	uint64_t now = 10 * SECOND, until;
 
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	(void)relay_submit(relay, &patient);
 	(void)relay_submit(relay, &hurried);
@@ -466,7 +475,7 @@ START_TEST(slow_down_without_a_time_only_narrows)
 	struct delivery delivery = delivery_of(1, 11 * SECOND);
 	uint64_t until;
 
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	(void)relay_submit(relay, &delivery);
 	ck_assert_ptr_null(relay_throttled(relay, 0, 10 * SECOND, &news));
@@ -489,10 +498,10 @@ START_TEST(keys_have_their_turns)
 		(void)relay_submit(relay, &batch[i]);
 	}
 	(void)relay_submit(relay, &single);
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[0]);
-	ck_assert(relay_put_back(relay, &batch[0]));
+	ck_assert(relay_put_back(relay, &batch[0], 10));
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[0]);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &single);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[2]);
@@ -522,17 +531,18 @@ START_TEST(a_promise_goes_with_the_carrier_it_was_made_for)
 {
 	struct delivery first = delivery_of(1, UINT64_MAX), second = delivery_of(1, UINT64_MAX);
 
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
 	ck_assert_int_eq(relay_submit(relay, &first), 1);
 	relay_idle_left(relay, 1);
 	relay_carrier_left(relay, false);
-	relay_admit_carrier(relay);
+	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	ck_assert_ptr_eq(relay_pull(relay, 1, false, 10), &first);
 	ck_assert_ptr_null(relay_pull(relay, 1, false, 10));
-	relay_admit_carrier(relay); /* no room for another, so that nobody else is asked */
+	ck_assert(relay_admit_carrier(
+		relay, 10)); /* no room for another, so that nobody else is asked */
 	ck_assert_int_eq(relay_submit(relay, &second), 1);
 	(void)relay_empty(relay);
 }
