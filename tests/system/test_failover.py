@@ -224,7 +224,8 @@ def test_relays_of_one_priority_share_by_weight(tmp_path):
 
 
 def test_a_deadline_is_for_all_relays_together(tmp_path):
-    """Section 3: the next one is tried within the deadline, not after it."""
+    """Section 3: the next one is tried within the deadline, not after it; a silent one is left when
+    half of what was left is over."""
     silent = {"greeting": {"reply": "", "then": "stall"}}
     with Relay(silent) as one, Relay(silent) as two, Relay() as three, Fleet(tmp_path, [
             ("one", one, {}), ("two", two, {"priority": 2}),
@@ -233,8 +234,9 @@ def test_a_deadline_is_for_all_relays_together(tmp_path):
         began = time.monotonic()
         answer = gateway.send(deadline=ms(1500))
         assert time.monotonic() - began < 1.5 * 2 + 2 * SLOW
-        assert answer.status == 504 and answer["outcome"] == "not_sent", answer
-        assert not three.ledger
+        in_time = answer.status == 200
+        assert in_time or answer.status == 504 and answer["outcome"] == "not_sent", answer
+        assert len(three.ledger) == in_time
         answer = gateway.send(deadline=ms(8000))
         assert answer.status == 200 and tries(answer)[-1] == ("three", "accepted"), answer
 
