@@ -22,7 +22,7 @@ struct relay {
 	atomic_uint_fast64_t distrust_until_us;
 	/* changed under the lock, looked at without */
 	atomic_uint waiting;
-	atomic_uint_fast64_t unsure_from_us; /* when it is no longer sure that it works */
+	atomic_uint_fast64_t unsure_from_us;  /* when it is no longer sure that it works */
 	atomic_uint_fast64_t closed_until_us; /* nothing can go there */
 	atomic_bool is_probing, hangs_up;
 	atomic_uint idle_ms, lifetime_ms, messages, recipients; /* limits in force; 0: none */
