@@ -46,6 +46,31 @@ static bool is_json_list(const struct form_part *part)
 	       text_equal_nocase(text_trim(text_cut(&type, ';')), TEXT("application/json"));
 }
 
+/* The name as a Content-ID. What none may hold is a _, one for each character: not its %20, as a
+ * reader that undoes the quoting in cid:my%20logo.png (RFC 2392 section 2) looks for a blank. */
+static struct text id_of(struct region *region, struct text name)
+{
+	struct text id = region_copy(region, name);
+	char *to = (char *)id.at;
+
+	id.len = 0;
+	for (size_t i = 0; to && i < name.len && id.len < CONTENT_ID_BYTES; i++)
+		if (((unsigned char)name.at[i] & 0xc0) != 0x80) /* none inside of a character */
+			to[id.len++] = is_content_id_byte(name.at[i]) ? name.at[i] : '_';
+	return id;
+}
+
+/* Is the last file's id, which was made of its name, another's? */
+static bool is_id_taken(const struct intake *intake)
+{
+	const struct file *last = &intake->files[intake->file_count - 1];
+
+	for (const struct file *file = intake->files; file < last; file++)
+		if (text_equal(file->content_id, last->content_id))
+			return !text_equal(last->content_id, last->filename);
+	return false;
+}
+
 /* An inline part is named by its Content-ID, else by its file's name. */
 static enum err begin_file(struct intake *intake, const struct form_part *part)
 {
@@ -58,9 +83,12 @@ static enum err begin_file(struct intake *intake, const struct form_part *part)
 	file->is_inline = is_named(part->name, TEXT("inline"));
 	file->filename = region_copy(intake->region, part->filename);
 	file->content_type = region_copy(intake->region, part->content_type);
-	file->content_id = region_copy(intake->region,
-		part->content_id.len || !file->is_inline ? part->content_id : part->filename);
+	file->content_id = part->content_id.len || !file->is_inline
+				   ? region_copy(intake->region, part->content_id)
+				   : id_of(intake->region, part->filename);
 	intake->file = file;
+	if (!part->content_id.len && file->content_id.len && is_id_taken(intake))
+		return refuse(intake, "two files have one name in cid: give them a Content-ID");
 	return file->filename.at && file->content_type.at && file->content_id.at ? OK : ERR_MEMORY;
 }
 

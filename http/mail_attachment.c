@@ -93,12 +93,17 @@ static void read_content_type(struct reading *reading, const cJSON *value, const
 		take_content_type(reading, type, at);
 }
 
+bool is_content_id_byte(char byte)
+{
+	return byte > 0x20 && byte < 0x7f && !memchr("<>\"\\(),;:[]", byte, 11);
+}
+
 static bool is_content_id(struct text id)
 {
 	for (size_t i = 0; i < id.len; i++)
-		if (id.at[i] <= 0x20 || id.at[i] >= 0x7f || memchr("<>\"\\(),;:[]", id.at[i], 11))
+		if (!is_content_id_byte(id.at[i]))
 			return false;
-	return id.len > 0 && id.len <= 200;
+	return id.len > 0 && id.len <= CONTENT_ID_BYTES;
 }
 
 static void read_content_id(struct reading *reading, const cJSON *value, const struct json_at *at)

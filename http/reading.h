@@ -107,7 +107,10 @@ void keep_header(
 /* mail_list.c */
 reader read_list_unsubscribe;
 /* mail_attachment.c */
+enum { CONTENT_ID_BYTES = 200 };
 reader read_attachments;
+/* May it stand in a Content-ID? */
+bool is_content_id_byte(char byte);
 /* mail_template.c */
 reader read_template;
 /* Renders the template that the message wants into the fields that it leaves to it. False: it was

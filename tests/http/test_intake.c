@@ -71,6 +71,14 @@ static const struct {
 	{ PART("name=\"inline\"; filename=\"a\"") "Content-ID: <c>\r\n\r\nx\r\n" END,
 		"{\"attachments\":[{\"filename\":\"a\",\"content_id\":\"<c>\",\"disposition\":"
 		"\"inline\"}]}" },
+	/* its name as a Content-ID */
+	{ A_FILE("inline", "my logo.png", "x") END,
+		"{\"attachments\":[{\"filename\":\"my logo.png\",\"content_type\":\"a/b\","
+		"\"content_id\":\"my_logo.png\",\"disposition\":\"inline\"}]}" },
+	{ A_FILE("inline", "<[\xc3\xbc\xe2\x82\xac%]>", "x") END,
+		"{\"attachments\":[{\"filename\":\"<[\xc3\xbc\xe2\x82\xac%]>\","
+		"\"content_type\":\"a/b\",\"content_id\":\"____%__\","
+		"\"disposition\":\"inline\"}]}" },
 	/* a file that was not chosen, and one that is empty */
 	{ A_FILE("attachment", "", "") FIELD("a", "x") END, "{\"a\":\"x\"}" },
 	{ PART("name=\"attachment\"; filename=\"e\"") "\r\n\r\n" END,
@@ -156,6 +164,10 @@ static const struct {
 	{ TYPE, FIELD("message", "{\"attachments\":1}") FIELD("attachments", "[]") END,
 		"/attachments", "list" },
 	{ TYPE, FIELD("message", "{\"attachments\":[]") FILE_0 END, "/message", "JSON" },
+	{ TYPE, A_FILE("inline", "\xc3\xbc", "x") A_FILE("inline", "\xc3\xa4", "x") END, "/inline",
+		"Content-ID" },
+	{ TYPE, A_FILE("inline", "a_b", "x") A_FILE("inline", "a b", "x") END, "/inline",
+		"Content-ID" },
 	{ TYPE, PART("name=\"a\"") "Content-Transfer-Encoding: base64\r\n\r\nx\r\n" END, "/a",
 		"transfer encoding" },
 };

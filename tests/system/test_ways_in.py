@@ -201,6 +201,14 @@ def test_a_message_that_may_not_go_as_it_is_goes_as_bytes(place, tmp_path, inner
             ("a.eml", "application/octet-stream", inner.encode())]
 
 
+def test_an_inline_file_may_have_any_name(place, tmp_path):
+    relay, gateway = place
+    (tmp_path / "my logo.png").write_bytes(b"\x89PNG")
+    got = taken(relay, curl(gateway, *form(*FROM_TO, "html=<img src='cid:my_logo.png'>", "inline=@my logo.png"),
+                            cwd=tmp_path))
+    assert [p.get_filename() for p in parsed(got).walk() if p["Content-ID"] == "<my_logo.png>"] == ["my logo.png"]
+
+
 def test_an_inline_file_is_named_by_its_content_id(place, tmp_path):
     relay, gateway = place
     (tmp_path / "a.gif").write_bytes(b"GIF89a")
