@@ -47,9 +47,10 @@ struct smtp_attachment {
 				     else application/octet-stream */
 	struct text content_id;   /* without <>; empty: none */
 	bool is_inline;
-	struct smtp_content content; /* to go out as base64; referenced, never copied. Where
-					smtp_type_needs_lines, SMTP_BASE64: a message goes as it is,
-					else it is application/octet-stream */
+	struct smtp_content
+		content; /* to go out as base64; referenced, never copied. Where
+			    smtp_type_needs_lines, SMTP_BASE64: a message, or a report
+			    about one, goes as it is, else it is application/octet-stream */
 };
 
 /* Is it a type that base64 is not allowed for: message/rfc822 and its like? */

@@ -95,7 +95,7 @@ static void add_message(
 static void add_attachment(struct composer *composer, const struct smtp_attachment *attachment)
 {
 	struct smtp_lines lines;
-	bool is_message = smtp_type_needs_lines(attachment->content_type) &&
+	bool is_message = smtp_type_may_go_as_lines(attachment->content_type) &&
 			  smtp_content_is_message(&attachment->content, &lines);
 
 	smtp_part_head(&composer->out, attachment, is_message);

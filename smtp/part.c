@@ -95,6 +95,21 @@ bool smtp_type_needs_lines(struct text content_type)
 	       !text_starts_nocase(content_type, TEXT("message/global"));
 }
 
+/* A message and the reports about one (RFC 3464, 8098). message/partial and message/external-body
+ * (RFC 2046 5.2.2, 5.2.3) would have the recipient's program put together, or fetch, what no filter
+ * on the way has seen. */
+bool smtp_type_may_go_as_lines(struct text content_type)
+{
+	static const struct text types[] = { TEXT("message/rfc822"),
+		TEXT("message/delivery-status"), TEXT("message/disposition-notification") };
+	struct text type = text_trim(text_cut(&content_type, ';'));
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (text_equal_nocase(type, types[i]))
+			return true;
+	return false;
+}
+
 /* What may not be encoded, and cannot go as it is, travels as bytes. */
 static struct text wire_type(const struct smtp_attachment *attachment, bool is_message)
 {

@@ -13,6 +13,8 @@ void smtp_mailboxes_add(struct buf *out, const char *name, struct smtp_mailboxes
 struct smtp_content smtp_part_text_head(struct buf *out, const char *type, struct text text);
 /* Appends "Date: …" CRLF, in UTC (RFC 5322 3.3). `date_s`: seconds since 1970. */
 void smtp_part_date(struct buf *out, int64_t date_s);
+/* Is it of those types that base64 is not allowed for one that may go as it is? */
+bool smtp_type_may_go_as_lines(struct text content_type);
 /* Appends the headers of an attachment and the blank line behind them; its content is to follow, as
  * base64, or as the message that it is. ERR_VALUE (sticky) for a type or content id that is no
  * single line. */

@@ -361,6 +361,13 @@ static const struct {
 	{ TEXT("message/delivery-status"), TEXT("Reporting-MTA: dns; x.example\n\n"),
 		"Encoding: 7bit\r\nContent-Disposition: attachment;\r\n filename=\"a.eml\"\r\n\r\n"
 		"Reporting-MTA: dns; x.example\r\n\r\n\r\n--=_" },
+	{ TEXT("message/disposition-notification"), TEXT("A: b\n\n"), "\r\n\r\nA: b\r\n\r\n" },
+	{ TEXT("message/partial; id=\"a@b\"; number=1; total=2"), TEXT("A: b\n"),
+		"Content-Type: application/octet-stream;" },
+	{ TEXT("Message/External-Body; access-type=URL"), TEXT("A: b\n"),
+		"Content-Type: application/octet-stream;" },
+	{ TEXT("message/external-body"), TEXT("A: b\n"), "\r\n\r\nQTogYgo=\r\n--=_" },
+	{ TEXT("message/rfc822x"), TEXT("A: b\n"), "Content-Type: application/octet-stream;" },
 	{ TEXT("message/global"), TEXT("A: b\n"), "Content-Type: message/global;" },
 	{ TEXT("message/global"), TEXT("A: b\n"), "\r\n\r\nQTogYgo=\r\n--=_" },
 	{ TEXT("message/rfc822"), TEXT("A: \xc3\xa4\n"),
