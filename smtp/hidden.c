@@ -1,23 +1,31 @@
 #include "smtp/hidden.h"
 
-/* Those of no width, blanks that are no space, and what turns the order. */
+/* Those of no width, fillers that show nothing, blanks that are no space, and what turns the order.
+ */
 static const struct hidden {
 	uint32_t first, last;
 	bool turns;
 } hidden[] = {
 	{ 0xa0, 0xa0, false },
 	{ 0xad, 0xad, false },
+	{ 0x34f, 0x34f, false }, /* the grapheme joiner */
 	{ 0x61c, 0x61c, false },
+	{ 0x115f, 0x1160, false }, /* Hangul fillers, as 3164 and ffa0 */
 	{ 0x1680, 0x1680, false },
-	{ 0x180e, 0x180e, false },
+	{ 0x17b4, 0x17b5, false },
+	{ 0x180b, 0x180f, false },
 	{ 0x2000, 0x200f, false },
 	{ 0x202a, 0x202e, true }, /* embeddings and overrides (UAX #9 2.1, 2.2) */
 	{ 0x202f, 0x202f, false },
 	{ 0x205f, 0x2065, false },
 	{ 0x2066, 0x2069, true }, /* isolates */
 	{ 0x206a, 0x206f, false },
+	{ 0x2800, 0x2800, false }, /* Braille without a dot */
 	{ 0x3000, 0x3000, false },
+	{ 0x3164, 0x3164, false },
+	{ 0xfe00, 0xfe0f, false }, /* variation selectors: in names and texts, part of emoji */
 	{ 0xfeff, 0xfeff, false },
+	{ 0xffa0, 0xffa0, false },
 	{ 0xfff9, 0xfffb, false },
 	{ 0xe0000, 0xe0fff, false },
 };

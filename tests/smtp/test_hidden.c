@@ -28,6 +28,20 @@ static const struct {
 	{ "\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d", NULL, false, false },
 	{ "\xd7\xa9 (a)" RLM, NULL, false, true },
 	{ "\xd9\x85\xe2\x80\x8c\xdb\x8c", NULL, false, true }, /* a joiner */
+	{ "a\xcd\x8f", NULL, false, true },
+	{ "\xe1\x85\x9f", NULL, false, true },
+	{ "\xe1\x85\xa0", NULL, false, true },
+	{ "\xe1\x9e\xb4", NULL, false, true },
+	{ "\xe1\x9e\xb5", NULL, false, true },
+	{ "\xe1\xa0\x8b", NULL, false, true },
+	{ "\xe1\xa0\x8f", NULL, false, true },
+	{ "\xe2\xa0\x80", NULL, false, true },
+	{ "\xe2\xa0\x81", NULL, false, false }, /* Braille with a dot */
+	{ "\xe3\x85\xa4", NULL, false, true },
+	{ "\xef\xbe\xa0", NULL, false, true },
+	{ "\xef\xb8\x80", NULL, false, true },
+	{ "\xe2\x9d\xa4\xef\xb8\x8f", NULL, false, true },  /* a heart, in red */
+	{ "\xe1\x84\x80\xe1\x85\xa1", NULL, false, false }, /* Hangul letters beside the fillers */
 	{ "invoice" RLO "fdp.exe", "overrides", true, true },
 	{ "a" LRO "b" PDF, "overrides", true, true },
 	{ "hello, " FSI "Ann" PDI, NULL, true, true },
