@@ -280,27 +280,39 @@ def smuggling_fields(place, end):
         return {"text": "x\n", "html": "<p>" + poison}
     if place == "last":
         return {"text": "before" + end}
+    if place == "eml":
+        return {"text": "x\n", "attachments": [{"filename": "a.eml", "content_type": "message/rfc822",
+                                                "content": b64("Subject: inner\r\n\r\n" + poison)}]}
+    if place == "raw":
+        head = "From: shop@example.com\r\nTo: %s\r\nSubject: outer\r\n\r\n" % ANN
+        return {"raw": b64(head + poison), **dict.fromkeys(("from", "to", "subject", "text"))}
     return {"text": "x\n", "attachments": [{"filename": "a.txt", "content": b64(poison),
                                             "content_type": "text/plain; charset=utf-8"}]}
 
 
 @pytest.mark.parametrize("mode", ["strict", "plain", "bare"])
-@pytest.mark.parametrize("place", ["text", "html", "attachment", "last"])
+@pytest.mark.parametrize("place", ["text", "html", "attachment", "last", "eml", "raw"])
 def test_no_message_hides_in_a_message(postfix, before, mode, place):
     target = before("postfix", mode, SMTP_SESSIONS=1)
     since = len(postfix.log())
-    for end in ENDS:
+    ends = ENDS
+    if place == "raw":  # which goes as it is or not at all
+        ends = [end for end in ENDS if not re.search("\r(?!\n)", end)]
+        for end in set(ENDS) - set(ends):
+            answer = target.ask(**smuggling_fields(place, end))
+            assert problem(answer, 422, "invalid_request", "not_sent")["errors"][0]["pointer"] == "/raw"
+    for end in ends:
         sent = target.send(**smuggling_fields(place, end))
         received = postfix.read(ANN, sent["message_id"])
         if place == "text":
             words = received.get_content()
             assert words.count("smuggled") == 2 and "after" in words
     took = r"postfix/%s/smtpd\[\d+\]: \w+: client=" % mode
-    wait_for(lambda: len(re.findall(took, postfix.log()[since:])) >= len(ENDS))
+    wait_for(lambda: len(re.findall(took, postfix.log()[since:])) >= len(ends))
     log = postfix.log()[since:]
     assert "bare <LF>" not in log and "reject" not in log and "warning" not in log
     assert not [one for one in postfix.messages("r7@example.org") if b"smuggled" in one]
-    assert len(re.findall(took, log)) == len(ENDS)
+    assert len(re.findall(took, log)) == len(ends)
 
 
 @pytest.mark.parametrize("end", ENDS, ids=repr)
