@@ -1,4 +1,4 @@
-/* relay_own - what a relay is made of (for relay.c and relay_work.c alone) */
+/* relay_own - what a relay is made of (for relay.c, relay_work.c and relay_trouble.c alone) */
 #pragma once
 
 #include "service/relay.h"
@@ -62,3 +62,17 @@ struct relay_notes {
 };
 struct relay_notes relay_notes(const struct relay *relay);
 struct relay_news relay_news(const struct relay *relay, const struct relay_notes *before);
+
+/* ---- relay_work.c; with the lock */
+
+/* Takes out, as a list, all with a deadline up to `deadline_us` that were queued up to `queued_us`.
+ */
+struct delivery *relay_take_all(struct relay *relay, uint64_t deadline_us, uint64_t queued_us);
+/* Something was added to the queue, or taken out of it. */
+void relay_note_waiting(struct relay *relay);
+/* As the relay counts them. */
+unsigned relay_sessions(const struct relay *relay);
+/* Is there a session that works? One that is silent over a message for long proves nothing. */
+bool relay_is_up(const struct relay *relay, uint64_t now_us);
+
+enum { RELAY_PEAK_US = 1000000 }; /* how long `peak` holds */

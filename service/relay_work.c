@@ -3,36 +3,32 @@
 #include "service/relay_own.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 enum {
 	BURST_US = 1000000,
-	WARM_PAUSE_US = 5000000,
 	UNPROVEN_US = 1000000,
 	UNHEARD_US = 10000000, /* a session that says nothing for so long is not sure to work */
 	UNREADY_US = 2000000,  /* … as one that does not become ready */
-	PEAK_US = 1000000,
 };
 
 /* ---- the queue; all of it under the lock */
 
-static void note_waiting(struct relay *relay)
+void relay_note_waiting(struct relay *relay)
 {
 	atomic_store_explicit(&relay->waiting, (unsigned)relay->turns.count, memory_order_relaxed);
 }
 
-static struct delivery *take_all(struct relay *relay, uint64_t deadline_us, uint64_t queued_us)
+struct delivery *relay_take_all(struct relay *relay, uint64_t deadline_us, uint64_t queued_us)
 {
 	struct delivery *list = turns_take_all(&relay->turns, deadline_us, queued_us);
 
-	note_waiting(relay);
+	relay_note_waiting(relay);
 	return list;
 }
 
 /* ---- carriers; all of it under the lock */
 
-/* As the relay counts them. */
-static unsigned sessions(const struct relay *relay)
+unsigned relay_sessions(const struct relay *relay)
 {
 	return relay->opening + relay->established + relay->leaving;
 }
@@ -45,15 +41,14 @@ static bool has_to_wait_its_turn(const struct relay *relay, uint64_t now_us)
 	       now_us < relay->opened_us + UNPROVEN_US;
 }
 
-/* Is there a session that works? One that is silent over a message for long proves nothing. */
-static bool is_up(const struct relay *relay, uint64_t now_us)
+bool relay_is_up(const struct relay *relay, uint64_t now_us)
 {
 	return relay->idle_all || (relay->established && now_us < relay->heard_us + UNHEARD_US);
 }
 
 static bool has_room(const struct relay *relay, uint64_t now_us)
 {
-	return window_has_room(&relay->window, sessions(relay), relay->opening, now_us) &&
+	return window_has_room(&relay->window, relay_sessions(relay), relay->opening, now_us) &&
 	       !has_to_wait_its_turn(relay, now_us);
 }
 
@@ -83,7 +78,7 @@ static int worker_to_wake(struct relay *relay)
 		relay->promised[most]++;
 		return (int)most;
 	}
-	if (!has_unserved(relay) || sessions(relay) >= relay->window.width)
+	if (!has_unserved(relay) || relay_sessions(relay) >= relay->window.width)
 		return NO_WORKER;
 	relay->next_worker = (relay->next_worker + 1) % relay->workers;
 	return (int)relay->next_worker;
@@ -141,11 +136,11 @@ void relay_show(struct relay *relay)
 	const struct window *window = &relay->window;
 	const struct learned *learned = &relay->learned;
 	uint64_t now = now_us();
-	bool is_open = is_up(relay, now) && window->cause != REST_THROTTLED;
+	bool is_open = relay_is_up(relay, now) && window->cause != REST_THROTTLED;
 	bool is_new_try = window->cause == REST_FAILURES || window->cause == REST_AUTH;
 
 	atomic_store(&relay->closed_until_us, is_open ? 0 : window->rest_until_us);
-	atomic_store(&relay->is_probing, is_new_try && relay->opening && !is_up(relay, now));
+	atomic_store(&relay->is_probing, is_new_try && relay->opening && !relay_is_up(relay, now));
 	if (relay->established || !relay->opening)
 		relay->unready_us = 0;
 	else if (!relay->unready_us)
@@ -170,7 +165,7 @@ int relay_submit(struct relay *relay, struct delivery *delivery)
 
 	pthread_mutex_lock(&relay->lock);
 	turns_add(&relay->turns, delivery);
-	note_waiting(relay);
+	relay_note_waiting(relay);
 	worker = worker_to_wake(relay);
 	pthread_mutex_unlock(&relay->lock);
 	return worker;
@@ -186,7 +181,7 @@ struct delivery *relay_pull(struct relay *relay, unsigned worker, bool was_idle,
 	if (turn.at && is_due(relay, now_us)) {
 		delivery = turns_take(&relay->turns, turn);
 		window_took(&relay->window, now_us);
-		note_waiting(relay);
+		relay_note_waiting(relay);
 	}
 	if (was_idle)
 		relay->promised[worker] = 0; /* it is here, and looks for itself */
@@ -278,18 +273,10 @@ bool relay_admit_carrier(struct relay *relay, uint64_t now_us)
 
 static void note_peak(struct relay *relay)
 {
-	if (relay->established < relay->peak && relay->heard_us < relay->peak_us + PEAK_US)
+	if (relay->established < relay->peak && relay->heard_us < relay->peak_us + RELAY_PEAK_US)
 		return;
 	relay->peak = relay->established;
 	relay->peak_us = relay->heard_us;
-}
-
-/* What the relay takes for sure: a session that made room for another is not one fewer. */
-static unsigned taken_for_sure(const struct relay *relay, uint64_t now_us)
-{
-	unsigned now = relay->opening + relay->established;
-
-	return now_us < relay->peak_us + PEAK_US && relay->peak > now ? relay->peak : now;
 }
 
 void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *news_out)
@@ -328,89 +315,6 @@ void relay_carrier_left(struct relay *relay, bool was_leaving)
 	pthread_mutex_unlock(&relay->lock);
 }
 
-static void note_trouble(struct relay *relay, const struct relay_failure *failure)
-{
-	struct relay_trouble *trouble = &relay->trouble;
-	struct text said = failure->said->text;
-
-	trouble->verdict = *failure->verdict;
-	trouble->said = *failure->said;
-	if (said.len)
-		snprintf(trouble->words, sizeof(trouble->words), "%.*s",
-			said.len > 500 ? 500 : (int)said.len, said.at);
-	else
-		snprintf(trouble->words, sizeof(trouble->words), "%s", failure->words);
-	trouble->said.text = (struct text){ 0 };
-	trouble->at_ms = now_unix_ms();
-}
-
-static bool is_about_credentials(const struct smtp_verdict *verdict)
-{
-	return verdict->category == SMTP_RELAY_AUTH_FAILED ||
-	       verdict->category == SMTP_RELAY_ACCOUNT_DISABLED;
-}
-
-/* "Too many connections", of a relay that let some in before: the last ones are not forgotten there
- * yet. With no other relay to go to, those that wait go on waiting, unless it says so time after
- * time. */
-static bool is_one_too_many(const struct relay *relay, const struct relay_failure *failure)
-{
-	return failure->busy && relay->worked_ms && relay->settings->relay_count == 1 &&
-	       failure->verdict->category == SMTP_RELAY_THROTTLED;
-}
-
-/* True: those that wait have nothing to wait for. */
-static bool judge_failure(
-	struct relay *relay, struct relay_failure *failure, uint64_t now_us, bool *rests_out)
-{
-	bool others_up = is_up(relay, now_us), others_try = relay->opening > 0;
-	uint32_t asked_s = failure->busy ? smtp_retry_after_s(failure->said->text) : 0;
-
-	*rests_out = false;
-	if (is_about_credentials(failure->verdict)) {
-		window_refused_auth(&relay->window, now_us);
-		relay->is_proven = false;
-		*rests_out = !others_up;
-		return !others_up;
-	}
-	if (others_up || (failure->busy && others_try)) {
-		window_narrow(&relay->window, taken_for_sure(relay, now_us), now_us);
-		failure->was_too_many = true;
-		return false;
-	}
-	*rests_out = window_failed(&relay->window, now_us);
-	if (asked_s) {
-		window_throttled(&relay->window, asked_s, now_us);
-		*rests_out = true;
-	}
-	if (*rests_out || !is_one_too_many(relay, failure))
-		return true;
-	window_pause(&relay->window, now_us);
-	failure->was_too_many = true;
-	return false;
-}
-
-struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure *failure,
-	uint64_t now_us, struct relay_news *news_out)
-{
-	struct delivery *failed = NULL;
-	struct relay_notes before;
-	bool rests;
-
-	pthread_mutex_lock(&relay->lock);
-	before = relay_notes(relay);
-	relay->opening--;
-	relay->bringing -= failure->brings;
-	relay->warm_after_us = now_us + WARM_PAUSE_US;
-	note_trouble(relay, failure);
-	if (judge_failure(relay, failure, now_us, &rests))
-		failed = take_all(relay, UINT64_MAX, rests ? UINT64_MAX : failure->began_us);
-	relay_show(relay);
-	*news_out = relay_news(relay, &before);
-	pthread_mutex_unlock(&relay->lock);
-	return failed;
-}
-
 void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us)
 {
 	pthread_mutex_lock(&relay->lock);
@@ -421,26 +325,6 @@ void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us)
 	pthread_mutex_unlock(&relay->lock);
 }
 
-struct delivery *relay_throttled(
-	struct relay *relay, uint32_t seconds, uint64_t now_us, struct relay_news *news_out)
-{
-	struct delivery *list = NULL;
-	struct relay_notes before;
-
-	pthread_mutex_lock(&relay->lock);
-	before = relay_notes(relay);
-	window_narrow(&relay->window, sessions(relay) / 2, now_us);
-	window_slow(&relay->window, now_us);
-	if (seconds) {
-		window_throttled(&relay->window, seconds, now_us);
-		list = take_all(relay, relay->window.rest_until_us, UINT64_MAX);
-	}
-	relay_show(relay);
-	*news_out = relay_news(relay, &before);
-	pthread_mutex_unlock(&relay->lock);
-	return list;
-}
-
 bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker_out)
 {
 	bool is_taken;
@@ -449,7 +333,7 @@ bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker
 	is_taken = !relay_is_retired(relay); /* if so, it is emptied only when we are through */
 	if (is_taken) {
 		turns_put_back(&relay->turns, delivery);
-		note_waiting(relay);
+		relay_note_waiting(relay);
 		*worker_out = worker_to_wake(relay);
 	}
 	pthread_mutex_unlock(&relay->lock);
@@ -461,10 +345,10 @@ bool relay_put_back(struct relay *relay, struct delivery *delivery, uint64_t now
 	bool is_served;
 
 	pthread_mutex_lock(&relay->lock);
-	is_served = is_up(relay, now_us) && !relay_is_retired(relay);
+	is_served = relay_is_up(relay, now_us) && !relay_is_retired(relay);
 	if (is_served) {
 		turns_put_back(&relay->turns, delivery);
-		note_waiting(relay);
+		relay_note_waiting(relay);
 	}
 	pthread_mutex_unlock(&relay->lock);
 	return is_served;
@@ -487,71 +371,4 @@ bool relay_has_idle_elsewhere(
 	}
 	pthread_mutex_unlock(&relay->lock);
 	return found;
-}
-
-static struct delivery *take_out(struct relay *relay, uint64_t deadline_us)
-{
-	struct delivery *list;
-
-	pthread_mutex_lock(&relay->lock);
-	list = take_all(relay, deadline_us, UINT64_MAX);
-	pthread_mutex_unlock(&relay->lock);
-	return list;
-}
-
-struct delivery *relay_stranded(struct relay *relay, uint64_t now_us)
-{
-	struct delivery *list = NULL;
-	bool rests;
-
-	if (!relay_has_work(relay))
-		return NULL;
-	pthread_mutex_lock(&relay->lock);
-	rests = window_rests(&relay->window, now_us) && relay->window.cause != REST_THROTTLED;
-	if (rests && !is_up(relay, now_us))
-		list = take_all(relay, UINT64_MAX, UINT64_MAX);
-	pthread_mutex_unlock(&relay->lock);
-	return list;
-}
-
-struct delivery *relay_kept_waiting(struct relay *relay, uint64_t now_us)
-{
-	struct delivery *list = NULL;
-
-	if (!relay_has_work(relay))
-		return NULL;
-	pthread_mutex_lock(&relay->lock);
-	if (!is_up(relay, now_us)) {
-		list = turns_take_long(&relay->turns, now_us);
-		note_waiting(relay);
-	}
-	pthread_mutex_unlock(&relay->lock);
-	return list;
-}
-
-void relay_forget_promises(struct relay *relay, unsigned worker)
-{
-	pthread_mutex_lock(&relay->lock);
-	relay->promised[worker] = 0;
-	pthread_mutex_unlock(&relay->lock);
-}
-
-bool relay_wants_turns(struct relay *relay, uint64_t now_us)
-{
-	bool wants;
-
-	pthread_mutex_lock(&relay->lock);
-	wants = relay->turns.count || interval_of(relay) || is_throttled(relay, now_us);
-	pthread_mutex_unlock(&relay->lock);
-	return wants;
-}
-
-struct delivery *relay_expire(struct relay *relay, uint64_t now_us)
-{
-	return relay_has_work(relay) ? take_out(relay, now_us) : NULL;
-}
-
-struct delivery *relay_empty(struct relay *relay)
-{
-	return take_out(relay, UINT64_MAX);
 }
