@@ -118,9 +118,22 @@ static void note_life(struct carrier *carrier)
 	if (!taken)
 		return;
 	life->messages++;
-	life->used_us = now_us();
+	life->opened_us = carrier->opened_us;
+	life->used_us = life->ended_us = now_us();
 	if (carrier->quiet_ms > life->longest_quiet_ms)
 		life->longest_quiet_ms = (uint32_t)carrier->quiet_ms;
+}
+
+/* It got further than is known to be possible, and others should not go on to keep to that. */
+static void tell_survival(struct carrier *carrier)
+{
+	uint32_t limit = relay_messages(carrier->relay);
+	struct relay_news news;
+
+	if (!limit || carrier->life.messages <= limit)
+		return;
+	relay_learn(carrier->relay, &carrier->life, &news);
+	carrier_log_news(carrier, &news);
 }
 
 struct delivery *carrier_conclude(struct carrier *carrier)
@@ -131,6 +144,7 @@ struct delivery *carrier_conclude(struct carrier *carrier)
 
 	carrier->delivery = NULL;
 	note_life(carrier);
+	tell_survival(carrier);
 	if (carrier->session.pipelining_suspect)
 		relay_distrust_pipelining(carrier->relay, now_us());
 	if (is_worth_another_session(carrier, delivery)) {
@@ -263,8 +277,9 @@ void carrier_tell_end(struct carrier *carrier)
 	life->opened_us = carrier->opened_us;
 	life->ended_us = now_us();
 	life->ended_by_relay = is_ended_by_relay(carrier);
-	life->without_a_word =
-		carrier->session.said.code != 421 && carrier->transaction.said.code != 421;
+	life->without_a_word = carrier->session.said.code != 421 &&
+			       carrier->transaction.said.code != 421 &&
+			       !carrier->session.said_goodbye;
 	if (carrier->stage != CARRIER_IDLE) /* before the message that was not taken any more */
 		quiet_ms = carrier->was_taken ? 0 : carrier->quiet_ms;
 	life->quiet_ms = quiet_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)quiet_ms;

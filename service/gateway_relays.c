@@ -105,6 +105,10 @@ static void add_bounds(
 		json_add_comma(json);
 		json_add_string(json, TEXT("pipelining_went_wrong"));
 	}
+	if (state->learned.hung_up_us) {
+		json_add_comma(json);
+		json_add_string(json, TEXT("hangs_up"));
+	}
 	buf_add_byte(json, ']');
 }
 

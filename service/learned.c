@@ -35,6 +35,13 @@ static bool note_survival(struct learned *learned, enum learned_limit which, uin
 	return true;
 }
 
+/* Did a session get further, lately? */
+static bool is_outlived(const struct learned_one *one, enum learned_limit which, uint32_t value)
+{
+	return is_beyond(which, one->survived, value) ||
+	       is_beyond(which, one->survived_before, value);
+}
+
 static bool note_end(struct learned *learned, enum learned_limit which, uint32_t value,
 	const struct session_life *life)
 {
@@ -45,13 +52,22 @@ static bool note_end(struct learned *learned, enum learned_limit which, uint32_t
 
 	if (is_like_last && !is_later)
 		return false; /* for the same reason, maybe */
-	if (is_like_last && !is_beyond(which, one->survived, value)) {
+	if (is_like_last && !is_outlived(one, which, value)) {
 		one->limit = one->ended < value ? one->ended : value;
 		one->since_us = life->ended_us;
 	}
 	one->ended = value;
 	one->ended_us = life->ended_us;
 	return one->limit != before;
+}
+
+/* Those that are up at the same time may all end for one reason, as a restart of the relay is. */
+static void note_hang_up(struct learned *learned, const struct session_life *life)
+{
+	if (!learned->hung_up_once_us)
+		learned->hung_up_once_us = life->ended_us;
+	else if (life->opened_us > learned->hung_up_once_us || learned->hung_up_us)
+		learned->hung_up_us = life->ended_us;
 }
 
 static uint32_t ms_between(uint64_t from_us, uint64_t to_us)
@@ -74,7 +90,7 @@ bool learned_from(struct learned *learned, const struct session_life *life)
 	if (life->quiet_ms >= SHORTEST_IDLE_MS)
 		return note_end(learned, LEARNED_IDLE, life->quiet_ms, life) || is_new;
 	if (life->messages && life->without_a_word)
-		learned->hung_up_us = life->ended_us;
+		note_hang_up(learned, life);
 	if (life->messages)
 		is_new |= note_end(learned, LEARNED_MESSAGES, life->messages, life);
 	if (age_ms >= SHORTEST_LIFE_MS)
@@ -90,13 +106,21 @@ void learned_recipients(struct learned *learned, uint32_t taken, uint64_t now_us
 
 void learned_forget_old(struct learned *learned, uint64_t now_us)
 {
-	for (unsigned i = 0; i < LEARNED_LIMITS; i++)
-		if (now_us > learned->limits[i].since_us + REMEMBER)
-			learned->limits[i] = (struct learned_one){ .since_us = now_us };
+	for (unsigned i = 0; i < LEARNED_LIMITS; i++) {
+		struct learned_one *one = &learned->limits[i];
+		bool is_long_ago = now_us > one->since_us + 2 * REMEMBER;
+
+		if (now_us > one->since_us + REMEMBER)
+			*one = (struct learned_one){ .since_us = now_us,
+				.survived_before = is_long_ago ? 0 : one->survived };
+	}
 	if (now_us > learned->recipients_us + REMEMBER)
 		learned->recipients = 0;
-	if (now_us > learned->hung_up_us + REMEMBER)
+	if (now_us > learned->hung_up_us + REMEMBER) {
 		learned->hung_up_us = 0;
+		if (now_us > learned->hung_up_once_us + REMEMBER)
+			learned->hung_up_once_us = 0;
+	}
 }
 
 uint32_t learned_limit(const struct learned *learned, enum learned_limit which)

@@ -17,15 +17,17 @@ struct learned {
 		uint64_t since_us; /* when it was learned, or forgotten */
 		uint32_t ended;    /* where the last session was ended by the relay; 0: none was */
 		uint64_t ended_us;
-		uint32_t survived; /* the most that a session was of use at or behind */
+		uint32_t survived;        /* the most that a session was of use at or behind */
+		uint32_t survived_before; /* … in the hour before what was known was forgotten */
 	} limits[LEARNED_LIMITS];
 	uint32_t recipients; /* most that it took in one transaction; 0: not known */
 	uint64_t recipients_us;
-	uint64_t
-		hung_up_us; /* when it last hung up on a session in use, without a word; 0: never */
+	/* When it hung up on a session in use, without a word: for the first time, and last, if it
+	 * did to two that were not up at the same time; 0: never. */
+	uint64_t hung_up_once_us, hung_up_us;
 };
 
-/* A session that is over. */
+/* A session that is over; or one that is not, for what it got through. */
 struct session_life {
 	bool ended_by_relay; /* without being asked to, and for no fault of a message */
 	bool without_a_word; /* … nor with one */

@@ -65,13 +65,14 @@ static void log_granted(struct oauth *oauth, bool is_rotated)
 	log_end(&line);
 }
 
-static void log_failed(struct oauth *oauth, enum smtp_category category)
+/* `words`: of this fetch; those in *oauth may be others by now. */
+static void log_failed(struct oauth *oauth, enum smtp_category category, const char *words)
 {
 	struct log_line line = log_line(oauth->log, LOG_WARN, "oauth_failed");
 
 	log_string(&line, "relay", oauth->relay);
 	log_string(&line, "code", smtp_category_words(category)->code);
-	log_words(&line, "detail", text_of(oauth->words));
+	log_words(&line, "detail", text_of(words));
 	log_end(&line);
 }
 
@@ -102,8 +103,10 @@ static void conclude(struct oauth *oauth, const struct oauth_answer *answer, con
 	if (is_granted)
 		log_granted(oauth, is_rotated);
 	else
-		log_failed(oauth, answer->result == OAUTH_REFUSED ? SMTP_RELAY_AUTH_FAILED
-								  : SMTP_RELAY_AUTH_TEMPORARY);
+		log_failed(oauth,
+			answer->result == OAUTH_REFUSED ? SMTP_RELAY_AUTH_FAILED
+							: SMTP_RELAY_AUTH_TEMPORARY,
+			words);
 }
 
 static void add_part(struct buf *words, struct text part)

@@ -138,7 +138,8 @@ static void garbled(struct smtp_session *session, const char *why)
 /* Bytes where no answer is due: a relay that closes an idle connection says 421 first. */
 static void spoken_to(struct smtp_session *session, struct text bytes)
 {
-	if (text_starts(bytes, text_head(TEXT("421"), bytes.len)))
+	session->said_goodbye = text_starts(bytes, text_head(TEXT("421"), bytes.len));
+	if (session->said_goodbye)
 		smtp_session_lost(session, SMTP_LOSS_DISCONNECTED, "it said goodbye");
 	else
 		garbled(session, "it spoke out of turn");

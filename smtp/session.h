@@ -126,6 +126,7 @@ struct smtp_session {
 	bool last_byte_sent;
 	/* how the session, or a detached transaction, ended */
 	enum smtp_loss loss;
+	bool said_goodbye; /* by a 421 where no answer was due */
 	struct smtp_verdict verdict;
 	struct smtp_said said; /* text is in `reply` */
 	const char *detail;    /* more words on the loss: "it speaks HTTP"; NULL: none */

@@ -207,6 +207,53 @@ START_TEST(what_is_known_is_forgotten_after_an_hour)
 }
 END_TEST
 
+START_TEST(who_went_beyond_is_remembered_for_another_hour)
+{
+	uint64_t since;
+
+	ck_assert(!own_end(0, 50, 1));
+	since = learned.limits[LEARNED_MESSAGES].since_us;
+	now = since + 3601 * SECOND;
+	for (int i = 0; i < 3; i++)
+		ck_assert(!busy_end(2, 1));
+	now = since + 7300 * SECOND;
+	ck_assert(!busy_end(2, 1));
+	ck_assert(busy_end(2, 1));
+}
+END_TEST
+
+/* It hangs up on a session that took a message, without a word. */
+static void hang_up(uint64_t opened_us, uint64_t ended_us)
+{
+	struct session_life life = { .ended_by_relay = true,
+		.without_a_word = true,
+		.opened_us = opened_us,
+		.used_us = ended_us - 1,
+		.ended_us = ended_us,
+		.messages = 1 };
+
+	learned_forget_old(&learned, ended_us);
+	(void)learned_from(&learned, &life);
+}
+
+START_TEST(two_hang_ups_without_a_word_are_a_habit)
+{
+	hang_up(now, now + SECOND);
+	hang_up(now, now + 2 * SECOND); /* for the same reason, maybe */
+	ck_assert_uint_eq(learned.hung_up_us, 0);
+	hang_up(now + 2 * SECOND, now + 3 * SECOND);
+	ck_assert_uint_eq(learned.hung_up_us, now + 3 * SECOND);
+	learned_forget_old(&learned, now + 3604 * SECOND);
+	ck_assert_uint_eq(learned.hung_up_us, 0);
+	hang_up(now + 3605 * SECOND, now + 3606 * SECOND);
+	ck_assert_uint_eq(learned.hung_up_us, 0);
+	hang_up(now + 7300 * SECOND, now + 7301 * SECOND); /* an hour lies between them */
+	ck_assert_uint_eq(learned.hung_up_us, 0);
+	hang_up(now + 7302 * SECOND, now + 7303 * SECOND);
+	ck_assert_uint_ne(learned.hung_up_us, 0);
+}
+END_TEST
+
 /* Times so long that they do not fit 32 bits of ms, or a tenth of them does not. */
 START_TEST(the_longest_times_are_no_trouble)
 {
@@ -260,4 +307,6 @@ UNIT_MAIN(learned, tcase_add_checked_fixture(cases, forget, NULL);
 	  tcase_add_test(cases, what_is_known_is_forgotten_after_an_hour);
 	  tcase_add_test(cases, the_longest_times_are_no_trouble);
 	  tcase_add_test(cases, a_life_that_ends_before_it_begins_is_none);
-	  tcase_add_test(cases, the_names_are_those_of_the_metrics);)
+	  tcase_add_test(cases, the_names_are_those_of_the_metrics);
+	  tcase_add_test(cases, who_went_beyond_is_remembered_for_another_hour);
+	  tcase_add_test(cases, two_hang_ups_without_a_word_are_a_habit);)

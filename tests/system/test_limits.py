@@ -168,7 +168,36 @@ def test_a_relay_that_hangs_up_without_a_word_is_sent_the_envelope_first(limit):
         assert {a["outcome"] for a in first} <= {"accepted", "unknown"}
         assert sum(a.status != 200 for a in first) <= 4, [a["outcome"] for a in first]
         assert {a.status for a in answers} == {200}, [a for a in answers if a.status != 200][:2]
+        assert relay_of(gateway)["held_back_by"] == ["hangs_up"]
         nothing_lost_nothing_twice(relay, first + answers)
+
+
+def test_a_goodbye_right_behind_the_answer_is_a_word():
+    """F-12: it comes with the answer to the message, and the sessions end as they should."""
+    def dot(connection, _step, _line):
+        return {"extra": b"421 4.4.2 enough\r\n", "then": "close"} \
+            if connection.times["dot"] >= 3 else None
+    with Relay({"dot": dot}, keywords=CHUNKED) as relay, Gateway(relay, SMTP_SESSIONS=1) as gateway:
+        answers = [gateway.send(subject=str(n)) for n in range(20)]
+        assert {a.status for a in answers} == {200}
+        assert relay_of(gateway)["held_back_by"] == [] and len(relay.connections) >= 6
+        nothing_lost_nothing_twice(relay, answers)
+
+
+def test_a_session_that_lives_on_proves_a_limit_wrong():
+    """F-12: some sessions are cut off behind one message, while another goes on and on."""
+    def mail(connection, _step, _line):
+        if 1 < connection.number <= 5 and connection.times["mail"] > 1:
+            return "421 4.3.2 bye"
+        return {"delay": 0.02}
+    with Relay({"mail": mail}, keywords=PIPELINED) as relay, \
+            Gateway(relay, SMTP_SESSIONS=2) as gateway:
+        answers = together(lambda n: gateway.send(subject=str(n)), range(150), 4)
+        nothing_lost_nothing_twice(relay, answers)
+        assert {a.status for a in answers} == {200}
+        known = relay_of(gateway)
+        assert known["learned"]["messages"] is None, known
+        assert len(relay.connections) < 12, len(relay.connections)
 
 
 @pytest.mark.parametrize("where,reply", [
