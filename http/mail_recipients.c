@@ -129,6 +129,24 @@ static bool may_be_list(struct text line)
 	return text_find(line, ',') < line.len || text_find(line, ';') < line.len;
 }
 
+/* "Team: ann@example.org" would be a group, were it closed. */
+static bool lacks_semicolon(struct reading *reading, struct text line)
+{
+	struct smtp_list_fault fault;
+	struct smtp_mailboxes list;
+	char *closed;
+
+	if (!memmem(line.at, line.len, ": ", 2))
+		return false;
+	closed = region_alloc(reading->region, line.len + 1);
+	if (!closed)
+		return false;
+	memcpy(closed, line.at, line.len);
+	closed[line.len] = ';';
+	return !smtp_address_list_parse((struct text){ closed, line.len + 1 },
+		SMTP_COMMENTS_REFUSED, RECIPIENTS_MAX, reading->region, &list, &fault);
+}
+
 /* One address is read strictly, and what is taken as one is never a list. */
 static void read_string(struct gathering *gathering, const cJSON *value, const struct json_at *at)
 {
@@ -145,6 +163,8 @@ static void read_string(struct gathering *gathering, const cJSON *value, const s
 		read_list(gathering, line, at);
 		return;
 	}
+	if (err == ERR_VALUE && lacks_semicolon(reading, line))
+		why = "a group ends with a ;, which is missing";
 	if (!err)
 		why = wrong_name(box.name);
 	if (why)
@@ -221,25 +241,14 @@ static void read_one(struct gathering *gathering, const cJSON *value, const stru
 
 /* ---- a field as a whole */
 
-static size_t count_byte(struct text text, char byte)
-{
-	size_t count = 0;
-
-	while (text_find(text, byte) < text.len) {
-		text_cut(&text, byte);
-		count++;
-	}
-	return count;
-}
-
 /* How many addresses and groups there are at most: in a string, one more than commas, and as many
  * as colons. */
 static void add_room(struct gathering *gathering, const cJSON *value)
 {
 	struct text line = json_string(gathering->reading->json, value);
 
-	gathering->room += count_byte(line, ',') + 1;
-	gathering->group_room += count_byte(line, ':');
+	gathering->room += text_count(line, ',', RECIPIENTS_MAX) + 1;
+	gathering->group_room += text_count(line, ':', RECIPIENTS_MAX);
 }
 
 static void add_room_of_each(struct gathering *gathering, const cJSON *value)

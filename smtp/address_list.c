@@ -343,23 +343,12 @@ static bool is_folded(struct text value)
 	return true;
 }
 
-static size_t count_of(struct text value, char byte, size_t most)
-{
-	size_t count = 0;
-
-	while (count < most && text_find(value, byte) < value.len) {
-		text_cut(&value, byte);
-		count++;
-	}
-	return count;
-}
-
 /* No list holds more addresses than one more than it has commas, nor more groups than colons. */
 static enum err make_room(struct list_reader *reader)
 {
-	size_t room = count_of(reader->in, ',', reader->most - 1) + 1;
+	size_t room = text_count(reader->in, ',', reader->most - 1) + 1;
 
-	reader->group_room = count_of(reader->in, ':', reader->most);
+	reader->group_room = text_count(reader->in, ':', reader->most);
 	reader->boxes = region_zalloc(reader->region, room, sizeof(*reader->boxes));
 	reader->groups =
 		region_zalloc(reader->region, reader->group_room + 1, sizeof(*reader->groups));

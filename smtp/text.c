@@ -87,6 +87,17 @@ struct text text_cut(struct text *text, char byte)
 	return head;
 }
 
+size_t text_count(struct text text, char byte, size_t most)
+{
+	size_t count = 0;
+
+	while (count < most && text_find(text, byte) < text.len) {
+		(void)text_cut(&text, byte);
+		count++;
+	}
+	return count;
+}
+
 bool text_to_u64(struct text text, uint64_t *value_out)
 {
 	uint64_t value = 0;

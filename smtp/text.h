@@ -45,6 +45,8 @@ static inline struct text text_head(struct text text, size_t len)
 struct text text_trim(struct text text);
 /* Everything up to the first `byte`; *text becomes what is behind it. */
 struct text text_cut(struct text *text, char byte);
+/* How often `byte` stands in it, counted up to `most`. */
+size_t text_count(struct text text, char byte, size_t most);
 /* Decimal digits only, all of them, no overflow. */
 bool text_to_u64(struct text text, uint64_t *value_out);
 /* How many bytes stand before the first control below 0x20 (a line end, a tab); text.len: none. */

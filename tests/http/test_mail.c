@@ -172,6 +172,8 @@ static const struct {
 	{ "{" REST ",\"cc\":\"John (Sales, EU) <a@example.org>\"}", "/cc", "in double quotes" },
 	{ "{" REST ",\"cc\":[\"a@example.org (x, y)\"]}", "/cc/0", "in double quotes" },
 	{ "{" REST ",\"cc\":\"T: a@example.org, b@example.org\"}", "/cc", "not closed" },
+	{ "{" REST ",\"cc\":\"A: j@example.org\"}", "/cc", "a ;, which is missing" },
+	{ "{" REST ",\"cc\":\"mailto:j@example.org\"}", "/cc", "before the @" },
 	{ "{" REST ",\"cc\":\"T: S: a@example.org;;\"}", "/cc", "within a group" },
 	{ "{" REST ",\"cc\":\",\"}", "/cc", "no address in it" },
 	{ "{" REST ",\"cc\":\"\\\"\\\":;\"}", "/cc", "a group needs a name" },

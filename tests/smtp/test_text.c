@@ -51,6 +51,10 @@ START_TEST(pieces_come_off_the_front)
 {
 	struct text rest = TEXT("a,b");
 
+	ck_assert_uint_eq(text_count(rest, ',', 0), 0);
+	ck_assert_uint_eq(text_count(rest, ',', 1), 1);
+	ck_assert_uint_eq(text_count(TEXT(",a,,"), ',', 9), 3);
+	ck_assert_uint_eq(text_count((struct text){ 0 }, ',', 9), 0);
 	ck_assert(text_equal(text_cut(&rest, ','), TEXT("a")));
 	ck_assert(text_equal(text_cut(&rest, ','), TEXT("b")));
 	ck_assert_uint_eq(rest.len, 0);
