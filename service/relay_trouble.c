@@ -165,16 +165,6 @@ void relay_forget_promises(struct relay *relay, unsigned worker)
 	pthread_mutex_unlock(&relay->lock);
 }
 
-bool relay_wants_turns(struct relay *relay, uint64_t now_us)
-{
-	bool wants;
-
-	pthread_mutex_lock(&relay->lock);
-	wants = relay->turns.count || interval_of(relay) || is_throttled(relay, now_us);
-	pthread_mutex_unlock(&relay->lock);
-	return wants;
-}
-
 struct delivery *relay_expire(struct relay *relay, uint64_t now_us)
 {
 	return relay_has_work(relay) ? take_out(relay, now_us) : NULL;

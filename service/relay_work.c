@@ -372,3 +372,13 @@ bool relay_has_idle_elsewhere(
 	pthread_mutex_unlock(&relay->lock);
 	return found;
 }
+
+bool relay_wants_turns(struct relay *relay, uint64_t now_us)
+{
+	bool wants;
+
+	pthread_mutex_lock(&relay->lock);
+	wants = relay->turns.count || interval_of(relay) || is_throttled(relay, now_us);
+	pthread_mutex_unlock(&relay->lock);
+	return wants;
+}
