@@ -382,3 +382,5 @@ bool relay_wants_turns(struct relay *relay, uint64_t now_us)
 	pthread_mutex_unlock(&relay->lock);
 	return wants;
 }
+
+
