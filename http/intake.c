@@ -134,11 +134,19 @@ static enum err end_part(void *self)
 			intake->file_count--;
 		return OK;
 	}
-	entry.value = region_copy(intake->region, buf_text(&intake->value));
+	if (intake->value.len > FIELD_COPIED) {
+		entry.held = intake->value;
+		entry.value = buf_text(&entry.held);
+		intake->value = buf_born(intake->value.limit);
+	} else {
+		entry.value = region_copy(intake->region, buf_text(&intake->value));
+	}
 	if (!entry.value.at)
 		return ERR_MEMORY;
-	intake->field_bytes += entry.value.len;
+	intake->field_bytes += entry.held.room ? entry.held.room : entry.value.len;
 	buf_add(&intake->fields, (struct text){ (const char *)&entry, sizeof(entry) });
+	if (intake->fields.err)
+		buf_free(&entry.held);
 	return intake->fields.err == ERR_LIMIT ? refuse(intake, "there are too many fields")
 					       : intake->fields.err;
 }
@@ -175,6 +183,8 @@ void intake_close(struct intake *intake)
 	if (!intake)
 		return;
 	spool_close(&intake->spool);
+	for (size_t i = 0; i < entry_count(intake); i++)
+		buf_free(&entries_of(intake)[i].held);
 	buf_free(&intake->fields);
 	buf_free(&intake->value);
 	buf_free(&intake->json);
@@ -216,7 +226,8 @@ enum err intake_end(
 	intake_write_json(intake, complaints);
 	if (intake->json.err)
 		return intake->json.err;
-	*whole_out = (struct intake_whole){ intake->json.at, intake->json.len,
+	*whole_out = (struct intake_whole){ intake->json.at, intake->json.len, intake->outside,
+		intake->outside_count,
 		{ .files = intake->contents, .file_count = intake->file_count } };
 	return complaints->count ? ERR_VALUE : OK;
 }

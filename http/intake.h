@@ -20,9 +20,14 @@ void intake_feed(struct intake *intake, struct text piece);
 /* Bytes of memory that its fields take, and its files while they are in no file. */
 size_t intake_held(const struct intake *intake);
 
+/* Bytes that intake_end will take beside these, more or less. */
+size_t intake_to_come(const struct intake *intake);
+
 struct intake_whole {
-	char *json; /* to be parsed in place; the intake's */
+	char *json; /* to be parsed in place, with what it refers to; the intake's */
 	size_t len;
+	struct text *outside;
+	size_t outside_count;
 	struct mail_besides besides;
 };
 

@@ -15,14 +15,13 @@ static bool is_object_field(struct text name)
 	return false;
 }
 
-/* Does a copy of it parse? Else it is complained about where it stands, by its own place. */
+/* Is it JSON? Else it is complained about where it stands, by its own place. */
 static bool is_json(struct intake *intake, const struct entry *entry, struct complaints *complaints)
 {
-	struct text copy = region_copy(intake->region, entry->value);
 	struct json_at at = { NULL, entry->name, 0 };
-	struct json json = { 0 };
+	struct json json;
 
-	if (copy.at && !json_parse((char *)copy.at, copy.len, intake->region, &json))
+	if (!json_check(entry->value, intake->region, &json))
 		return true;
 	complain(complaints, &at, "the field holds no JSON: %s, at byte %zu",
 		json.why ? json.why : "out of memory", json.at);
@@ -50,6 +49,9 @@ static void add_value(
 			buf_add(&intake->json, value);
 	} else if (is_bare(entry)) {
 		buf_add(&intake->json, value);
+	} else if (text_is_utf8(value) && entry->held.room) {
+		json_add_reference(&intake->json, intake->outside_count);
+		intake->outside[intake->outside_count++] = value;
 	} else if (text_is_utf8(value)) {
 		json_add_string(&intake->json, value);
 	} else {
@@ -210,19 +212,60 @@ static struct text find_attachments(struct text members)
 	return (struct text){ 0 };
 }
 
-/* The members with more attachments in their own list. */
-static void add_members_around(
-	struct intake *intake, struct text members, struct text list, struct complaints *complaints)
+/* Puts a text between those that are there. */
+static void insert(struct buf *json, size_t at, struct text text)
 {
-	struct text before = { members.at, (size_t)(list.at - members.at) };
+	if (!text.len || !buf_reserve(json, text.len))
+		return;
+	memmove(json->at + at + text.len, json->at + at, json->len - at);
+	memcpy(json->at + at, text.at, text.len);
+	buf_took(json, text.len);
+}
 
-	buf_add(&intake->json, before);
-	buf_add_byte(&intake->json, '[');
-	if (list.at[0] == '[')
-		buf_add(&intake->json, inside(list));
+/* More attachments in the list, which stands in the JSON already, or where it has null instead. */
+static void add_to_list(struct intake *intake, struct text list, struct complaints *complaints)
+{
+	struct buf json = intake->json, more = buf_born(json.limit);
+	size_t start = (size_t)(list.at - json.at), end = start + list.len - 1;
+	bool is_empty = list.at[0] != '[' || !inside(list).len;
+
+	if (list.at[0] != '[') {
+		memcpy(json.at + start, "[]  ", 4);
+		end = start + 1;
+	}
+	buf_add_byte(&more, '[');
+	intake->json = more;
 	add_attachments(intake, complaints);
-	buf_add_byte(&intake->json, ']');
-	buf_add(&intake->json, text_from(members, before.len + list.len));
+	more = intake->json;
+	intake->json = json;
+	if (!more.err && more.len > 1) {
+		more.at[0] = ',';
+		insert(&intake->json, end, text_from(buf_text(&more), is_empty ? 1 : 0));
+	}
+	if (more.err)
+		intake->json.err = more.err;
+	buf_free(&more);
+}
+
+/* The members of a long one stay in its memory, to which the rest is then added. They are the
+ * first: see add_fields. */
+static struct text place_members(struct intake *intake, struct entry *entry, struct text members)
+{
+	struct buf *json = &intake->json;
+	size_t limit = json->limit, start;
+
+	if (entry->held.room && json->len == 1) {
+		buf_free(json);
+		*json = entry->held;
+		json->limit = limit;
+		json->len = (size_t)(members.at + members.len - json->at);
+		entry->held = (struct buf){ 0 };
+		return members;
+	}
+	json_add_comma(json);
+	start = json->len;
+	buf_add(json, members);
+	return json->err ? (struct text){ 0 } : text_from(buf_text(json), start);
 }
 
 /* May more attachments stand in what `message` has of them? */
@@ -245,32 +288,49 @@ static void add_members(struct intake *intake, struct entry *entry, struct compl
 	members = inside(entry->value);
 	if (!members.len)
 		return;
-	json_add_comma(&intake->json);
-	if (has_attachments(intake))
+	members = place_members(intake, entry, members);
+	if (members.len && has_attachments(intake))
 		list = find_attachments(members);
 	if (!takes_more(list))
 		complain(complaints, &(struct json_at){ .name = TEXT("attachments") },
 			"a list is wanted");
 	else if (list.len)
-		add_members_around(intake, members, list, complaints);
-	else
-		buf_add(&intake->json, members);
+		add_to_list(intake, list, complaints);
 }
 
 /* ---- all of them */
 
+static bool is_message(const struct entry *entry)
+{
+	return text_equal(entry->name, TEXT("message"));
+}
+
+size_t intake_to_come(const struct intake *intake)
+{
+	size_t bytes = 0, messages = 0;
+
+	for (size_t i = 0; i < entry_count(intake); i++) {
+		const struct entry *entry = &entries_of(intake)[i];
+		bool is_copied =
+			!entry->held.room || is_attachments(entry) || is_object_field(entry->name);
+
+		is_copied |= is_message(entry) && messages > 0;
+		messages += is_message(entry);
+		bytes += is_copied ? entry->value.len : 0;
+	}
+	return bytes;
+}
+
 static void add_fields(struct intake *intake, struct complaints *complaints)
 {
-	for (size_t i = 0; i < entry_count(intake); i++) {
-		struct entry *entry = &entries_of(intake)[i];
+	struct entry *entries = entries_of(intake);
 
-		if (entry->is_told || is_attachments(entry))
-			continue;
-		if (text_equal(entry->name, TEXT("message")))
-			add_members(intake, entry, complaints);
-		else
+	for (size_t i = 0; i < entry_count(intake); i++)
+		if (is_message(&entries[i]))
+			add_members(intake, &entries[i], complaints);
+	for (size_t i = 0; i < entry_count(intake); i++)
+		if (!entries[i].is_told && !is_attachments(&entries[i]) && !is_message(&entries[i]))
 			add_field(intake, i, complaints);
-	}
 }
 
 void intake_write_json(struct intake *intake, struct complaints *complaints)

@@ -8,9 +8,13 @@
 
 enum { FILES_MAX = ATTACHMENTS_MAX, FIELDS_MAX = FORM_PARTS };
 
+/* A longer field keeps the memory that it came in, and is copied nowhere. */
+enum { FIELD_COPIED = 16384 };
+
 struct entry {
 	struct text name, value;
-	bool is_told; /* it is in the JSON */
+	struct buf held; /* … a long one's memory */
+	bool is_told;    /* it is in the JSON */
 };
 
 struct file {
@@ -26,7 +30,8 @@ struct intake {
 	const char *why;    /* ERR_VALUE: in words */
 	struct text where;  /* … and the part's name */
 	struct buf fields;  /* entries */
-	size_t field_bytes; /* of their values, which lie in the region */
+	size_t field_bytes; /* of their values, which lie in the region, or in memory of their own
+			     */
 	struct spool spool; /* of all files: one descriptor, little memory for many small ones */
 	struct file files[FILES_MAX];
 	size_t file_count;
@@ -34,6 +39,8 @@ struct intake {
 	struct buf value;      /* of the field whose part it is */
 	bool attachments_told; /* they are in the JSON */
 	struct buf json;
+	struct text outside[FIELDS_MAX]; /* long texts that the JSON refers to */
+	size_t outside_count;
 	struct smtp_content contents[FILES_MAX];
 };
 

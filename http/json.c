@@ -108,11 +108,28 @@ static enum err check_names(const struct cJSON *value, const struct json_at *at,
 	return err;
 }
 
-enum err json_parse(char *body, size_t len, struct region *region, struct json *json_out)
+enum err json_check(struct text body, struct region *region, struct json *json_out)
 {
 	struct text skeleton;
-	enum err err = json_scan(body, len, region, json_out, &skeleton);
 
+	*json_out = (struct json){ 0 };
+	return json_scan((char *)body.at, body.len, true, region, json_out, &skeleton);
+}
+
+enum err json_parse(char *body, size_t len, struct region *region, struct json *json_out)
+{
+	return json_parse_with(body, len, NULL, 0, region, json_out);
+}
+
+enum err json_parse_with(char *body, size_t len, struct text *outside, size_t count,
+	struct region *region, struct json *json_out)
+{
+	struct text skeleton;
+	enum err err;
+
+	json_out->longs = outside;
+	json_out->long_count = count;
+	err = json_scan(body, len, false, region, json_out, &skeleton);
 	if (err)
 		return err;
 	tree_region = region;

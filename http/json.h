@@ -25,6 +25,12 @@ struct json {
  * (too deep, too many values), ERR_VALUE (two members of one name): why, at and pointer say more.
  * ERR_MEMORY. */
 MUST_USE enum err json_parse(char *body, size_t len, struct region *region, struct json *json_out);
+/* The same of a body that refers to `outside` by json_add_reference: texts that live as long as the
+ * tree. Nobody else can write such a reference, as it is no UTF-8. */
+MUST_USE enum err json_parse_with(char *body, size_t len, struct text *outside, size_t count,
+	struct region *region, struct json *json_out);
+/* Is it JSON? It stays as it is, and no tree is made; two members of one name are not found. */
+MUST_USE enum err json_check(struct text body, struct region *region, struct json *json_out);
 /* The text of a string value, whatever bytes it holds; the empty text for anything else. */
 struct text json_string(const struct json *json, const struct cJSON *value);
 /* The member's name. */
@@ -55,6 +61,8 @@ void complain(struct complaints *complaints, const struct json_at *at, const cha
 
 /* Appends a JSON string, quoted; what is not UTF-8 becomes '?'. */
 void json_add_string(struct buf *out, struct text text);
+/* Appends a string that stands elsewhere (json_parse_with), whatever bytes it holds. */
+void json_add_reference(struct buf *out, size_t index);
 /* Appends `"name":` with a comma before it unless an object or list has just been opened. */
 void json_add_name(struct buf *out, const char *name);
 void json_add_member(struct buf *out, const char *name, struct text value);

@@ -26,6 +26,8 @@ struct scan {
 	char *copied;        /* up to here the body is in the skeleton */
 	struct text *longs;
 	size_t long_count, long_room;
+	size_t outside; /* of the longs: they stand elsewhere, and the body refers to them */
+	bool is_check;  /* it is only looked at */
 	size_t values;
 	struct level levels[JSON_DEPTH];
 	size_t depth;
@@ -57,6 +59,8 @@ static void skip_blanks(struct scan *scan)
 /* Keeps the string between `from` and `to` in the body, and a reference in the skeleton. */
 static bool leave_in_place(struct scan *scan, char *from, char *to)
 {
+	if (scan->is_check)
+		return true;
 	if (scan->long_count == scan->long_room) {
 		size_t room = scan->long_room ? scan->long_room * 2 : 16;
 		struct text *more = region_alloc(scan->region, room * sizeof(*more));
@@ -76,6 +80,22 @@ static bool leave_in_place(struct scan *scan, char *from, char *to)
 	scan->longs[scan->long_count++] =
 		(struct text){ from, json_unescape(from, (size_t)(to - from)) };
 	return true;
+}
+
+/* Over a reference to what stands elsewhere, which is the same in the skeleton. */
+static bool skip_reference(struct scan *scan)
+{
+	struct text rest = { scan->at, (size_t)(scan->end - scan->at) };
+	uint64_t index;
+
+	if (!scan->outside || !rest.len || (unsigned char)rest.at[0] != JSON_REFERENCE)
+		return false;
+	rest = text_from(rest, 1);
+	rest.len = text_find(rest, '"');
+	if (!text_to_u64(rest, &index) || index >= scan->outside)
+		return false;
+	scan->at += 1 + rest.len + 1;
+	return scan->at <= scan->end;
 }
 
 /* Over bytes that need no second look, eight at a time: printable ASCII but quotes and backslashes.
@@ -100,6 +120,8 @@ static bool scan_string(struct scan *scan)
 	char *from = ++scan->at;
 	bool nul = false, ascii = true;
 
+	if (skip_reference(scan))
+		return true;
 	for (;;) {
 		scan->at = skip_plain(scan->at, scan->end);
 		if (scan->at == scan->end || *scan->at == '"')
@@ -150,6 +172,8 @@ static bool shorten_number(struct scan *scan, char *from)
 
 	if (len > LONGEST_NUMBER)
 		return bad(scan, "a number of more than 1000 characters");
+	if (scan->is_check)
+		return true;
 	memcpy(copy, from, len);
 	copy[len] = '\0';
 	value = strtod(copy, NULL);
@@ -330,14 +354,19 @@ static struct text pointer_of(const struct scan *scan)
 	return json_pointer(scan->depth ? &places[scan->depth - 1] : NULL, scan->region);
 }
 
-enum err json_scan(char *body, size_t len, struct region *region, struct json *json_out,
-	struct text *skeleton_out)
+enum err json_scan(char *body, size_t len, bool is_check, struct region *region,
+	struct json *json_out, struct text *skeleton_out)
 {
 	struct scan scan = { .at = body,
 		.start = body,
 		.end = body + len,
 		.region = region,
 		.copied = body,
+		.longs = json_out->longs,
+		.long_count = json_out->long_count,
+		.long_room = json_out->long_count,
+		.outside = json_out->long_count,
+		.is_check = is_check,
 		.skeleton = buf_born(len + 1024) };
 
 	*skeleton_out = (struct text){ body, len };

@@ -7,6 +7,7 @@
  * that was scanned can start with it, for it is not UTF-8. */
 enum { JSON_REFERENCE = 0xff };
 
-/* Fills in longs, or why, at and pointer. The skeleton is in the body or in `region`. */
-MUST_USE enum err json_scan(char *body, size_t len, struct region *region, struct json *json_out,
-	struct text *skeleton_out);
+/* In: the `longs` that the body may refer to; and whether it is only looked at, and not changed.
+ * Fills in longs, or why, at and pointer. The skeleton is in the body or in `region`. */
+MUST_USE enum err json_scan(char *body, size_t len, bool is_check, struct region *region,
+	struct json *json_out, struct text *skeleton_out);

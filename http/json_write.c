@@ -1,6 +1,8 @@
 /* json_write - JSON out: the json_add… of json.h */
 #include "http/json.h"
 
+#include "http/json_scan.h"
+
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -40,6 +42,14 @@ void json_add_string(struct buf *out, struct text text)
 		from = i + 1;
 	}
 	buf_add(out, text_from(text, from));
+	buf_add_byte(out, '"');
+}
+
+void json_add_reference(struct buf *out, size_t index)
+{
+	buf_add_byte(out, '"');
+	buf_add_byte(out, (char)JSON_REFERENCE);
+	buf_add_u64(out, index);
 	buf_add_byte(out, '"');
 }
 

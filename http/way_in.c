@@ -99,18 +99,23 @@ static bool read_form(struct exchange *exchange, struct json *json, struct mail_
 {
 	struct complaints complaints = { .region = exchange->region };
 	struct intake_whole whole;
-	enum err err = intake_end(exchange->intake, &whole, &complaints);
+	enum err err;
 
+	if (!exchange_reserve(exchange, intake_to_come(exchange->intake))) {
+		exchange_refuse_overload(exchange);
+		return false;
+	}
+	err = intake_end(exchange->intake, &whole, &complaints);
 	if (err) {
 		refuse_form(exchange, err, &complaints);
 		return false;
 	}
-	if (!exchange_reserve(exchange, whole.len)) {
-		exchange_refuse_overload(exchange);
-		return false;
-	}
 	*besides = whole.besides;
-	return parse(exchange, whole.json, whole.len, json);
+	err = json_parse_with(
+		whole.json, whole.len, whole.outside, whole.outside_count, exchange->region, json);
+	if (err)
+		refuse_json(exchange, err, json);
+	return !err;
 }
 
 /* ---- the message itself, with an envelope in the query */

@@ -55,7 +55,7 @@ static const struct {
 	{ FIELD("message", " {} ") FIELD("a", "x") END, "{\"a\":\"x\"}" },
 	{ FIELD("message", "{ }") END, "{}" },
 	{ FIELD("message", "{\"a\":{}}") FIELD("b", "x") END, "{\"a\":{},\"b\":\"x\"}" },
-	{ FIELD("b", "x") FIELD("message", "{\"a\":1}") END, "{\"b\":\"x\",\"a\":1}" },
+	{ FIELD("b", "x") FIELD("message", "{\"a\":1}") END, "{\"a\":1,\"b\":\"x\"}" },
 	{ FIELD("headers", "{\"X\": 1}") END, "{\"headers\":{\"X\": 1}}" },
 	{ FIELD("trace", "true") FIELD("text", "true") END, "{\"trace\":true,\"text\":\"true\"}" },
 	{ FIELD("trace", "false") FIELD("text", "false") END, "{\"trace\":false,\"text\":false}" },
@@ -105,14 +105,14 @@ static const struct {
 	{ FILE_0 FIELD(
 		  "message", "{\"a\":[\"]\\\"\"], \"attachments\" : [ 1, {\"b\":[]} ] ,\"c\":1}")
 			FIELD("d", "x") END,
-		"{\"a\":[\"]\\\"\"], \"attachments\" : [1, {\"b\":[]}," JSON_0
+		"{\"a\":[\"]\\\"\"], \"attachments\" : [ 1, {\"b\":[]} ," JSON_0
 		"] ,\"c\":1,\"d\":\"x\"}" },
 	{ FIELD("message", "{\"a\":{\"attachments\":[1]},\"b\":\"attachments\",\"attachments\":[]}")
 			FILE_0 END,
 		"{\"a\":{\"attachments\":[1]},\"b\":\"attachments\",\"attachments\":[" JSON_0
 		"]}" },
 	{ FIELD("message", "{\"attachments\": null }") FILE_0 END,
-		"{\"attachments\": [" JSON_0 "]}" },
+		"{\"attachments\": [" JSON_0 "]  }" },
 	{ FIELD("attachments", "[2]") FIELD("message", "{\"attachments\":[1]}") FILE_0 END,
 		"{\"attachments\":[1,2," JSON_0 "]}" },
 	/* what has such a name only when it is read is refused there: it stands twice */
@@ -148,6 +148,10 @@ static const struct {
 	{ TYPE, FIELD("message", "\"{}\"") END, "/message", "object" },
 	{ TYPE, FIELD("message", "{\"a\":1}{") END, "/message", "at byte 7" },
 	{ TYPE, FIELD("message", "{},\"bcc\":{}") END, "/message", "JSON" },
+	{ TYPE,
+		FIELD("message", "{\"a\":\"\xff"
+				 "0\"}") END,
+		"/message", "JSON" },
 	{ TYPE, FIELD("headers", "X-A: b") END, "/headers", "JSON" },
 	{ TYPE, FIELD("envelope", "") END, "/envelope", "JSON" },
 	{ TYPE, FIELD("a", "\xff") END, "/a", "UTF-8" },
@@ -308,6 +312,55 @@ START_TEST(there_may_be_so_much)
 }
 END_TEST
 
+/* Long fields are copied nowhere: a text is referred to, and what is added to `message` is added
+ * where that came. */
+START_TEST(long_fields_stay_where_they_came)
+{
+	static const char *const rows[][3] = {
+		{ "text", "",
+			"{\"text\":\"\xff"
+			"0\",\"to\":\"x\",\"attachments\":[" JSON_0 "]}" },
+		{ "message", "{\"a\":null ", ",\"to\":\"x\",\"attachments\":[" JSON_0 "]}" },
+		{ "message", " {\"attachments\":[ ]", ",\"to\":\"x\"}" },
+		{ "message", " {\"attachments\":null", ",\"to\":\"x\"}" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf form = buf_born(1 << 20);
+		struct intake_whole whole;
+		struct json parsed;
+		struct text json;
+		size_t held;
+
+		buf_addf(&form, PART("name=\"%s\"") "\r\n%s", rows[i][0], rows[i][1]);
+		if (rows[i][1][0])
+			buf_addf(&form, ",\"b\":\"%0100000d\"} ", 0);
+		else
+			buf_addf(&form, "%0100000d", 0);
+		buf_addf(&form, "\r\n" FIELD("to", "x") FILE_0 END);
+		ck_assert_int_eq(region_open(64 << 20, &region), OK);
+		complaints = (struct complaints){ .region = region };
+		intake = intake_open(TEXT(TYPE), 1 << 20, region);
+		intake_feed(intake, buf_text(&form));
+		held = intake_held(intake) + region_used(region);
+		ck_assert_uint_lt(intake_to_come(intake), 100);
+		ck_assert_int_eq(intake_end(intake, &whole, &complaints), OK);
+		ck_assert_uint_le(intake_held(intake) + region_used(region), held + 140000);
+		json = (struct text){ whole.json, whole.len };
+		ck_assert(text_equal(
+			text_from(json, json.len - strlen(rows[i][2])), text_of(rows[i][2])));
+		ck_assert_uint_eq(whole.outside_count, !rows[i][1][0]);
+		ck_assert_int_eq(json_parse_with(whole.json, whole.len, whole.outside,
+					 whole.outside_count, region, &parsed),
+			OK);
+		if (!rows[i][1][0])
+			ck_assert_uint_eq(whole.outside[0].len, 100000);
+		buf_free(&form);
+		forget();
+	}
+}
+END_TEST
+
 /* Fields are, and files no longer than they are small. Of what failed nothing is kept. */
 START_TEST(what_is_held_is_known)
 {
@@ -347,4 +400,5 @@ UNIT_MAIN(intake, tcase_add_loop_test(cases, a_form_becomes_json, 0, COUNT(good)
 	  tcase_add_test(cases, files_come_out_as_they_went_in);
 	  tcase_add_test(cases, there_may_be_so_many); tcase_add_test(cases, there_may_be_so_much);
 	  tcase_add_test(cases, what_is_held_is_known);
+	  tcase_add_test(cases, long_fields_stay_where_they_came);
 	  tcase_add_test(cases, a_type_is_a_forms_or_not);)

@@ -160,6 +160,61 @@ START_TEST(a_name_with_a_nul_stands_once)
 }
 END_TEST
 
+/* A string that stands elsewhere is referred to by what no caller can write. */
+START_TEST(only_we_refer_to_what_stands_elsewhere)
+{
+	static const char *const bad[] = { "[\"\xff\"]",
+		"[\"\xff"
+		"1\"]",
+		"[\"\xff"
+		"0",
+		"[\"\xff",
+		"[\"\xff"
+		"0x\"]",
+		"[\"\xff-1\"]",
+		"[\"x\xff"
+		"0\"]" };
+	struct text outside = TEXT("a\0\"");
+	struct json json;
+	char form[64];
+
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+	snprintf(form, sizeof(form),
+		"[\"\xff"
+		"0\",\"%s\"]",
+		"b");
+	ck_assert_int_eq(json_parse(form, strlen(form), region, &json), ERR_SYNTAX);
+	ck_assert_int_eq(json_parse_with(form, strlen(form), &outside, 1, region, &json), OK);
+	ck_assert(text_equal(json_string(&json, cJSON_GetArrayItem(json.root, 0)), outside));
+	ck_assert(text_equal(json_string(&json, cJSON_GetArrayItem(json.root, 1)), TEXT("b")));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(form, sizeof(form), "%s", bad[i]);
+		ck_assert_int_eq(json_parse_with(form, strlen(form), &outside, 1, region, &json),
+			ERR_SYNTAX);
+	}
+	region_close(region);
+}
+END_TEST
+
+/* What is only looked at stays as it is. */
+START_TEST(a_check_changes_nothing)
+{
+	static char form[2000], copy[2000];
+	struct json json;
+
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+	snprintf(form, sizeof(form), "[\"\\u0041%0200d\",%0300d]", 0, 0);
+	form[strlen(form) - 301] = '1'; /* a number has no zero in front */
+	memcpy(copy, form, sizeof(form));
+	ck_assert_int_eq(json_check(text_of(form), region, &json), OK);
+	ck_assert_mem_eq(copy, form, sizeof(form));
+	ck_assert_int_eq(json_check(TEXT("[1,]"), region, &json), ERR_SYNTAX);
+	ck_assert_uint_eq(json.at, 3);
+	ck_assert_int_eq(json_parse(form, strlen(form), region, &json), OK);
+	region_close(region);
+}
+END_TEST
+
 START_TEST(depth_and_values_have_limits)
 {
 	char text[600000];
@@ -275,6 +330,8 @@ UNIT_MAIN(json, tcase_add_loop_test(cases, what_is_json_and_where_it_is_not, 0,
 	  tcase_add_test(cases, long_strings_stay_in_the_body);
 	  tcase_add_loop_test(cases, no_name_stands_twice_however_long, 0, 8);
 	  tcase_add_test(cases, a_name_with_a_nul_stands_once);
+	  tcase_add_test(cases, only_we_refer_to_what_stands_elsewhere);
+	  tcase_add_test(cases, a_check_changes_nothing);
 	  tcase_add_test(cases, depth_and_values_have_limits);
 	  tcase_add_test(cases, the_json_test_suite);
 	  tcase_add_test(cases, what_is_written_is_json);)

@@ -822,6 +822,24 @@ def test_a_form_takes_little_memory_whatever_its_size(size):
 
 
 @memory
+@pytest.mark.parametrize("name", ["message", "html"])
+def test_a_long_field_is_held_once(name):
+    size = 30 * MB
+    with Relay() as relay, Gateway(relay) as gateway:
+        assert gateway.post("/send", WHOLE + "--b--", FORM).status == 200
+        idle = resident_kb(gateway.pid)
+        if name == "message":
+            value, rest = json.dumps(mail(attachments=[{"filename": "a", "content": "QUJD" * (size // 4)}])), ""
+        else:
+            value, rest = "x" * 70 + "\r\n", WHOLE
+            value *= size // len(value)
+        part = '--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name, value)
+        file = '--b\r\nContent-Disposition: form-data; name="attachment"; filename="a"\r\n\r\nx\r\n'
+        assert taken(relay, gateway.post("/send", (rest + part + file + "--b--\r\n").encode(), FORM))
+        assert peak_kb(gateway) - idle <= size // 1024 + 4096
+
+
+@memory
 def test_a_form_of_many_files_takes_little_memory():
     with Relay() as relay, Gateway(relay) as gateway:
         assert gateway.post("/send", WHOLE + "--b--", FORM).status == 200
