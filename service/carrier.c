@@ -221,6 +221,13 @@ static void leave(struct carrier *carrier, enum session_end reason)
 	smtp_session_quit(&carrier->session, carrier_now_ms(carrier));
 }
 
+/* The next part of a message is a message like any other, where those have to wait. */
+static bool has_to_queue(const struct carrier *carrier)
+{
+	return !carrier->worker->is_stopping && !relay_is_retired(carrier->relay) &&
+	       relay_wants_turns(carrier->relay, now_us());
+}
+
 /* The session is ready for work. False: there is none, and nothing more to do for now. */
 static bool find_work(struct carrier *carrier)
 {
@@ -241,6 +248,9 @@ static bool find_work(struct carrier *carrier)
 		carrier->session.trace = NULL;
 		carrier->stage = CARRIER_BUSY;
 		worker_wake(worker); /* others may be opened now */
+	} else if (delivery && has_to_queue(carrier)) {
+		carrier_give_back(carrier);
+		delivery = NULL;
 	}
 	if ((worker->is_stopping || relay_is_retired(carrier->relay)) && !delivery) {
 		leave(carrier, SESSION_END_DRAIN);

@@ -248,6 +248,16 @@ def test_one_connection_too_many_is_waited_out():
 
 # ---- pace
 
+def test_parts_keep_to_the_rate():
+    """SMTP_RATE is for transactions, whoever they are for."""
+    with Relay(keywords=PIPELINED + ("LIMITS RCPTMAX=1",)) as relay, \
+            Gateway(relay, SMTP_RATE="4", SMTP_SESSIONS=1) as gateway:
+        began = time.monotonic()
+        answer = gateway.send(to=MANY[:13])
+        assert (answer.status, answer["outcome"]) == (200, "accepted"), answer
+        assert time.monotonic() - began > 1.5, "thirteen at four a second, a few of them at once"
+        assert sorted(sum((t.recipients for t in relay.ledger), [])) == sorted(MANY[:13])
+
 @pytest.mark.parametrize("reply", [
     "421 4.7.28 too fast, try again in 1 second", "450 4.7.1 rate limit, retry in 1 seconds",
     "451 4.7.500 server busy", "454 4.7.0 Throttling failure: maximum sending rate exceeded"])
