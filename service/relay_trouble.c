@@ -158,23 +158,6 @@ static struct delivery *take_out(struct relay *relay, uint64_t deadline_us)
 	return list;
 }
 
-static struct delivery *take_out(struct relay *relay, uint64_t deadline_us)
-{
-	struct delivery *list;
-
-	pthread_mutex_lock(&relay->lock);
-	list = relay_take_all(relay, deadline_us, UINT64_MAX);
-	pthread_mutex_unlock(&relay->lock);
-	return list;
-}
-
-void relay_forget_promises(struct relay *relay, unsigned worker)
-{
-	pthread_mutex_lock(&relay->lock);
-	relay->promised[worker] = 0;
-	pthread_mutex_unlock(&relay->lock);
-}
-
 struct delivery *relay_expire(struct relay *relay, uint64_t now_us)
 {
 	return relay_has_work(relay) ? take_out(relay, now_us) : NULL;

@@ -383,4 +383,9 @@ bool relay_wants_turns(struct relay *relay, uint64_t now_us)
 	return wants;
 }
 
-
+void relay_forget_promises(struct relay *relay, unsigned worker)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->promised[worker] = 0;
+	pthread_mutex_unlock(&relay->lock);
+}
