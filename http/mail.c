@@ -88,13 +88,16 @@ static void refuse_beside_raw(
 static bool make_text(struct reading *reading, const struct json_at *at)
 {
 	struct smtp_mail *mail = &reading->posted->mail;
+	struct json_at html = { at, TEXT("html"), 0 };
+	enum err err;
 
 	if (!mail->has_html || mail->has_text || reading->text_off)
 		return true;
-	mail->has_text = smtp_html_to_text(mail->html, reading->region, &mail->text) == OK;
-	if (!mail->has_text)
-		complain(reading->complaints, at, "out of memory: no text can be made from html");
-	return mail->has_text;
+	err = smtp_html_to_text(mail->html, reading->region, &mail->text);
+	mail->has_text = !err;
+	if (err)
+		complain_of_room(reading, &html, err);
+	return !err;
 }
 
 bool mail_read(const struct json *json, const struct cJSON *object, const struct json_at *at,

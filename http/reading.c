@@ -6,13 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
+void complain_of_room(struct reading *reading, const struct json_at *at, enum err err)
+{
+	bool is_large = err == ERR_LIMIT;
+
+	if (reading->posted)
+		reading->posted->refused_as = is_large ? "body_too_large" : "overloaded";
+	complain(reading->complaints, at,
+		is_large ? "the message takes more memory than one may" : "out of memory");
+}
+
 void *reading_room(
 	struct reading *reading, const struct json_at *at, size_t count, size_t bytes_each)
 {
 	void *room = region_zalloc(reading->region, count, bytes_each);
 
 	if (!room)
-		complain(reading->complaints, at, "out of memory");
+		complain_of_room(reading, at, region_why_not(reading->region, count * bytes_each));
 	return room;
 }
 
@@ -24,7 +34,9 @@ bool reading_keep(struct reading *reading, const struct json_at *at, const struc
 	if (!written->err)
 		copy = region_copy(reading->region, buf_text(written));
 	if (!copy.at)
-		complain(reading->complaints, at, "out of memory");
+		complain_of_room(reading, at,
+			written->err ? written->err
+				     : region_why_not(reading->region, written->len + 1));
 	*copy_out = copy;
 	return copy.at;
 }

@@ -44,6 +44,8 @@ struct field {
 void read_object(struct reading *reading, const cJSON *value, const struct json_at *at,
 	const struct field *fields, size_t count);
 
+/* That the region has no room, by ERR_LIMIT or ERR_MEMORY; this is then the problem as a whole. */
+void complain_of_room(struct reading *reading, const struct json_at *at, enum err err);
 /* Memory in the region, all bytes 0; NULL was complained about. */
 void *reading_room(
 	struct reading *reading, const struct json_at *at, size_t count, size_t bytes_each);

@@ -68,7 +68,8 @@ static void check_complaints(const struct complaints *complaints)
 
 static void check_code(const char *code)
 {
-	static const char *const codes[] = { "template_error", "template_not_found", "overloaded" };
+	static const char *const codes[] = { "template_error", "template_not_found", "overloaded",
+		"body_too_large" };
 	size_t i = 0;
 
 	while (code && strcmp(code, codes[i]) != 0)

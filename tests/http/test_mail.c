@@ -578,6 +578,7 @@ START_TEST(a_mail_is_read_as_a_whole_or_not)
 	struct json json = { 0 };
 	struct region *tree, *small;
 	size_t limit = 0, refusals = 0;
+	const char *refused_as = NULL;
 	bool whole = false;
 
 	ck_assert_int_eq(region_open(1 << 20, &tree), OK);
@@ -590,10 +591,13 @@ START_TEST(a_mail_is_read_as_a_whole_or_not)
 		whole = mail_read(&json, json.root, NULL, NULL, small, &posted, &complaints);
 		ck_assert_int_eq(whole, complaints.count == 0);
 		refusals += !whole;
-		if (!whole)
+		if (!whole) {
+			refused_as = posted.refused_as;
 			region_close(small);
+		}
 	}
 	ck_assert_uint_gt(refusals, 10);
+	ck_assert_str_eq(refused_as, "body_too_large"); /* of the last, which was html's */
 	ck_assert_uint_eq(posted.envelope.count, 2);
 	ck_assert(text_equal(posted.mail.from.name, TEXT("A")));
 	ck_assert(text_equal(posted.mail.message_id, TEXT("<m@example.com>")));
