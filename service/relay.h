@@ -94,8 +94,8 @@ struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure 
 	uint64_t now_us, struct relay_news *news_out);
 /* opening → gone, through no fault of the relay's: nobody shares its fate. */
 void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
-/* A delivery of which a part is still to come waits again, before all others. False: the relay is
- * retired. */
+/* A delivery of which a part is still to come waits again, behind its key's others, so that many
+ * parts do not hold up a single mail. False: the relay is retired. */
 bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker_out);
 /* The delivery waits again, before all others, if there are sessions that will take it. */
 bool relay_put_back(struct relay *relay, struct delivery *delivery, uint64_t now_us);

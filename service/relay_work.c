@@ -332,7 +332,7 @@ bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker
 	pthread_mutex_lock(&relay->lock);
 	is_taken = !relay_is_retired(relay); /* if so, it is emptied only when we are through */
 	if (is_taken) {
-		turns_put_back(&relay->turns, delivery);
+		turns_add(&relay->turns, delivery);
 		relay_note_waiting(relay);
 		*worker_out = worker_to_wake(relay);
 	}
