@@ -37,7 +37,10 @@ unsigned relay_sessions(const struct relay *relay)
  * sessions at once, locks the account. */
 static bool has_to_wait_its_turn(const struct relay *relay, uint64_t now_us)
 {
-	return relay->policy.authenticates && !relay->is_proven && relay->opening &&
+	bool is_proven =
+		relay->is_proven && (relay->established || now_us < relay->heard_us + UNREADY_US);
+
+	return relay->policy.authenticates && !is_proven && relay->opening &&
 	       now_us < relay->opened_us + UNPROVEN_US;
 }
 
@@ -145,8 +148,6 @@ void relay_show(struct relay *relay)
 		relay->unready_us = 0;
 	else if (!relay->unready_us)
 		relay->unready_us = now;
-	if (!relay->established)
-		relay->is_proven = false;
 	show_doubt(relay);
 	atomic_store(&relay->idle_ms,
 		lesser_limit(relay->own->idle_ms, learned_limit(learned, LEARNED_IDLE)));
