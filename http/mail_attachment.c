@@ -181,10 +181,13 @@ static void read_attachment(struct reading *reading, const cJSON *value, const s
  * It is not said in JSON which is whose, as everybody could say so. */
 static const struct smtp_content *file_of(const struct reading *reading, size_t i, size_t count)
 {
-	size_t files = reading->besides ? reading->besides->file_count : 0;
+	const struct mail_besides *besides = reading->besides;
+	size_t before;
 
-	return files <= count && i >= count - files ? &reading->besides->files[i - (count - files)]
-						    : NULL;
+	if (!besides || besides->file_count > count)
+		return NULL;
+	before = count - besides->file_count;
+	return i < before ? NULL : &besides->files[i - before];
 }
 
 void read_attachments(struct reading *reading, const cJSON *value, const struct json_at *at)

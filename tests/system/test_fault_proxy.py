@@ -104,7 +104,7 @@ def test_the_proxy_acts_at_the_byte(then, end):
             assert len(echo.heard[0]) == 1000
     with Echo() as echo, Proxy(echo, {"up": {"at": 500, "then": then}}) as proxy:
         through(proxy)
-        assert wait_for(lambda: len(echo.heard[0]) == 500)
+        assert wait_for(lambda: echo.heard and len(echo.heard[0]) == 500)
         assert then in ("reset", "close") or not echo.ends
 
 

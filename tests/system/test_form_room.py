@@ -137,7 +137,7 @@ def test_a_full_disk_is_told_and_forgotten(tmp_path):
         assert set(statuses) <= {200, 503} and 200 in statuses, statuses
         assert post(gateway, 6 * MB).status == 200
         assert len(relay.ledger) == 2 + statuses.count(200)
-        assert held(gateway) == 0
+        assert wait_for(lambda: held(gateway) == 0)
 
 
 def test_some_of_the_disk_is_left_free(tmp_path):
