@@ -194,7 +194,7 @@ static void check_message(const struct text fields[FIELDS])
 	struct smtp_header header = { TEXT("X-Order"), fields[2] };
 	struct smtp_attachment file = { .filename = fields[3], .content_type = TEXT("a/b") };
 	struct smtp_mail mail = { .from = { fields[1], TEXT("shop@example.com") },
-		.to = { to, 2 },
+		.to = { .at = to, .count = 2 },
 		.subject = fields[4],
 		.attachments = &file,
 		.attachment_count = 1,

@@ -117,11 +117,16 @@ static void check_list_again(struct smtp_mailboxes list, struct region *region)
 	struct buf out = buf_born(1 << 20);
 	struct smtp_list_fault fault;
 	struct smtp_mailboxes again;
+	struct text value;
 
+	if (!list.count && !list.group_count)
+		return; /* no header */
 	smtp_mailboxes_add(&out, "To", list);
-	must(out.err == OK);
-	must(smtp_address_list_parse(text_from(buf_text(&out), 3), SMTP_COMMENTS_SKIPPED, 50,
-		     region, &again, &fault) == OK);
+	must(out.err == OK && out.len > 5);
+	value = text_from(buf_text(&out), 3);
+	value.len -= 2; /* the line's end */
+	must(smtp_address_list_parse(value, SMTP_COMMENTS_SKIPPED, 50, region, &again, &fault) ==
+		OK);
 	must(again.count == list.count && again.group_count == list.group_count);
 	for (size_t i = 0; i < list.count; i++)
 		must(text_equal(again.at[i].address, list.at[i].address));
