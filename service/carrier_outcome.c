@@ -184,16 +184,14 @@ void carrier_settle_late(struct carrier *carrier)
 
 /* ---- the opening failed */
 
-static void fail(struct carrier *carrier, struct delivery *list, const struct smtp_said *said,
-	const struct smtp_verdict *verdict)
+static void fail(
+	struct carrier *carrier, struct delivery *list, const struct relay_failure *failure)
 {
-	struct smtp_verdict better = *verdict;
-	struct buf words = buf_born(CARRIER_WORDS);
+	struct smtp_verdict better = *failure->verdict;
 	struct delivery *next;
 
 	better.hint = advice_hint(relay_settings(carrier->relay),
-		carrier->is_connected ? &carrier->session : NULL, verdict);
-	carrier_add_opening_words(carrier, &words);
+		carrier->is_connected ? &carrier->session : NULL, failure->verdict);
 	for (struct delivery *delivery = list; delivery; delivery = next) {
 		next = delivery->next;
 		delivery->next = NULL;
@@ -201,10 +199,9 @@ static void fail(struct carrier *carrier, struct delivery *list, const struct sm
 		if (delivery->trace)
 			buf_add(delivery->trace, buf_text(&carrier->trace));
 		delivery->result.connect_us = now_us() - carrier->opened_us;
-		settle_failed(carrier->worker->lettergate, delivery, &better, said,
-			words.err ? carrier_words(carrier) : words.at);
+		settle_failed(carrier->worker->lettergate, delivery, &better, failure->said,
+			failure->words);
 	}
-	buf_free(&words);
 }
 
 /* Those that waited for this carrier, or for any: they could not be served. */
@@ -226,7 +223,6 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 	carrier_add_opening_words(carrier, &words);
 	failure.words = words.err ? carrier_words(carrier) : words.at;
 	failed = relay_carrier_failed(carrier->relay, &failure, now_us(), &news);
-	buf_free(&words);
 	metrics_session_failed(relay_metrics_of(carrier->relay));
 	carrier_log_news(carrier, &news);
 	if (delivery &&
@@ -235,7 +231,8 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 		failed = delivery;
 	}
 	carrier->delivery = NULL;
-	fail(carrier, failed, said, verdict);
+	fail(carrier, failed, &failure);
+	buf_free(&words);
 }
 
 /* ---- the end */

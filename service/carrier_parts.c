@@ -4,11 +4,6 @@
 #include "service/clock.h"
 #include "service/dispatch.h"
 
-static uint32_t lesser_limit(uint32_t one, uint32_t other)
-{
-	return one && (!other || one < other) ? one : other;
-}
-
 static struct part_limits limits_of(const struct carrier *carrier)
 {
 	const struct smtp_features *offer = &carrier->session.features;

@@ -130,6 +130,11 @@ uint32_t learned_limit(const struct learned *learned, enum learned_limit which)
 	return which == LEARNED_MESSAGES ? limit : limit - limit / 10;
 }
 
+uint32_t lesser_limit(uint32_t one, uint32_t other)
+{
+	return one && (!other || one < other) ? one : other;
+}
+
 const char *learned_limit_name(enum learned_limit which)
 {
 	static const char *const names[LEARNED_LIMITS] = { "idle", "messages", "lifetime" };

@@ -44,4 +44,6 @@ void learned_recipients(struct learned *learned, uint32_t taken, uint64_t now_us
 void learned_forget_old(struct learned *learned, uint64_t now_us);
 /* What to keep to: for times a tenth less than where it hung up. 0: no limit known. */
 uint32_t learned_limit(const struct learned *learned, enum learned_limit which);
+/* The lower of two, of which 0 is none. */
+uint32_t lesser_limit(uint32_t one, uint32_t other);
 const char *learned_limit_name(enum learned_limit which); /* "idle", "messages", "lifetime" */

@@ -118,11 +118,6 @@ static bool is_due(struct relay *relay, uint64_t now_us)
 	return true;
 }
 
-static uint32_t lesser_limit(uint32_t one, uint32_t other)
-{
-	return one && (!other || one < other) ? one : other;
-}
-
 static void show_doubt(struct relay *relay)
 {
 	uint64_t from_us = UINT64_MAX;

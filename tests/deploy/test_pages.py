@@ -58,8 +58,8 @@ def test_the_settings_it_speaks_of_exist(page):
 def test_the_codes_it_speaks_of_exist(page):
     with gateway.Gateway(SMTP_HOST="capture") as one:
         known = {problem["code"] for problem in one.get("/problems").json["problems"]}
-    for source in glob.glob(os.path.join(gateway.ROOT, "service", "*.c")):
-        with open(source, encoding="utf-8") as file:  # names of metrics and events look the same
+    for source in ("carrier_log.c", "metrics_print.c"):  # names of events and metrics look the same
+        with open(os.path.join(gateway.ROOT, "service", source), encoding="utf-8") as file:
             known |= set(re.findall(r'"(relay_[a-z_]+)"', file.read()))
     words = set(re.findall(r'"code":\s*"([a-z_]+)"', read(page)))
     words |= set(re.findall(r"`((?:relay|tls|auth|sender|recipient|content)_[a-z_]+)`", read(page)))
