@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { SILENCE_US = 2000000, LOOK_US = 1000000 };
+enum { SILENCE_US = 2000000, LOOK_US = 1000000, NEW_US = 1000000 };
 
 static size_t bucket_of(const struct network_address *address)
 {
@@ -24,8 +24,8 @@ void lines_close(struct lines *lines)
 	pthread_mutex_destroy(&lines->lock);
 }
 
-struct line *lines_add(
-	struct lines *lines, int fd, struct network_address address, uint64_t deadline_us)
+struct line *lines_add(struct lines *lines, int fd, struct network_address address, uint64_t now_us,
+	uint32_t headers_ms)
 {
 	struct line *line = calloc(1, sizeof(*line)), **bucket;
 
@@ -34,7 +34,8 @@ struct line *lines_add(
 	line->fd = fd;
 	line->address = address;
 	network_address_name(&address, line->client);
-	atomic_init(&line->deadline_us, deadline_us);
+	line->opened_us = now_us;
+	atomic_init(&line->deadline_us, now_us + headers_ms * 1000ull);
 	atomic_init(&line->is_idle, true);
 	bucket = &lines->buckets[bucket_of(&address)];
 	pthread_mutex_lock(&lines->lock);
@@ -106,10 +107,18 @@ static bool is_standing(struct line *line, uint64_t now_us)
 	return since && now_us - since > SILENCE_US;
 }
 
+/* Who has just connected is about to ask. */
+static bool is_new(const struct line *line, uint64_t now_us)
+{
+	return !atomic_load(&line->had_request) && now_us < line->opened_us + NEW_US;
+}
+
 /* Draining: will nothing more come of it? */
 static bool is_stuck(struct line *line, uint64_t now_us)
 {
-	return atomic_load(&line->is_idle) ? is_silent(line->fd) : is_standing(line, now_us);
+	if (!atomic_load(&line->is_idle))
+		return is_standing(line, now_us);
+	return !is_new(line, now_us) && is_silent(line->fd);
 }
 
 /* The client has closed, and its request is not whole. Where its FIN came together with the last

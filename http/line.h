@@ -20,8 +20,9 @@ struct line {
 	atomic_uint_fast64_t deadline_us; /* UINT64_MAX: none, a request is parked */
 	atomic_bool is_idle;              /* between two requests, or before the first */
 	atomic_bool is_reading;           /* a request has begun, and is not whole */
-	atomic_uint_fast64_t silent_us;   /* draining: since when it does not go on; 0: it did */
-	bool had_request;
+	atomic_bool had_request;
+	uint64_t opened_us;
+	atomic_uint_fast64_t silent_us; /* draining: since when it does not go on; 0: it did */
 };
 
 struct lines {
@@ -33,9 +34,10 @@ struct lines {
 
 void lines_open(struct lines *lines);
 void lines_close(struct lines *lines);
-/* When the connection is accepted. NULL: out of memory. */
-struct line *lines_add(
-	struct lines *lines, int fd, struct network_address address, uint64_t deadline_us);
+/* When the connection is accepted; its first request is to be whole `headers_ms` later. NULL: out
+ * of memory. */
+struct line *lines_add(struct lines *lines, int fd, struct network_address address, uint64_t now_us,
+	uint32_t headers_ms);
 /* The one that was added for this descriptor; NULL: none. */
 struct line *lines_find(struct lines *lines, int fd, const struct network_address *address);
 /* Before the descriptor is closed. NULL is fine. */
@@ -44,7 +46,8 @@ void lines_drop(struct lines *lines, struct line *line);
 unsigned lines_from(struct lines *lines, const struct network_address *address);
 /* Hangs up on those that are past their deadline, or whose client has gone in the midst of a
  * request, some seconds ago. `draining`: also on all that are idle, unless something has arrived on
- * them, and on those whose request does not go on for two seconds. */
+ * them or they are so new that their first request may be on its way, and on those whose request
+ * does not go on for two seconds. */
 void lines_tick(struct lines *lines, uint64_t now_us, bool draining);
 
 /* All but lines_tick: the serving thread's. NULL is fine. */

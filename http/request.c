@@ -58,10 +58,9 @@ void *request_begun(void *self, const char *target, struct MHD_Connection *conne
 	atomic_store(&request->line->is_reading, true);
 	atomic_store(&request->line->is_idle, false);
 	/* The first request's time runs since the connection was made. */
-	if (request->line->had_request)
+	if (atomic_exchange(&request->line->had_request, true))
 		request_set_deadline(
 			request, request->exchange.began.now_us, server->settings.headers_ms);
-	request->line->had_request = true;
 	return request;
 }
 

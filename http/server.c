@@ -77,8 +77,7 @@ static void take_connection(
 		return;
 	}
 	server->gateway->stamp(server->gateway->self, &stamp);
-	line = lines_add(
-		&server->lines, fd, peer, stamp.now_us + server->settings.headers_ms * 1000ull);
+	line = lines_add(&server->lines, fd, peer, stamp.now_us, server->settings.headers_ms);
 	if (MHD_add_connection(choose_door(server, is_admin)->daemon, fd, address, address_len) !=
 		MHD_YES)
 		lines_drop(&server->lines, line);
@@ -250,6 +249,12 @@ void server_drain(struct server *server)
 unsigned server_busy(struct server *server)
 {
 	return atomic_load(&server->busy);
+}
+
+/* A line is there as soon as the connection is accepted, before the library has heard of it. */
+bool server_is_done(struct server *server)
+{
+	return atomic_load(&server->lines.count) == 0 && server_busy(server) == 0;
 }
 
 enum err server_renew_tls(struct server *server, const char *cert, const char *key)

@@ -42,6 +42,8 @@ void server_tick(struct server *server, uint64_t now_us);
 void server_drain(struct server *server);
 /* Requests that are being read, handled or answered. */
 unsigned server_busy(struct server *server);
+/* After server_drain: have all that had connected been answered, and closed? */
+bool server_is_done(struct server *server);
 /* A new certificate for new connections. */
 MUST_USE enum err server_renew_tls(struct server *server, const char *cert, const char *key);
 /* All parked requests must have been woken. NULL is fine. */

@@ -159,9 +159,10 @@ static void go_on_draining(struct program *program, uint64_t now)
 
 	if (!program->is_closed_to_new && waited_ms >= program->settings->drain_delay_ms) {
 		server_drain(program->server);
+		server_tick(program->server, now);
 		program->is_closed_to_new = true;
 	}
-	if (program->is_closed_to_new && server_busy(program->server) == 0)
+	if (program->is_closed_to_new && server_is_done(program->server))
 		uv_stop(&program->loop);
 	if (waited_ms + time_to_stop_ms(program->settings) >= program->settings->drain_timeout_ms)
 		program->is_hurried = true;
@@ -189,6 +190,8 @@ static void signalled(uv_signal_t *handle, int number)
 		program->is_hurried = true;
 	else
 		begin_to_drain(program);
+	if (program->is_draining)
+		go_on_draining(program, now_us());
 }
 
 /* ---- start */
@@ -327,7 +330,7 @@ static void wait_for_answers(struct program *program)
 {
 	uint64_t until = now_us() + LAST_ANSWERS_MS * 1000ull;
 
-	while (server_busy(program->server) && now_us() < until) {
+	while (!server_is_done(program->server) && now_us() < until) {
 		server_tick(program->server, now_us());
 		usleep(5000);
 	}

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from gateway import (KEY, PACE, SLOW, Gateway, cpu_seconds, free_port, mail, ms, open_files, problem,
-                     resident_kb, together, wait_for)
+                     read_all, resident_kb, together, wait_for)
 from relay import Relay
 
 
@@ -240,6 +240,51 @@ def test_an_idle_gateway_stops_at_once_and_says_quit():
         assert time.monotonic() - began < 5 * SLOW
         assert relay.wait(lambda: relay.connections[0].ended == "quit")
         keep.close()
+
+
+def test_who_has_just_connected_is_still_answered():
+    """F-40: a rolling restart fails no request: an accepted connection's first one may be on its way."""
+    with Relay() as relay:
+        gateway = Gateway(relay, DRAIN_TIMEOUT=ms(20000))
+        try:
+            crowd = [gateway.socket() for _ in range(10)]
+            gateway.terminate()
+            assert wait_for(lambda: is_closed(gateway), 5)
+            for sock in crowd:
+                sock.sendall(request())
+            answers = [read_all(sock) for sock in crowd]
+            assert [a.split(b"\r\n", 1)[0] for a in answers] == [b"HTTP/1.1 200 OK"] * 10, answers
+            assert gateway.wait() == 0
+            assert len(relay.ledger) == 10
+        finally:
+            gateway.kill()
+
+
+def test_no_restart_leaves_a_request_without_its_answer():
+    """F-40: refused is fair (a balancer goes elsewhere); accepted and hung up on is not."""
+    for _ in range(6):
+        with Relay() as relay:
+            gateway, told = Gateway(relay), []
+            asking = [threading.Thread(target=_ask_until_refused, args=(gateway, told))
+                      for _ in range(8)]
+            for thread in asking:
+                thread.start()
+            assert wait_for(lambda: len(told) > 50)
+            gateway.stop()
+            for thread in asking:
+                thread.join()
+            assert set(told) == {b"HTTP/1.1 200 OK"}, set(told)
+
+
+def _ask_until_refused(gateway, told):
+    while True:
+        try:
+            sock = gateway.socket()
+        except OSError:
+            return
+        with sock:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            told.append(read_all(sock).split(b"\r\n", 1)[0])
 
 
 def test_half_a_request_does_not_hold_the_drain():
