@@ -244,6 +244,7 @@ UNIT_MAIN(schedule,
 	  tcase_add_test(cases, a_message_for_later_has_its_time_from_then_on);
 	  tcase_add_test(cases, nothing_is_put_off_beyond_the_longest_delay);
 	  tcase_add_test(cases, a_list_may_go_down_again);
+	  tcase_add_test(cases, the_longest_numbers_do_not_overflow);
 	  tcase_add_test(cases, a_webhook_is_tried_nine_times_more);
 	  tcase_add_test(cases, five_strikes_set_it_aside);
 	  tcase_add_test(cases, a_message_waits_thirty_days_at_most);
