@@ -1,8 +1,8 @@
 #include "service/resolver.h"
 
+#include "service/channel.h"
 #include "service/known.h"
 
-#include <ares.h>
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -12,23 +12,13 @@
 
 /* PATIENCE_MS: so long is waited for name servers before the last good addresses are used (RFC 8767
  * section 5: the client response timer). */
-enum { QUERY_MS = 2500, QUERY_TRIES = 3, SOCKETS = 32, PATIENCE_MS = 1800 };
-
-/* One of c-ares' sockets, watched for it. */
-struct watch {
-	uv_poll_t poll;
-	struct resolver *resolver;
-	ares_socket_t fd;
-};
+enum { PATIENCE_MS = 1800 };
 
 struct resolver {
 	uv_loop_t *loop;
-	ares_channel channel;
-	bool has_channel;
-	bool is_stale;    /* its list of name servers may be out of date */
-	unsigned asked;   /* look-ups under way */
-	uv_timer_t timer; /* c-ares' own time-outs */
-	struct watch *watches[SOCKETS];
+	struct channel *channel;
+	bool is_stale;       /* its list of name servers may be out of date */
+	unsigned asked;      /* look-ups under way */
 	struct known *known; /* NULL: nothing is kept */
 };
 
@@ -48,89 +38,6 @@ static void free_handle(uv_handle_t *handle)
 	free(handle->data);
 }
 
-/* ---- c-ares' sockets and time-outs */
-
-static void be_punctual(struct resolver *resolver);
-
-static void socket_ready(uv_poll_t *poll, int status, int events)
-{
-	struct watch *watch = poll->data;
-	struct resolver *resolver = watch->resolver;
-	ares_socket_t fd = watch->fd;
-	bool readable = status < 0 || (events & UV_READABLE);
-	bool writable = status < 0 || (events & UV_WRITABLE);
-
-	ares_process_fd(resolver->channel, readable ? fd : ARES_SOCKET_BAD,
-		writable ? fd : ARES_SOCKET_BAD);
-	be_punctual(resolver);
-}
-
-static struct watch **place_of(struct resolver *resolver, ares_socket_t fd)
-{
-	for (size_t i = 0; i < SOCKETS; i++)
-		if (resolver->watches[i] && resolver->watches[i]->fd == fd)
-			return &resolver->watches[i];
-	for (size_t i = 0; i < SOCKETS; i++)
-		if (!resolver->watches[i])
-			return &resolver->watches[i];
-	return NULL;
-}
-
-static struct watch *watch_new(struct resolver *resolver, ares_socket_t fd)
-{
-	struct watch *watch = calloc(1, sizeof(*watch));
-
-	if (!watch)
-		return NULL;
-	watch->resolver = resolver;
-	watch->fd = fd;
-	if (uv_poll_init_socket(resolver->loop, &watch->poll, fd)) {
-		free(watch);
-		return NULL;
-	}
-	watch->poll.data = watch;
-	return watch;
-}
-
-static void socket_changed(void *self, ares_socket_t fd, int readable, int writable)
-{
-	struct resolver *resolver = self;
-	struct watch **place = place_of(resolver, fd);
-	int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
-
-	if (!place)
-		return; /* more sockets than we watch: the time-out deals with it */
-	if (!events) {
-		if (*place)
-			uv_close((uv_handle_t *)&(*place)->poll, free_handle);
-		*place = NULL;
-		return;
-	}
-	if (!*place)
-		*place = watch_new(resolver, fd);
-	if (*place)
-		uv_poll_start(&(*place)->poll, events, socket_ready);
-}
-
-static void time_passed(uv_timer_t *timer)
-{
-	struct resolver *resolver = timer->data;
-
-	ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	be_punctual(resolver);
-}
-
-static void be_punctual(struct resolver *resolver)
-{
-	struct timeval room, *next = ares_timeout(resolver->channel, NULL, &room);
-
-	if (next)
-		uv_timer_start(&resolver->timer, time_passed,
-			(uint64_t)next->tv_sec * 1000 + (uint64_t)next->tv_usec / 1000 + 1, 0);
-	else
-		uv_timer_stop(&resolver->timer);
-}
-
 /* ---- life */
 
 enum err resolver_open(uv_loop_t *loop, struct known *known, struct resolver **resolver_out)
@@ -139,10 +46,12 @@ enum err resolver_open(uv_loop_t *loop, struct known *known, struct resolver **r
 
 	if (!resolver)
 		return ERR_MEMORY;
+	if (channel_open(loop, &resolver->channel)) {
+		free(resolver);
+		return ERR_MEMORY;
+	}
 	resolver->loop = loop;
 	resolver->known = known;
-	uv_timer_init(loop, &resolver->timer);
-	resolver->timer.data = resolver;
 	*resolver_out = resolver;
 	return OK;
 }
@@ -151,31 +60,8 @@ void resolver_close(struct resolver *resolver)
 {
 	if (!resolver)
 		return;
-	if (resolver->has_channel)
-		ares_destroy(resolver->channel); /* calls back: all look-ups are cancelled by now */
-	uv_close((uv_handle_t *)&resolver->timer, free_handle);
-}
-
-/* Made when the first name is asked for: it reads files, and an address needs none. */
-static enum err open_channel(struct resolver *resolver)
-{
-	struct ares_options options = { .timeout = QUERY_MS,
-		.tries = QUERY_TRIES,
-		.sock_state_cb = socket_changed,
-		.sock_state_cb_data = resolver };
-
-	if (resolver->has_channel && resolver->is_stale && !resolver->asked) {
-		ares_destroy(resolver->channel);
-		resolver->has_channel = false;
-	}
-	if (resolver->has_channel)
-		return OK;
-	resolver->is_stale = false;
-	if (ares_init_options(&resolver->channel, &options,
-		    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
-		return ERR_MEMORY;
-	resolver->has_channel = true;
-	return OK;
+	channel_close(resolver->channel); /* calls back: all look-ups are cancelled by now */
+	free(resolver);
 }
 
 /* ---- look-ups */
@@ -336,16 +222,22 @@ static struct lookup *lookup_new(struct resolver *resolver, const char *host, in
 	return lookup;
 }
 
+static enum err be_ready(struct resolver *resolver)
+{
+	if (resolver->is_stale && !resolver->asked) {
+		channel_forget(resolver->channel);
+		resolver->is_stale = false;
+	}
+	return channel_make_ready(resolver->channel);
+}
+
 /* The look-up ends in answered(), perhaps at once. */
 static void ask(struct lookup *lookup)
 {
 	struct resolver *resolver = lookup->resolver;
-	struct ares_addrinfo_hints hints = { .ai_family = lookup->family,
-		.ai_socktype = SOCK_STREAM };
 
 	resolver->asked++;
-	ares_getaddrinfo(resolver->channel, lookup->host, NULL, &hints, answered, lookup);
-	be_punctual(resolver);
+	channel_ask(resolver->channel, lookup->host, lookup->family, answered, lookup);
 }
 
 /* For a name that is known: name servers that gave no answer the last time are not waited for, and
@@ -384,7 +276,7 @@ enum err resolver_ask(struct resolver *resolver, const char *host, int family, u
 		done(owner, family, SMTP_LOSS_NONE, &loopback, 1);
 		return OK;
 	}
-	err = open_channel(resolver);
+	err = be_ready(resolver);
 	if (err)
 		return err;
 	lookup = lookup_new(resolver, host, family, port, done, owner);
