@@ -4,6 +4,7 @@
 #include "service/carrier_outcome.h"
 #include "service/clock.h"
 #include "service/oauth.h"
+#include "service/relay_log.h"
 
 /* ---- words */
 
@@ -58,79 +59,7 @@ void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *v
 	log_end(&line);
 }
 
-/* The line about the relay, to which more may be added. */
-static struct log_line line_about(
-	const struct carrier *carrier, enum log_level level, const char *event)
-{
-	struct log_line line = log_line(carrier->worker->lettergate->log, level, event);
-
-	log_string(&line, "relay", relay_settings(carrier->relay)->name);
-	return line;
-}
-
-static void log_rest(const struct carrier *carrier, const struct relay_news *news)
-{
-	struct log_line line = line_about(carrier, LOG_WARN, "relay_rests");
-
-	log_string(&line, "cause", rest_cause_name(news->cause));
-	log_ms(&line, "rest_ms", news->rest_us);
-	log_end(&line);
-}
-
-static void log_working(const struct carrier *carrier, const struct relay_news *news)
-{
-	struct log_line line = line_about(carrier, LOG_INFO, "relay_works_again");
-
-	log_string(&line, "cause", rest_cause_name(news->cause));
-	log_end(&line);
-}
-
-static void log_narrowing(const struct carrier *carrier, const struct relay_news *news)
-{
-	struct log_line line = line_about(carrier, LOG_WARN, "relay_narrowed");
-
-	log_u64(&line, "window", news->width);
-	log_end(&line);
-}
-
-static void log_slowing(const struct carrier *carrier, const struct relay_news *news)
-{
-	struct log_line line = line_about(carrier, LOG_WARN, "relay_slowed");
-
-	log_ms(&line, "interval_ms", news->interval_us);
-	log_end(&line);
-}
-
-/* Where none is known any more, it is the one that was. */
-static void log_limit(const struct carrier *carrier, const char *name, bool is_time,
-	const struct relay_limit_news *limit)
-{
-	uint32_t value = limit->now ? limit->now : limit->before;
-	struct log_line line;
-
-	if (limit->now == limit->before)
-		return;
-	line = line_about(carrier, LOG_INFO, limit->now ? "limit_learned" : "limit_forgotten");
-	log_string(&line, "limit", name);
-	if (is_time)
-		log_ms(&line, "value_ms", value * UINT64_C(1000));
-	else
-		log_u64(&line, "value", value);
-	log_end(&line);
-}
-
 void carrier_log_news(const struct carrier *carrier, const struct relay_news *news)
 {
-	if (news->rests)
-		log_rest(carrier, news);
-	if (news->works_again)
-		log_working(carrier, news);
-	if (news->width)
-		log_narrowing(carrier, news);
-	if (news->interval_us)
-		log_slowing(carrier, news);
-	for (enum learned_limit which = 0; which < LEARNED_LIMITS; which++)
-		log_limit(carrier, learned_limit_name(which), which != LEARNED_MESSAGES,
-			&news->limits[which]);
-	log_limit(carrier, "recipients", false, &news->recipients);
+	relay_log_news(carrier->worker->lettergate->log, carrier->relay, news);
 }

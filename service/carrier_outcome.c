@@ -216,6 +216,7 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 		.said = said,
 		.brings = carrier->brings,
 		.busy = busy,
+		.without_token = carrier->failure != NULL,
 		.began_us = carrier->opened_us };
 	struct delivery *failed, *delivery = carrier->delivery;
 	struct relay_news news;

@@ -33,7 +33,7 @@ static bool begin(struct check_run *run)
 	run->oauth = oauth;
 	if (!oauth)
 		return true;
-	if (!oauth_start(oauth, NULL))
+	if (!oauth_start(oauth, NULL, NULL))
 		return true;
 	check_note(run, "token", CHECK_FAILED, "no thread can be started", "");
 	run->stage = CHECK_OVER;

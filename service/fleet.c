@@ -41,12 +41,12 @@ enum err fleet_open(struct settings *settings, unsigned workers, struct metrics 
 	return err;
 }
 
-enum err fleet_start(struct fleet *fleet, struct log *log)
+enum err fleet_start(struct fleet *fleet, struct oauth_crew *crew)
 {
 	enum err err = OK;
 
 	for (size_t i = 0; i < fleet->count && !err; i++)
-		err = relay_start(fleet->relays[i], log);
+		err = relay_start(fleet->relays[i], crew);
 	return err;
 }
 

@@ -18,7 +18,7 @@ struct fleet {
 MUST_USE enum err fleet_open(struct settings *settings, unsigned workers, struct metrics *metrics,
 	struct fleet *old, struct fleet **fleet_out, struct buf *why);
 /* Has each relay do what it does by itself (relay_start). */
-MUST_USE enum err fleet_start(struct fleet *fleet, struct log *log);
+MUST_USE enum err fleet_start(struct fleet *fleet, struct oauth_crew *crew);
 /* References: fleet_open gives the first. NULL is fine for release. */
 struct fleet *fleet_hold(struct fleet *fleet);
 void fleet_release(struct fleet *fleet);

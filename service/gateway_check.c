@@ -8,6 +8,7 @@
 #include "service/check.h"
 #include "service/clock.h"
 #include "service/oauth.h"
+#include "service/relay_log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,12 +110,15 @@ static void forget(struct job *job)
 /* Who tries a relay has mended it, as like as not: if it works, its rest is over. */
 static void wake_relay(struct lettergate *lettergate, const char *name)
 {
+	struct relay_news news;
 	struct relay *relay;
 
 	pthread_rwlock_rdlock(&lettergate->lock);
 	relay = lettergate->fleet ? fleet_find(lettergate->fleet, text_of(name)) : NULL;
-	if (relay)
-		relay_wake(relay);
+	if (relay) {
+		relay_wake(relay, &news);
+		relay_log_news(lettergate->log, relay, &news);
+	}
 	pthread_rwlock_unlock(&lettergate->lock);
 }
 

@@ -2,6 +2,7 @@
 
 #include "service/clock.h"
 #include "service/dispatch.h"
+#include "service/oauth_crew.h"
 #include "service/settle.h"
 #include "service/worker.h"
 
@@ -51,6 +52,8 @@ static enum err open_parts(struct lettergate *lettergate, const struct settings 
 			&lettergate->records);
 	if (!err)
 		err = known_open(&lettergate->known);
+	if (!err)
+		err = oauth_crew_open(lettergate->log, &lettergate->crew);
 	lettergate->max_in_flight = settings->max_in_flight;
 	lettergate->max_in_flight_bytes = settings->max_in_flight_bytes;
 	return err;
@@ -93,7 +96,7 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 			settings, workers, lettergate->metrics, NULL, &lettergate->fleet, why);
 	settings_free(settings);
 	if (!err && !lettergate->captures)
-		err = fleet_start(lettergate->fleet, log);
+		err = fleet_start(lettergate->fleet, lettergate->crew);
 	if (!err && !lettergate->captures)
 		err = start_workers(lettergate, workers);
 	if (err) {
@@ -127,7 +130,7 @@ static enum err open_anew(const struct lettergate *lettergate, struct settings *
 		err = fleet_open(settings, lettergate->worker_count, lettergate->metrics,
 			lettergate->fleet, fleet_out, why);
 		if (!err)
-			err = fleet_start(*fleet_out, lettergate->log);
+			err = fleet_start(*fleet_out, lettergate->crew);
 		if (err)
 			keys_free(keys);
 	}
@@ -213,6 +216,7 @@ void lettergate_close(struct lettergate *lettergate)
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_close(lettergate->workers[i]);
 	fleet_release(lettergate->fleet);
+	oauth_crew_close(lettergate->crew);
 	keys_free(lettergate->keys);
 	settings_free(lettergate->settings);
 	known_close(lettergate->known);

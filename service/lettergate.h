@@ -16,6 +16,7 @@
 #include "service/fleet.h"
 #include "service/records.h"
 
+struct oauth_crew;
 struct worker;
 
 struct lettergate {
@@ -23,8 +24,9 @@ struct lettergate {
 	struct metrics *metrics;
 	struct records *records;
 	struct catalogue *catalogue;
-	struct known *known;   /* addresses, for the workers' resolvers */
-	pthread_rwlock_t lock; /* over keys, fleet, settings and is_stopping */
+	struct known *known;     /* addresses, for the workers' resolvers */
+	struct oauth_crew *crew; /* who fetches tokens */
+	pthread_rwlock_t lock;   /* over keys, fleet, settings and is_stopping */
 	struct keys *keys;
 	struct settings *settings; /* in force: who signs */
 	struct fleet *fleet;       /* NULL: captures */

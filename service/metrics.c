@@ -191,6 +191,18 @@ void metrics_session_closed(struct metrics *metrics, struct relay_metrics *relay
 	add(&share->session_messages_sum, messages);
 }
 
+void metrics_token_wanted(struct relay_metrics *relay)
+{
+	if (relay)
+		atomic_store_explicit(&relay->wants_tokens, true, memory_order_relaxed);
+}
+
+void metrics_token(struct relay_metrics *relay, enum oauth_result result)
+{
+	if (relay)
+		add(&relay->tokens[result], 1);
+}
+
 double metrics_sends_per_s(struct metrics *metrics, uint64_t now_us)
 {
 	uint64_t now = now_us / 1000000, count = 0;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "http/gateway.h"
+#include "service/oauth_grant.h"
 #include "smtp/buf.h"
 
 struct metrics;
@@ -41,6 +42,10 @@ void metrics_session_opened(struct relay_metrics *relay);
 void metrics_session_failed(struct relay_metrics *relay);
 void metrics_session_closed(struct metrics *metrics, struct relay_metrics *relay,
 	enum session_end end, unsigned messages);
+
+/* It needs tokens, and here is what came of asking for one. NULL: not counted. */
+void metrics_token_wanted(struct relay_metrics *relay);
+void metrics_token(struct relay_metrics *relay, enum oauth_result result);
 
 /* What is not counted but looked at. */
 struct metrics_gauges {

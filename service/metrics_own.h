@@ -37,7 +37,8 @@ struct metrics_second {
 
 struct relay_metrics {
 	char name[33];
-	atomic_uint_least64_t opened, closed[SESSION_ENDS];
+	atomic_uint_least64_t opened, closed[SESSION_ENDS], tokens[OAUTH_RESULTS];
+	atomic_bool wants_tokens; /* else nothing is told of them */
 };
 
 struct metrics {

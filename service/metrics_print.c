@@ -234,6 +234,26 @@ static void add_session_counts(const struct printing *printing)
 				atomic_load(&metrics->relays[i].closed[end]));
 }
 
+/* Of those relays that have a token endpoint. */
+static void add_tokens(const struct printing *printing)
+{
+	const struct metrics *metrics = printing->metrics;
+	size_t count = atomic_load_explicit(&metrics->relay_count, memory_order_acquire);
+
+	declare(printing, "oauth_refreshes", "counter",
+		"Requests for an access token, and what the token endpoint made of them.");
+	for (size_t i = 0; i < count; i++) {
+		const struct relay_metrics *relay = &metrics->relays[i];
+
+		if (!atomic_load_explicit(&relay->wants_tokens, memory_order_relaxed))
+			continue;
+		for (enum oauth_result result = 0; result < OAUTH_RESULTS; result++)
+			add_sample(printing, "oauth_refreshes_total", "relay", relay->name,
+				"result", oauth_result_name(result),
+				atomic_load(&relay->tokens[result]));
+	}
+}
+
 static void add_learned(const struct printing *printing, const struct relay_gauges *relay)
 {
 	for (const struct relay_limit *limit = relay->learned; limit->name; limit++) {
@@ -255,6 +275,7 @@ static void add_relays(const struct printing *printing)
 	for (relay = gauges->relays; relay < end; relay++)
 		add_states(printing, relay);
 	add_session_counts(printing);
+	add_tokens(printing);
 	declare(printing, "smtp_session_messages", "histogram", "Messages that a session took.");
 	add_histogram(printing, "smtp_session_messages", NULL, NULL, first->session_messages,
 		message_bounds, MESSAGE_BOUNDS, 1, &first->session_messages_sum);

@@ -1,6 +1,8 @@
 #include "service/oauth.h"
 
 #include "service/clock.h"
+#include "service/metrics.h"
+#include "service/oauth_crew.h"
 #include "service/oauth_own.h"
 
 #include <stdio.h>
@@ -23,9 +25,23 @@ static void wait_until(struct oauth *oauth, uint64_t due_us)
 		pthread_cond_timedwait(&oauth->changed, &oauth->lock, &due);
 }
 
+static void oauth_free(struct oauth *oauth)
+{
+	buf_wipe(&oauth->token);
+	buf_wipe(&oauth->refresh_token);
+	oauth_wipe_text(oauth->grant.client_secret);
+	oauth_wipe_text(oauth->grant.refresh_token);
+	region_close(oauth->region);
+	pthread_cond_destroy(&oauth->changed);
+	pthread_mutex_destroy(&oauth->lock);
+	free(oauth);
+}
+
+/* With a crew, whoever let go of it last does not wait: the thread clears up. */
 static void *run(void *self)
 {
 	struct oauth *oauth = self;
+	struct oauth_crew *crew = oauth->crew;
 	uint64_t due, now;
 
 	pthread_mutex_lock(&oauth->lock);
@@ -42,6 +58,10 @@ static void *run(void *self)
 		pthread_mutex_lock(&oauth->lock);
 	}
 	pthread_mutex_unlock(&oauth->lock);
+	if (crew) {
+		oauth_free(oauth);
+		oauth_crew_leave(crew);
+	}
 	return NULL;
 }
 
@@ -117,22 +137,21 @@ struct oauth *oauth_hold(struct oauth *oauth)
 
 void oauth_release(struct oauth *oauth)
 {
+	bool is_the_threads, is_running;
+
 	if (!oauth || atomic_fetch_sub(&oauth->references, 1) > 1)
 		return;
 	pthread_mutex_lock(&oauth->lock);
+	is_running = oauth->is_running;
+	is_the_threads = is_running && oauth->crew;
 	atomic_store(&oauth->must_stop, true);
 	pthread_cond_signal(&oauth->changed);
 	pthread_mutex_unlock(&oauth->lock);
-	if (oauth->is_running)
+	if (is_the_threads)
+		return; /* it may be gone by now */
+	if (is_running)
 		pthread_join(oauth->thread, NULL);
-	buf_wipe(&oauth->token);
-	buf_wipe(&oauth->refresh_token);
-	oauth_wipe_text(oauth->grant.client_secret);
-	oauth_wipe_text(oauth->grant.refresh_token);
-	region_close(oauth->region);
-	pthread_cond_destroy(&oauth->changed);
-	pthread_mutex_destroy(&oauth->lock);
-	free(oauth);
+	oauth_free(oauth);
 }
 
 bool oauth_fits(const struct oauth *oauth, const struct relay_settings *settings)
@@ -147,7 +166,14 @@ bool oauth_fits(const struct oauth *oauth, const struct relay_settings *settings
 	       text_equal(grant->scope, text_of(settings->oauth_scope));
 }
 
-enum err oauth_start(struct oauth *oauth, struct log *log)
+static enum err start_thread(struct oauth *oauth)
+{
+	if (oauth->crew)
+		return oauth_crew_start(oauth->crew, run, oauth);
+	return pthread_create(&oauth->thread, NULL, run, oauth) ? ERR_IO : OK;
+}
+
+enum err oauth_start(struct oauth *oauth, struct oauth_crew *crew, struct relay_metrics *metrics)
 {
 	enum err err = OK;
 
@@ -156,9 +182,12 @@ enum err oauth_start(struct oauth *oauth, struct log *log)
 		oauth_life_hurry(&oauth->life);
 		pthread_cond_signal(&oauth->changed);
 	} else {
-		oauth->log = log;
-		oauth->is_running = pthread_create(&oauth->thread, NULL, run, oauth) == 0;
-		err = oauth->is_running ? OK : ERR_IO;
+		oauth->crew = crew;
+		oauth->log = crew ? oauth_crew_log(crew) : NULL;
+		oauth->metrics = metrics;
+		metrics_token_wanted(metrics);
+		err = start_thread(oauth);
+		oauth->is_running = !err;
 	}
 	pthread_mutex_unlock(&oauth->lock);
 	return err;
@@ -225,6 +254,16 @@ void oauth_prove(struct oauth *oauth, struct text token)
 	if (oauth->life.has_token && text_equal(token, buf_text(&oauth->token)))
 		oauth_life_prove(&oauth->life);
 	pthread_mutex_unlock(&oauth->lock);
+}
+
+bool oauth_has_token(struct oauth *oauth, uint64_t now_us)
+{
+	bool has_token;
+
+	pthread_mutex_lock(&oauth->lock);
+	has_token = oauth_life_state(&oauth->life, now_us) == OAUTH_TAKEN;
+	pthread_mutex_unlock(&oauth->lock);
+	return has_token;
 }
 
 struct oauth_facts oauth_facts(struct oauth *oauth)

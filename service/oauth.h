@@ -2,15 +2,15 @@
  *
  * A thread of its own asks the token endpoint: at the start, before the token expires, and when the
  * relay refuses it; one request at a time, whoever waits. What the endpoint says is logged, and no
- * secret ever. All functions are for any thread, and none but the last oauth_release waits
- * for it. */
+ * secret ever. All functions are for any thread, and none waits for it; but see oauth_start. */
 #pragma once
 
 #include "service/oauth_life.h"
 #include "service/settings.h"
 
-struct log;
 struct oauth;
+struct oauth_crew;
+struct relay_metrics;
 
 /* For a relay that has a token endpoint. Copies what it needs; fetches nothing yet. */
 MUST_USE enum err oauth_open(const struct relay_settings *settings, struct oauth **oauth_out);
@@ -20,9 +20,11 @@ struct oauth *oauth_hold(struct oauth *oauth);
 void oauth_release(struct oauth *oauth);
 /* Are these the settings that it was made from? Then it can serve that relay, too. */
 bool oauth_fits(const struct oauth *oauth, const struct relay_settings *settings);
-/* Starts the thread. Where it runs, whatever failed is tried again at once. `log` is kept; NULL:
- * nothing is logged. */
-MUST_USE enum err oauth_start(struct oauth *oauth, struct log *log);
+/* Starts the thread, one of `crew`, and has it counted in `metrics`: both are kept, and outlive it.
+ * Without a crew nothing is logged, and the last release waits for the thread; `metrics` NULL: it
+ * is not counted. Where it runs, whatever failed is tried again at once. */
+MUST_USE enum err oauth_start(
+	struct oauth *oauth, struct oauth_crew *crew, struct relay_metrics *metrics);
 
 enum { OAUTH_FAILURE_WORDS = 640 };
 
@@ -41,6 +43,8 @@ enum oauth_state oauth_take(struct oauth *oauth, uint64_t now_us, struct buf *to
 bool oauth_refuse(struct oauth *oauth, struct text token, uint64_t now_us);
 /* The relay took this token. */
 void oauth_prove(struct oauth *oauth, struct text token);
+/* Is there a token that is good for now? Nothing is wanted by it. */
+bool oauth_has_token(struct oauth *oauth, uint64_t now_us);
 
 /* What came of the last fetch that went well, for people. */
 struct oauth_facts {

@@ -1,6 +1,7 @@
 /* oauth_fetch - one request for a token, and what came of it */
 #include "service/clock.h"
 #include "service/log.h"
+#include "service/metrics.h"
 #include "service/oauth_call.h"
 #include "service/oauth_own.h"
 
@@ -98,7 +99,10 @@ static void conclude(struct oauth *oauth, const struct oauth_answer *answer, con
 	else
 		note_failed(oauth, answer, words);
 	pthread_mutex_unlock(&oauth->lock);
-	if (!oauth->log || atomic_load(&oauth->must_stop))
+	if (atomic_load(&oauth->must_stop))
+		return; /* it was broken off, and is nobody's */
+	metrics_token(oauth->metrics, answer->result);
+	if (!oauth->log)
 		return;
 	if (is_granted)
 		log_granted(oauth, is_rotated);

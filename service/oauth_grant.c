@@ -172,6 +172,15 @@ void oauth_read_answer(long status, struct buf *body, const struct oauth_grant *
 	*answer_out = answer;
 }
 
+const char *oauth_result_name(enum oauth_result result)
+{
+	static const char *const names[OAUTH_RESULTS] = {
+		[OAUTH_GRANTED] = "granted", [OAUTH_REFUSED] = "refused", [OAUTH_FAILED] = "failed"
+	};
+
+	return names[result];
+}
+
 const char *oauth_hint(struct text error)
 {
 	static const struct {

@@ -21,7 +21,9 @@ enum oauth_result {
 	OAUTH_GRANTED,
 	OAUTH_REFUSED, /* the endpoint's own no, which asking again will not change */
 	OAUTH_FAILED,  /* anything else, which may pass */
+	OAUTH_RESULTS,
 };
+const char *oauth_result_name(enum oauth_result result); /* "granted", "refused", "failed" */
 
 struct oauth_answer {
 	enum oauth_result result;

@@ -14,8 +14,10 @@ struct oauth {
 	struct text shown_url;    /* without a query, for people */
 	struct oauth_grant grant; /* as the settings have it */
 	/* set by oauth_start */
-	struct log *log;
-	pthread_t thread;
+	struct oauth_crew *crew;       /* NULL: the thread is its own */
+	struct log *log;               /* the crew's; NULL: nothing is logged */
+	struct relay_metrics *metrics; /* NULL: nothing is counted */
+	pthread_t thread;              /* without a crew */
 	bool is_running;
 	atomic_bool must_stop;
 	pthread_mutex_t lock;   /* over all that follows, and is_running */

@@ -106,6 +106,7 @@ void relay_inherit(struct relay *relay, struct relay *old)
 	relay->offer = old->offer;
 	relay->offer_tls = old->offer_tls;
 	relay->worked_ms = old->worked_ms;
+	atomic_store(&relay->lacks_token, atomic_load(&old->lacks_token));
 	if (relay->window.width == relay->window.most || relay->window.width > most)
 		relay->window.width = most;
 	relay->window.most = most;
@@ -115,9 +116,9 @@ void relay_inherit(struct relay *relay, struct relay *old)
 	pthread_mutex_unlock(&old->lock);
 }
 
-enum err relay_start(struct relay *relay, struct log *log)
+enum err relay_start(struct relay *relay, struct oauth_crew *crew)
 {
-	return relay->oauth ? oauth_start(relay->oauth, log) : OK;
+	return relay->oauth ? oauth_start(relay->oauth, crew, relay->metrics) : OK;
 }
 
 struct relay *relay_hold(struct relay *relay)
@@ -336,10 +337,14 @@ void relay_note_offer(struct relay *relay, const struct smtp_features *offer, co
 	pthread_mutex_unlock(&relay->lock);
 }
 
-void relay_wake(struct relay *relay)
+void relay_wake(struct relay *relay, struct relay_news *news_out)
 {
+	struct relay_notes before;
+
 	pthread_mutex_lock(&relay->lock);
+	before = relay_notes(relay);
 	window_wake(&relay->window);
 	relay_show(relay);
+	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
 }

@@ -11,8 +11,8 @@
 #include "service/settings.h"
 #include "service/window.h"
 
-struct log;
 struct oauth;
+struct oauth_crew;
 struct relay;
 struct scram_keys;
 struct tls;
@@ -23,7 +23,8 @@ enum { WORKERS_MAX = 64, NO_WORKER = -1 };
 /* What a call changed that whoever looks after the relay wants to hear of. */
 struct relay_news {
 	bool rests;       /* from now on, for `rest_us` because of `cause` */
-	bool works_again; /* a session is ready behind a rest because of `cause` */
+	bool works_again; /* a rest because of `cause` is over: a session is ready, a check went
+			     well, or there is the token that it was for want of */
 	enum rest_cause cause;
 	uint64_t rest_us;
 	unsigned width;       /* no more than so many sessions from now on; 0: as before */
@@ -41,7 +42,7 @@ MUST_USE enum err relay_open(struct settings *settings, size_t index, unsigned w
 void relay_inherit(struct relay *relay, struct relay *old);
 /* From now on it has its token fetched, where it has an endpoint for that: behind relay_inherit, or
  * two ask for the same. Where it has one already, what failed is tried again at once. */
-MUST_USE enum err relay_start(struct relay *relay, struct log *log);
+MUST_USE enum err relay_start(struct relay *relay, struct oauth_crew *crew);
 /* What is counted for it; NULL (the default): nothing is. */
 void relay_count_in(struct relay *relay, struct relay_metrics *metrics);
 struct relay_metrics *relay_metrics_of(const struct relay *relay);
@@ -87,7 +88,8 @@ struct relay_failure {
 	const struct smtp_said *said; /* code 0: nothing */
 	const char *words;
 	bool brings, busy;
-	bool was_too_many; /* out: others are up, and it was one too many */
+	bool without_token; /* the relay was not even asked: there was no token to show */
+	bool was_too_many;  /* out: others are up, and it was one too many */
 	uint64_t began_us;
 };
 struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure *failure,
@@ -157,7 +159,10 @@ bool relay_rests(const struct relay *relay, uint64_t now_us, uint64_t *until_us)
  * elsewhere. */
 bool relay_is_probing(const struct relay *relay, uint64_t now_us);
 /* Somebody has mended it: it is tried again. */
-void relay_wake(struct relay *relay);
+void relay_wake(struct relay *relay, struct relay_news *news_out);
+/* It rests, or is about to, because there was no token, and now there is one: it is tried again at
+ * once. False: that is not so. */
+bool relay_token_came(struct relay *relay, uint64_t now_us, struct relay_news *news_out);
 
 /* The last that went wrong. */
 struct relay_trouble {

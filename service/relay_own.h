@@ -25,6 +25,7 @@ struct relay {
 	atomic_uint_fast64_t unsure_from_us;  /* when it is no longer sure that it works */
 	atomic_uint_fast64_t closed_until_us; /* nothing can go there */
 	atomic_bool is_probing, hangs_up;
+	atomic_bool lacks_token; /* that is why the last session could not be opened */
 	atomic_uint idle_ms, lifetime_ms, messages, recipients; /* limits in force; 0: none */
 	pthread_mutex_t lock;                                   /* over all that follows */
 	struct turns turns;

@@ -1,6 +1,7 @@
 /* relay_trouble - sessions that could not be opened, a relay that wants less, and what becomes of
  * the deliveries that wait for it */
 #include "service/clock.h"
+#include "service/oauth.h"
 #include "service/relay_own.h"
 
 #include <stdio.h>
@@ -90,12 +91,34 @@ struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure 
 	relay->bringing -= failure->brings;
 	relay->warm_after_us = now_us + WARM_PAUSE_US;
 	note_trouble(relay, failure);
+	if (!failure->without_token || !window_rests(&relay->window, now_us))
+		atomic_store(&relay->lacks_token, failure->without_token);
 	if (judge_failure(relay, failure, now_us, &rests))
 		failed = relay_take_all(relay, UINT64_MAX, rests ? UINT64_MAX : failure->began_us);
 	relay_show(relay);
 	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
 	return failed;
+}
+
+/* What the relay itself asked for, it gets. */
+bool relay_token_came(struct relay *relay, uint64_t now_us, struct relay_news *news_out)
+{
+	struct relay_notes before;
+
+	if (!atomic_load_explicit(&relay->lacks_token, memory_order_relaxed) ||
+		!oauth_has_token(relay->oauth, now_us))
+		return false;
+	pthread_mutex_lock(&relay->lock);
+	before = relay_notes(relay);
+	atomic_store(&relay->lacks_token, false);
+	relay->warm_after_us = now_us;
+	if (relay->window.cause != REST_THROTTLED)
+		window_wake(&relay->window);
+	relay_show(relay);
+	*news_out = relay_news(relay, &before);
+	pthread_mutex_unlock(&relay->lock);
+	return true;
 }
 
 struct delivery *relay_throttled(

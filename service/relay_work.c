@@ -285,6 +285,7 @@ void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *n
 	relay->bringing -= brings;
 	relay->established++;
 	relay->is_proven = true;
+	atomic_store(&relay->lacks_token, false);
 	relay->heard_us = now_us();
 	note_peak(relay);
 	window_succeeded(&relay->window);

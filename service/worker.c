@@ -3,6 +3,7 @@
 #include "service/carrier.h"
 #include "service/clock.h"
 #include "service/dispatch.h"
+#include "service/relay_log.h"
 #include "service/settle.h"
 
 #include <malloc.h>
@@ -149,6 +150,14 @@ static void fail_unopened(struct worker *worker, const struct relay *relay, stru
 	}
 }
 
+static void look_for_token(struct worker *worker, struct relay *relay)
+{
+	struct relay_news news;
+
+	if (relay_token_came(relay, now_us(), &news))
+		relay_log_news(worker->lettergate->log, relay, &news);
+}
+
 /* Nothing works at the relay: those that wait go elsewhere, while there is time. */
 static void rescue(struct worker *worker, struct relay *relay)
 {
@@ -243,6 +252,7 @@ static void ticked(uv_timer_t *timer)
 	walk(worker->active, carrier_tick);
 	walk_idle(worker, carrier_tick);
 	for (size_t i = 0; worker->number == 0 && worker->fleet && i < worker->fleet->count; i++) {
+		look_for_token(worker, worker->fleet->relays[i]);
 		expire(worker, worker->fleet->relays[i]);
 		rescue(worker, worker->fleet->relays[i]);
 	}

@@ -60,6 +60,12 @@ static void count_some(struct metrics *metrics)
 	metrics_phase(metrics, SMTP_IN_TLS, 2500);
 	relay = metrics_relay(metrics, NAME);
 	metrics_session_opened(relay);
+	metrics_token_wanted(relay);
+	metrics_token(relay, OAUTH_GRANTED);
+	metrics_token(relay, OAUTH_GRANTED);
+	metrics_token(relay, OAUTH_FAILED);
+	metrics_token_wanted(NULL);
+	metrics_token(NULL, OAUTH_FAILED);
 	metrics_session_closed(metrics, relay, SESSION_END_USED_UP, 100);
 	metrics_session_failed(relay);
 	metrics_session_failed(NULL);
@@ -96,6 +102,9 @@ static const char *const told[] = {
 	"lettergate_smtp_sessions_opened_total{relay=\"pri\\\"m\\\\ary\\n\"} 1\n",
 	"lettergate_smtp_sessions_closed_total{relay=\"pri\\\"m\\\\ary\\n\",reason=\"used_up\"} "
 	"1\n",
+	"lettergate_oauth_refreshes_total{relay=\"pri\\\"m\\\\ary\\n\",result=\"granted\"} 2\n",
+	"lettergate_oauth_refreshes_total{relay=\"pri\\\"m\\\\ary\\n\",result=\"refused\"} 0\n",
+	"lettergate_oauth_refreshes_total{relay=\"pri\\\"m\\\\ary\\n\",result=\"failed\"} 1\n",
 	"lettergate_smtp_session_messages_bucket{le=\"1.0\"} 1\n",
 	"lettergate_smtp_session_messages_bucket{le=\"100.0\"} 2\n",
 	"lettergate_smtp_sessions_closed_total{relay=\"pri\\\"m\\\\ary\\n\",reason=\"failed\"} "
@@ -253,6 +262,21 @@ START_TEST(the_text_follows_its_grammar)
 }
 END_TEST
 
+START_TEST(tokens_are_told_of_where_there_are_any)
+{
+	struct metrics *metrics = open_metrics_set();
+	char *text;
+
+	count_some(metrics);
+	text = print(metrics, &gauges, false);
+	ck_assert_ptr_null(strstr(text, "oauth_refreshes_total{relay=\"backup\""));
+	for (enum oauth_result result = 0; result < OAUTH_RESULTS; result++)
+		ck_assert_uint_gt(strlen(oauth_result_name(result)), 0);
+	free(text);
+	metrics_close(metrics);
+}
+END_TEST
+
 START_TEST(a_route_that_looks_the_same_is_the_same)
 {
 	static const char one[] = "/send", other[] = "/send";
@@ -350,6 +374,7 @@ END_TEST
 UNIT_MAIN(metrics,
 	  tcase_add_loop_test(cases, what_was_counted_is_told, 0, sizeof(told) / sizeof(told[0]));
 	  tcase_add_loop_test(cases, the_text_follows_its_grammar, 0, 8);
+	  tcase_add_test(cases, tokens_are_told_of_where_there_are_any);
 	  tcase_add_test(cases, a_route_that_looks_the_same_is_the_same);
 	  tcase_add_test(cases, too_many_rows_are_counted_together);
 	  tcase_add_test(cases, threads_lose_nothing);

@@ -1,10 +1,14 @@
 #include "service/clock.h"
 #include "service/oauth.h"
+#include "service/oauth_crew.h"
 #include "service/oauth_grant.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -389,7 +393,7 @@ START_TEST(an_endpoint_that_is_gone_is_a_temporary_failure)
 	struct buf token = buf_born(100);
 	struct oauth_failure failure;
 
-	ck_assert_int_eq(oauth_start(oauth, NULL), OK);
+	ck_assert_int_eq(oauth_start(oauth, NULL, NULL), OK);
 	ck_assert_int_eq(wait_for_token(oauth, &token, &failure), OAUTH_PAUSES);
 	ck_assert_int_eq(failure.verdict.category, SMTP_RELAY_AUTH_TEMPORARY);
 	ck_assert_int_eq(failure.verdict.outcome, SMTP_NOT_SENT);
@@ -433,7 +437,7 @@ static void *use(void *self)
 		(void)oauth_refuse(oauth, TEXT("none"), (uint64_t)i);
 		oauth_prove(oauth, TEXT("none"));
 		(void)oauth_facts(oauth);
-		ck_assert_int_eq(oauth_start(oauth, NULL), OK);
+		ck_assert_int_eq(oauth_start(oauth, NULL, NULL), OK);
 	}
 	oauth_release(oauth);
 	return NULL;
@@ -454,6 +458,94 @@ START_TEST(threads_may_do_as_they_like)
 }
 END_TEST
 
+/* ---- whoever lets go does not wait */
+
+/* Takes connections, of which nobody says a word. */
+static int open_silent(char url[64])
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
+	ck_assert_int_eq(listen(fd, 8), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	snprintf(url, 64, "http://127.0.0.1:%u/token", ntohs(address.sin_port));
+	return fd;
+}
+
+/* Lets go while the request is under way. True: its thread was still there. */
+static bool lets_go_at_once(struct oauth_crew *crew, int silent, const char *url)
+{
+	struct relay_settings settings;
+	struct oauth *first = open_oauth(&settings), *oauth;
+	unsigned count;
+	int peer;
+
+	oauth_release(first);
+	settings.oauth_token_url = url;
+	ck_assert_int_eq(oauth_open(&settings, &oauth), OK);
+	ck_assert_int_eq(oauth_start(oauth, crew, NULL), OK);
+	peer = accept(silent, NULL, NULL);
+	ck_assert_int_ge(peer, 0);
+	count = oauth_crew_count(crew);
+	ck_assert_uint_ge(count, 1);
+	oauth_release(oauth);
+	count = oauth_crew_count(crew);
+	close(peer);
+	return count > 0;
+}
+
+/* The thread looks up once a second: that it should do so right then, ten times, is not to be. */
+START_TEST(who_lets_go_waits_for_no_request)
+{
+	struct oauth_crew *crew;
+	bool has_seen_it = false;
+	char url[64];
+	int silent = open_silent(url);
+
+	ck_assert_int_eq(oauth_crew_open(NULL, &crew), OK);
+	for (int i = 0; i < 10; i++)
+		has_seen_it |= lets_go_at_once(crew, silent, url);
+	ck_assert(has_seen_it);
+	oauth_crew_close(crew); /* waits for them all */
+	close(silent);
+	oauth_crew_close(NULL);
+}
+END_TEST
+
+static void *start_and_let_go(void *self)
+{
+	struct relay_settings settings;
+
+	for (int i = 0; i < 20; i++) {
+		struct oauth *oauth = open_oauth(&settings);
+
+		ck_assert_int_eq(oauth_start(oauth, self, NULL), OK);
+		if (i % 3 == 0)
+			usleep(500);
+		oauth_release(oauth);
+	}
+	return NULL;
+}
+
+START_TEST(a_crew_is_for_many)
+{
+	struct oauth_crew *crew;
+	pthread_t threads[4];
+
+	ck_assert_int_eq(oauth_crew_open(NULL, &crew), OK);
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, start_and_let_go, crew), 0);
+	for (size_t i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	oauth_crew_close(crew);
+	ck_assert_int_eq(oauth_crew_open(NULL, &crew), OK);
+	oauth_crew_close(crew); /* nobody was ever in it */
+}
+END_TEST
+
 UNIT_MAIN(oauth, tcase_add_test(cases, a_refresh_token_is_asked_with_in_the_body);
 	  tcase_add_test(cases, without_one_it_is_client_credentials); tcase_add_loop_test(
 		  cases, what_is_granted_is_read, 0, sizeof(granted) / sizeof(granted[0]));
@@ -471,4 +563,6 @@ UNIT_MAIN(oauth, tcase_add_test(cases, a_refresh_token_is_asked_with_in_the_body
 	  tcase_add_test(cases, fetches_are_a_second_apart);
 	  tcase_add_test(cases, an_endpoint_that_is_gone_is_a_temporary_failure);
 	  tcase_add_test(cases, it_serves_relays_of_the_same_settings);
-	  tcase_add_test(cases, threads_may_do_as_they_like);)
+	  tcase_add_test(cases, threads_may_do_as_they_like);
+	  tcase_add_test(cases, who_lets_go_waits_for_no_request);
+	  tcase_add_test(cases, a_crew_is_for_many);)

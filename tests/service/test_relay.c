@@ -598,7 +598,8 @@ START_TEST(a_reload_inherits)
 	relay_inherit(narrower, wider);
 	ck_assert_uint_eq(relay_counts(narrower).window, 1);
 	ck_assert(relay_rests(narrower, 100 * SECOND, &until));
-	relay_wake(narrower);
+	relay_wake(narrower, &news);
+	ck_assert(news.works_again && news.cause == REST_AUTH && !news.rests);
 	ck_assert(!relay_rests(narrower, 100 * SECOND, &until));
 	relay_release(wider);
 	relay_release(narrower);

@@ -128,6 +128,25 @@ def test_a_relay_is_tried(tmp_path):
             assert (answer.status, answer["code"]) == (404, "not_found")
 
 
+def test_a_check_that_goes_well_ends_a_rest(tmp_path):
+    """… and it is told as if a message had."""
+    port = free_port()
+    path = config(tmp_path, {"name": "one", "host": "127.0.0.1", "port": port, "secure": "NONE"})
+    with Gateway(args=("--config", path)) as gateway:
+        for _ in range(3):
+            assert gateway.send().status == 503
+        assert gateway.post("/relays/one/check", {})["sendable"] is False
+        assert not gateway.log("relay_works_again")
+        with Relay(port=port) as one:
+            assert gateway.post("/relays/one/check", {})["sendable"] is True
+            works = wait_for(lambda: gateway.log("relay_works_again"))
+            assert [(line["relay"], line["cause"]) for line in works] == [("one", "failures")]
+            assert gateway.get("/relays")["relays"][0]["rest"] is None
+            assert gateway.post("/relays/one/check", {})["sendable"] is True
+            assert gateway.send().status == 200 and len(one.ledger) == 1
+            assert len(gateway.log("relay_works_again")) == 1
+
+
 def test_a_recipient_is_asked_about(tmp_path):
     with Relay({"rcpt": "550 5.1.1 no such user"}) as one:
         with Gateway(one) as gateway:
