@@ -1,7 +1,7 @@
 /* dispatch - where a delivery goes, and where it goes next when nothing came of it
  *
  * A delivery that was tried at one relay goes on to the next as long as it is certain that it was
- * not sent, and its deadline has not passed (CONTRACT section 3). */
+ * not sent, and its deadline has not passed (docs/relays.md). */
 #pragma once
 
 #include "service/lettergate.h"

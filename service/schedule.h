@@ -23,7 +23,7 @@ struct schedule {
 	int64_t for_ms;           /* how long it is tried in all; 0: no limit but the delays' end */
 };
 
-/* Of webhooks (CONTRACT section 8). */
+/* Of webhooks: the delays that Standard Webhooks 1.0 proposes. */
 extern const struct schedule schedule_webhook;
 
 /* When it is given up, if it is to be sent at `due_ms`; INT64_MAX: never by time alone. */

@@ -25,7 +25,7 @@ enum smtp_phase {
 	SMTP_PHASES,
 };
 
-/* What is certain. The first six are of success, the others of errors (CONTRACT: outcome). */
+/* What is certain. The first six are of success, the others of errors. */
 enum smtp_outcome {
 	SMTP_NOT_SENT, /* certainly not delivered, nobody decided anything */
 	SMTP_ACCEPTED,
@@ -157,7 +157,7 @@ struct smtp_verdict smtp_verdict_of_said(
  * to the kernel; then every loss is SMTP_UNKNOWN. */
 struct smtp_verdict smtp_verdict_of_loss(
 	enum smtp_loss loss, enum smtp_phase phase, bool last_byte_sent);
-/* The verdict for a whole message out of those of its recipients (CONTRACT section 5): all taken:
+/* The verdict for a whole message out of those of its recipients (docs/errors.md): all taken:
  * accepted; some: partial; none: deferred if any is, else rejected …; unknown wins over both. */
 struct smtp_verdict smtp_verdict_of_all(const struct smtp_answer *answers, size_t count);
 

@@ -55,6 +55,20 @@ def _pod():
     return documents("deploy/kubernetes/deployment.yaml")[0]["spec"]["template"]["spec"]
 
 
+# ---- faults
+
+def test_faults_by_number():
+    """Each number that a test names is explained in tests/faults.md, and each of these has a test."""
+    explained = re.findall(r"^\| ([FS]-\d\d) \|", read("tests", "faults.md"), re.MULTILINE)
+    named = set()
+    for path in glob.glob(os.path.join(gateway.ROOT, "tests", "**", "*.*"), recursive=True):
+        if path.endswith((".py", ".c", ".sh")):
+            with open(path, encoding="utf-8") as file:
+                named.update(re.findall(r"\b[FS]-\d\d\b", file.read()))
+    assert len(explained) > 60 and len(set(explained)) == len(explained)
+    assert named == set(explained), named ^ set(explained)
+
+
 # ---- settings
 
 def is_known(name, known):

@@ -376,6 +376,7 @@ static char *repeat(const char *before, const char *piece, size_t count, const c
 	return out.at;
 }
 
+/* S-18 */
 static const struct {
 	const char *before, *piece, *after, *pointer, *words;
 	size_t most;

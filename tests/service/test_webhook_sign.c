@@ -1,4 +1,4 @@
-/* Signatures of events, and where they may go. */
+/* Signatures of events (S-51), and where they may go (S-50). */
 #include "service/webhook_reach.h"
 #include "service/webhook_sign.h"
 #include "unit.h"

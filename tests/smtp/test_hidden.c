@@ -1,3 +1,4 @@
+/* Signs that turn or hide letters (S-16). */
 #include "smtp/hidden.h"
 #include "unit.h"
 

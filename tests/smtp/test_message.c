@@ -463,7 +463,7 @@ START_TEST(the_structure_is_no_deeper_than_it_need_be)
 }
 END_TEST
 
-/* Each boundary opens at least once, closes once, and differs from every other. */
+/* S-17: each boundary opens at least once, closes once, and differs from every other. */
 START_TEST(boundaries_open_and_close)
 {
 	struct smtp_mail mail = usual_mail();

@@ -1,4 +1,4 @@
-"""AUTH: what is chosen, what is never done, and what a refusal means (faults.md S-25, S-34, S-35)."""
+"""AUTH: what is chosen, what is never done, and what a refusal means (faults S-25, S-34, S-35)."""
 
 import base64
 

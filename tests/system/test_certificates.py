@@ -1,4 +1,4 @@
-"""Whom we trust: the certificate matrix, versions, truncation (faults.md 2.4)."""
+"""Whom we trust: the certificate matrix, versions, truncation (S-30 to S-33)."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""The commands: first steps, the troubleshooter, settings and their mistakes (CONTRACT sections 1, 2)."""
+"""The commands: first steps, the troubleshooter, settings and their mistakes."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One relay down, another up (faults.md F-01, F-24): a message goes on at once where nothing can have
+"""One relay down, another up (faults F-01, F-24): a message goes on at once where nothing can have
 been delivered, and nowhere else; what is unknown stays where it is."""
 
 import contextlib

@@ -116,7 +116,7 @@ def asked_for(relay):
 @pytest.mark.parametrize("payload", [PAYLOAD, ""], ids=["with a command behind", "alone"])
 @pytest.mark.parametrize("where", LINES)
 def test_line_breaks_and_controls_are_refused_with_the_pointer(place, where, payload):
-    """S-10, section 10: every string field × CR, LF, NUL and other controls. The relay hears nothing."""
+    """S-10: every string field × CR, LF, NUL and other controls. The relay hears nothing."""
     relay, gateway = place
     before, asked = len(relay.ledger), asked_for(relay)
     pointer = where.split(" ")[0].rstrip("/")

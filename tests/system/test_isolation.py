@@ -1,4 +1,4 @@
-"""A relay that is bad is no burden on the others, nor one caller on another (faults.md F-15, F-39): the
+"""A relay that is bad is no burden on the others, nor one caller on another (faults F-15, F-39): the
 healthy one's messages go, descriptors and memory stay what they were, and a batch waits its turn."""
 
 import json

@@ -1,4 +1,4 @@
-"""Keys: who may do what (CONTRACT section 4; faults S-46 to S-49)."""
+"""Keys: who may do what (docs/operations.md; faults S-46 to S-49)."""
 
 import email
 import email.policy

@@ -1,4 +1,4 @@
-"""Answers to many recipients, and to each of them the relay says a lot (CONTRACT section 7). What
+"""Answers to many recipients, and to each of them the relay says a lot (docs/api.md). What
 passes an answer's 64 MB is tests/http/test_large.c's."""
 
 from gateway import Gateway, mail

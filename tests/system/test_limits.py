@@ -1,4 +1,4 @@
-"""What a relay takes at a time, and what is learned of it (faults.md F-09, F-11 to F-14, F-19, S-37):
+"""What a relay takes at a time, and what is learned of it (faults F-09, F-11 to F-14, F-19, S-37):
 recipients, domains, messages, connections, pace, logins. Callers see nothing of it that could be
 avoided, and GET /relays shows it."""
 
@@ -86,7 +86,7 @@ def test_all_or_nobody_is_not_cut():
     ({"reply": "", "then": "reset", "take": True}, "unknown"), ("451 4.3.0 disk", "deferred"),
     ("554 5.7.1 spam", "rejected")], ids=["lost", "451", "554"])
 def test_a_part_that_fails_is_told_for_its_recipients_alone(action, outcome):
-    """F-11, section 5: of three parts the second is refused, or in doubt. What was taken stays taken,
+    """F-11: of three parts the second is refused, or in doubt. What was taken stays taken,
     none gets it twice; a refused content is not tried on the rest, who hear the same."""
     def dot(connection, _step, _line):
         return action if "r10@example.org" in connection.transactions[-1].recipients else None

@@ -1,5 +1,5 @@
-"""What arrives at the relay, read back by Python's own parser, is what was asked for (CONTRACT
-section 5, faults S-11)."""
+"""What arrives at the relay, read back by Python's own parser, is what was asked for (docs/messages.md,
+fault S-11)."""
 
 import base64
 import email

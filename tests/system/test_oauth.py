@@ -1,4 +1,4 @@
-"""OAuth 2.0: tokens fetched and refreshed for the relay (faults.md S-35 to S-37)."""
+"""OAuth 2.0: tokens fetched and refreshed for the relay (faults S-35 to S-37)."""
 
 import contextlib
 import json

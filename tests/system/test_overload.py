@@ -1,5 +1,5 @@
 """503 says when to come again, everywhere with the same number: in the header for HTTP's clients, in
-the body for those who read it (CONTRACT section 6, docs/errors.md)."""
+the body for those who read it (docs/errors.md)."""
 
 import http.client
 import json

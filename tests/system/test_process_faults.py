@@ -1,5 +1,5 @@
 """The process itself: descriptors, clients that leave, parked requests, drain and reload (faults
-F-37, F-40, F-44, F-45, F-49; CONTRACT section 9)."""
+F-37, F-40, F-44, F-45, F-49; docs/operations.md)."""
 
 import json
 import os
@@ -330,7 +330,7 @@ def test_the_drain_has_an_end():
 
 
 def test_a_second_sigterm_hurries():
-    """F-40, section 9"""
+    """F-40, docs/operations.md"""
     with Relay({"dot": {"then": "stall", "reply": ""}}) as relay:
         gateway = Gateway(relay, DRAIN_TIMEOUT="60s", DRAIN_DELAY="30s")
         try:

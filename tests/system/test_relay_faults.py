@@ -1,4 +1,4 @@
-"""A relay that refuses, stalls, cuts and lies (faults.md 3.1): what is answered is what is certain,
+"""A relay that refuses, stalls, cuts and lies (faults F-01 to F-10): what is answered is what is certain,
 nothing is lost, nothing comes twice."""
 
 import re
@@ -188,7 +188,7 @@ def test_a_connection_lost_before_the_dot_is_never_unknown(authority, certificat
 
 @pytest.mark.parametrize("position", ["mail", "rcpt:1"])
 def test_a_refusal_in_one_write_is_never_unknown(position):
-    """F-05 and section 5: MAIL, RCPT and content left together; MAIL or the only RCPT got a no."""
+    """F-05: MAIL, RCPT and content left together; MAIL or the only RCPT got a no."""
     for code, outcome in (("421 4.3.2 bye", "not_sent"), ("450 4.7.1 later", "deferred"),
                           ("550 5.7.1 no", "rejected")):
         script = {"connections": {"1": {"1/" + position: code}}}

@@ -28,7 +28,7 @@ class Nobody:
 
 
 def test_a_rest_and_its_end_are_told_once(tmp_path):
-    """CONTRACT 3: three failures in a row; then one that works."""
+    """Three failures in a row; then one that works."""
     place = Nobody()
     with Fleet(tmp_path, [("one", place, {})]) as gateway:
         answers = [gateway.send() for _ in range(3)]

@@ -1,5 +1,5 @@
 """A session that carries one message after another: how long it may, what it is worth when it has
-idled, and what one message leaves to the next (faults.md 3.1)."""
+idled, and what one message leaves to the next (F-12, F-16, F-17, F-22)."""
 
 import time
 from collections import Counter

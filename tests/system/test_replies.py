@@ -1,4 +1,4 @@
-"""Hostile and broken replies (faults.md 2.3): an exact grammar, bounds on everything, and whatever
+"""Hostile and broken replies (S-20 to S-28): an exact grammar, bounds on everything, and whatever
 is read is shown only escaped."""
 
 import json

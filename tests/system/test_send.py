@@ -1,5 +1,5 @@
 """POST /send and its kin before a relay that behaves: what the caller is told, and how many round
-trips it took (CONTRACT sections 5 to 7)."""
+trips it took (docs/api.md)."""
 
 import re
 import time

@@ -1,5 +1,5 @@
 """STARTTLS fails closed: stripped, refused, injected or mangled, no credential and no message goes
-in clear (faults.md 2.1)."""
+in clear (S-01 to S-06)."""
 
 import base64
 import signal

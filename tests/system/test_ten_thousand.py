@@ -1,5 +1,5 @@
 """Ten thousand messages through a relay that hangs up behind 1, 2 or 10 messages, lets three sessions
-in, and says 421 at random at every step (faults.md F-05, F-12, F-13): each arrives once, and callers
+in, and says 421 at random at every step (faults F-05, F-12, F-13): each arrives once, and callers
 see no error that could have been avoided.
 
 LETTERGATE_MESSAGES sets how many; LETTERGATE_SEED which random ones."""

@@ -1,4 +1,4 @@
-"""What the way between gateway and relay does to bytes (faults.md 3.1): resets at any of them, replies
+"""What the way between gateway and relay does to bytes (F-06, F-07, F-15, F-16): resets at any of them, replies
 cut short, a byte a segment, a byte a second, handshakes that never end, and a balancer in front of
 relays of which one is bad."""
 

@@ -1,4 +1,4 @@
-"""The ways in which a message is handed over (CONTRACT section 5): forms and whole messages as people
+"""The ways in which a message is handed over (docs/messages.md): forms and whole messages as people
 write them with curl, `raw` in JSON, and what is asked without sending."""
 
 import base64
