@@ -291,6 +291,160 @@ START_TEST(who_mends_it_need_not_wait)
 }
 END_TEST
 
+/* ---- pace */
+
+/* So many messages in the second that contains `now`. */
+static void take_many(struct window *window, unsigned count, uint64_t now)
+{
+	for (unsigned i = 0; i < count; i++)
+		window_took(window, now);
+}
+
+/* Messages in the second before and in this one → the least interval from then on. */
+static const struct {
+	unsigned before, now;
+	uint64_t interval_us;
+} paces[] = {
+	{ 0, 0, SECOND },         /* none were seen: one a second */
+	{ 0, 1, SECOND },         /* … nor is one slower made of one, or of two */
+	{ 2, 0, SECOND },         /* … of either second */
+	{ 2, 2, SECOND },         /* they are not added up */
+	{ 0, 3, 2 * SECOND / 3 }, /* half as many */
+	{ 3, 0, 2 * SECOND / 3 }, /* of the second before, when this one is young */
+	{ 20, 4, SECOND / 10 },   /* the faster of the two */
+	{ 4, 20, SECOND / 10 },
+	{ 0, 1000, SECOND / 500 },
+	{ 5000, 0, SECOND / 2500 },
+};
+
+START_TEST(slower_is_half_as_many_messages_a_second)
+{
+	struct window window = of(4);
+	uint64_t now = 100 * SECOND + 10;
+
+	take_many(&window, paces[_i].before, now - SECOND);
+	take_many(&window, paces[_i].now, now);
+	window_slow(&window, now);
+	ck_assert_uint_eq(window.interval_us, paces[_i].interval_us);
+	ck_assert_uint_eq(window.width, 4);
+	ck_assert_msg(!window_rests(&window, now), "it is no rest");
+}
+END_TEST
+
+START_TEST(what_is_long_ago_is_no_pace)
+{
+	struct window window = of(4);
+
+	take_many(&window, 20, 100 * SECOND);
+	window_took(&window, 102 * SECOND); /* between them there was a second without any */
+	window_slow(&window, 102 * SECOND);
+	ck_assert_uint_eq(window.interval_us, SECOND);
+}
+END_TEST
+
+START_TEST(a_second_ends_where_the_next_begins)
+{
+	struct window window = of(4);
+
+	take_many(&window, 10, 101 * SECOND - 1);
+	take_many(&window, 10, 101 * SECOND);
+	window_slow(&window, 101 * SECOND);
+	ck_assert_uint_eq(window.interval_us, SECOND / 5);
+}
+END_TEST
+
+/* Twenty sessions hear it at once: that is one word. What is said a second later is another. */
+START_TEST(slower_is_taken_once_a_second)
+{
+	struct window window = of(4);
+	uint64_t now = starts[_i] + 100 * SECOND;
+
+	take_many(&window, 100, now);
+	for (uint64_t later = 0; later < SECOND; later += SECOND / 4) {
+		window_slow(&window, now + later);
+		ck_assert_uint_eq(window.interval_us, SECOND / 50);
+	}
+	window_slow(&window, now + SECOND - 1);
+	ck_assert_uint_eq(window.slowed_us, now);
+	now += SECOND;
+	take_many(&window, 10, now);
+	take_many(&window, 40, now + SECOND);
+	window_slow(&window, now + SECOND);
+	ck_assert_uint_eq(window.interval_us, SECOND / 20);
+	ck_assert_uint_eq(window.slowed_us, now + SECOND);
+}
+END_TEST
+
+/* A second word at the very end of that second counts, also where it makes things faster. */
+START_TEST(the_next_word_counts_after_exactly_a_second)
+{
+	struct window window = of(4);
+	uint64_t now = 100 * SECOND;
+
+	window_slow(&window, now);
+	take_many(&window, 8, now + SECOND);
+	window_slow(&window, now + SECOND);
+	ck_assert_uint_eq(window.interval_us, SECOND / 4);
+}
+END_TEST
+
+/* A quarter more messages a second for each five seconds without a word. */
+START_TEST(it_gets_faster_after_five_seconds_of_quiet)
+{
+	struct window window = of(4);
+	uint64_t now = starts[_i];
+
+	window_slow(&window, now);
+	window_widen(&window, now + 5 * SECOND);
+	ck_assert_uint_eq(window.interval_us, SECOND);
+	window_widen(&window, now + 5 * SECOND + 1);
+	ck_assert_uint_eq(window.interval_us, SECOND * 4 / 5);
+	window_widen(&window, now + 10 * SECOND + 1);
+	ck_assert_uint_eq(window.interval_us, SECOND * 4 / 5);
+	window_widen(&window, now + 10 * SECOND + 2);
+	ck_assert_uint_eq(window.interval_us, SECOND * 16 / 25);
+	window_widen(&window, now + 60 * SECOND);
+	ck_assert_msg(window.interval_us == SECOND * 64 / 125, "one step for each look");
+}
+END_TEST
+
+/* A word in between begins the quiet anew. */
+START_TEST(a_word_begins_the_quiet_anew)
+{
+	struct window window = of(4);
+
+	window_slow(&window, 100 * SECOND);
+	window_slow(&window, 104 * SECOND);
+	window_widen(&window, 109 * SECOND);
+	ck_assert_uint_eq(window.interval_us, SECOND);
+	window_widen(&window, 109 * SECOND + 1);
+	ck_assert_uint_eq(window.interval_us, SECOND * 4 / 5);
+}
+END_TEST
+
+/* Where it is no matter any more, it is none: from a second, in the time of 31 steps. */
+START_TEST(it_ends_where_it_is_no_matter)
+{
+	struct window window = of(4);
+	uint64_t now = 100 * SECOND;
+	unsigned steps = 0;
+
+	window_slow(&window, now);
+	while (window.interval_us) {
+		ck_assert_uint_ge(window.interval_us, 1000);
+		ck_assert_uint_lt(steps, 40);
+		now += 5 * SECOND + 1;
+		window_widen(&window, now);
+		steps++;
+	}
+	ck_assert_uint_eq(steps, 31);
+	window_widen(&window, now + MINUTE);
+	ck_assert_uint_eq(window.interval_us, 0);
+	window_slow(&window, now + MINUTE);
+	ck_assert_msg(window.interval_us == SECOND, "the next word counts at once");
+}
+END_TEST
+
 UNIT_MAIN(window, tcase_add_loop_test(cases, a_new_one_is_as_wide_as_allowed, 0, STARTS);
 	  tcase_add_loop_test(cases, too_many_narrows_to_those_that_there_are, 0, STARTS);
 	  tcase_add_test(cases, it_is_halved_at_most_and_never_shut);
@@ -307,4 +461,13 @@ UNIT_MAIN(window, tcase_add_loop_test(cases, a_new_one_is_as_wide_as_allowed, 0,
 	  tcase_add_loop_test(cases, it_rests_as_the_relay_asks_up_to_five_minutes, 0, 4);
 	  tcase_add_test(cases, a_shorter_wish_does_not_end_a_longer_rest);
 	  tcase_add_test(cases, failures_behind_a_wish_begin_with_a_second);
-	  tcase_add_test(cases, who_mends_it_need_not_wait);)
+	  tcase_add_test(cases, who_mends_it_need_not_wait);
+	  tcase_add_loop_test(cases, slower_is_half_as_many_messages_a_second, 0,
+		  (int)(sizeof(paces) / sizeof(*paces)));
+	  tcase_add_test(cases, what_is_long_ago_is_no_pace);
+	  tcase_add_test(cases, a_second_ends_where_the_next_begins);
+	  tcase_add_loop_test(cases, slower_is_taken_once_a_second, 0, STARTS);
+	  tcase_add_test(cases, the_next_word_counts_after_exactly_a_second);
+	  tcase_add_loop_test(cases, it_gets_faster_after_five_seconds_of_quiet, 0, STARTS);
+	  tcase_add_test(cases, a_word_begins_the_quiet_anew);
+	  tcase_add_test(cases, it_ends_where_it_is_no_matter);)
