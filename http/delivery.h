@@ -51,7 +51,6 @@ struct delivery {
 	size_t relay_count;
 	bool all_or_none;
 	enum dry_run dry_run;
-	bool is_bound;     /* there is no relay but the one that it waits at */
 	bool was_retried;  /* on a fresh session: that is done once */
 	unsigned parts;    /* that it was cut into, so far; 0: none */
 	struct buf *trace; /* NULL: not wanted */
@@ -62,6 +61,8 @@ struct delivery {
 	uint64_t began_us;    /* monotonic */
 	uint64_t queued_us;   /* monotonic: when it was handed over */
 	uint64_t deadline_us; /* monotonic: then its sender wants to know */
+	/* monotonic: if it still waits then, another relay is looked for; UINT64_MAX: never */
+	uint64_t elsewhere_us;
 	struct result result;
 	void (*done)(struct delivery *delivery); /* any thread; takes it back */
 	void *waiter;                            /* for done() */

@@ -4,7 +4,7 @@
 #include "service/carrier_log.h"
 #include "service/carrier_parts.h"
 #include "service/clock.h"
-#include "service/dispatch.h"
+#include "service/fate.h"
 #include "service/oauth.h"
 #include "service/settle.h"
 #include "service/worker.h"
@@ -93,16 +93,15 @@ static bool is_worth_another_session(const struct carrier *carrier, const struct
 
 /* ---- one transaction */
 
-/* The relay wants less of us: those that cannot wait for as long as it says go elsewhere. */
+/* The relay wants less of us. */
 static void slow_down(struct carrier *carrier)
 {
 	const struct smtp_transaction *transaction = &carrier->transaction;
 	struct relay_news news;
-	struct delivery *list = relay_throttled(
-		carrier->relay, smtp_retry_after_s(transaction->said.text), now_us(), &news);
 
+	relay_throttled(
+		carrier->relay, smtp_retry_after_s(transaction->said.text), now_us(), &news);
 	carrier_log_news(carrier, &news);
-	dispatch_list(carrier->worker->lettergate, list, "the relay wants nothing for a while");
 }
 
 static void note_life(struct carrier *carrier)
@@ -187,21 +186,17 @@ void carrier_settle_late(struct carrier *carrier)
 static void fail(
 	struct carrier *carrier, struct delivery *list, const struct relay_failure *failure)
 {
-	struct smtp_verdict better = *failure->verdict;
-	struct delivery *next;
+	struct fate_cause cause = { .relay = carrier->relay,
+		.tls = carrier->link ? link_tls(carrier->link) : NULL,
+		.verdict = *failure->verdict,
+		.said = failure->said,
+		.words = failure->words,
+		.trace = buf_text(&carrier->trace),
+		.began_us = carrier->opened_us };
 
-	better.hint = advice_hint(relay_settings(carrier->relay),
+	cause.verdict.hint = advice_hint(relay_settings(carrier->relay),
 		carrier->is_connected ? &carrier->session : NULL, failure->verdict);
-	for (struct delivery *delivery = list; delivery; delivery = next) {
-		next = delivery->next;
-		delivery->next = NULL;
-		name_relay(carrier, delivery);
-		if (delivery->trace)
-			buf_add(delivery->trace, buf_text(&carrier->trace));
-		delivery->result.connect_us = now_us() - carrier->opened_us;
-		settle_failed(carrier->worker->lettergate, delivery, &better, failure->said,
-			failure->words);
-	}
+	fate_meet(carrier->worker, list, &cause);
 }
 
 /* Those that waited for this carrier, or for any: they could not be served. */

@@ -20,6 +20,13 @@ uint64_t now_us(void)
 	return read_clock(CLOCK_MONOTONIC, 1000000);
 }
 
+uint32_t whole_seconds(uint64_t us)
+{
+	uint64_t seconds = us / 1000000 + (us % 1000000 != 0);
+
+	return seconds == 0 ? 1 : seconds > UINT32_MAX ? UINT32_MAX : (uint32_t)seconds;
+}
+
 int64_t now_unix_ms(void)
 {
 	return (int64_t)read_clock(CLOCK_REALTIME, 1000);

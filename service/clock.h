@@ -8,6 +8,8 @@
 uint64_t now_us(void);
 /* Milliseconds since 1970. */
 int64_t now_unix_ms(void);
+/* Rounded up, and 1 at least: for Retry-After. */
+uint32_t whole_seconds(uint64_t us);
 /* `len` (up to 4096) random bytes for identifiers and boundaries: the kernel's, in gulps, each
  * given out once. */
 void random_bytes(unsigned char *out, size_t len);

@@ -8,11 +8,6 @@
 
 /* ---- all rest */
 
-static uint32_t whole_seconds(uint64_t us)
-{
-	return us ? (uint32_t)((us + 999999) / 1000000) : 1;
-}
-
 static void add_cause(struct buf *words, const struct relay_state *state, const char *name)
 {
 	static const char *const causes[REST_CAUSES] = {
@@ -87,11 +82,19 @@ static enum submission meaning_of(enum fleet_choice choice)
 
 /* Of an attempt elsewhere. Those of parts that were sent stand: such a delivery does not get here.
  */
-static void begin_anew(struct delivery *delivery)
+static void forget_answers(struct delivery *delivery)
 {
 	delivery->parts = 0;
 	for (size_t i = 0; i < delivery->result.count; i++)
 		delivery->result.answers[i] = (struct smtp_answer){ 0 };
+}
+
+/* When half of the time is over that it has from now on. */
+static uint64_t half_time(const struct delivery *delivery)
+{
+	uint64_t from = delivery->queued_us, to = delivery->deadline_us;
+
+	return to > from ? from + (to - from) / 2 : to;
 }
 
 /* With the lock. */
@@ -110,8 +113,8 @@ static enum submission choose_and_submit(struct lettergate *lettergate, struct d
 	if (!has_room(lettergate, *relay_out))
 		return SUBMISSION_OVERLOADED;
 	if (was_tried)
-		begin_anew(delivery);
-	delivery->is_bound = false;
+		forget_answers(delivery);
+	delivery->elsewhere_us = half_time(delivery);
 	*worker_out = relay_submit(*relay_out, delivery);
 	return SUBMITTED;
 }
@@ -276,8 +279,10 @@ void dispatch_waiting(struct lettergate *lettergate, struct relay *relay, struct
 			continue;
 		delivery->result.attempt_count = attempts;
 		delivery->queued_us = queued_us;
-		delivery->is_bound = true;
-		if (!relay_take_back(relay, delivery, &worker))
+		delivery->elsewhere_us = UINT64_MAX;
+		if (relay_take_back(relay, delivery, &worker))
+			wake(lettergate, worker);
+		else
 			dispatch_list(
 				lettergate, delivery, "the relay was taken out of the settings");
 	}

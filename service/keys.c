@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/clock.h"
 #include "service/keys_file.h"
 
 enum { KEYS_BYTES = 64 << 20, SECRET_MOST = 512, DAY_MS = 86400000 };
@@ -228,13 +229,6 @@ bool keys_admit(const struct keys *keys, struct text secret, int64_t now_ms, str
 
 /* ---- charging */
 
-static uint32_t whole_seconds(uint64_t ns)
-{
-	uint64_t seconds = (ns + 999999999) / 1000000000;
-
-	return seconds == 0 ? 1 : seconds > UINT32_MAX ? UINT32_MAX : (uint32_t)seconds;
-}
-
 /* A bucket of one window's messages that fills evenly (GCRA: one time says how full it is). A batch
  * larger than the bucket is taken when it is full, and paid off afterwards. */
 static bool draw(const struct key_entry *entry, struct meter *meter, size_t messages,
@@ -253,7 +247,7 @@ static bool draw(const struct key_entry *entry, struct meter *meter, size_t mess
 	if (!fits) {
 		uint64_t enough = messages <= entry->rate ? then - window_ns : owed;
 
-		state->retry_after_s = whole_seconds(enough);
+		state->retry_after_s = whole_seconds((enough + 999) / 1000);
 	}
 	*paid_ns_out = now_ns + then;
 	return fits;

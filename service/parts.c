@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_open(const struct delivery *delivery, size_t i)
+static bool is_unanswered(const struct delivery *delivery, size_t i)
 {
 	return delivery->result.answers[i].verdict.status == 0;
 }
@@ -55,7 +55,7 @@ static size_t choose(
 	size_t count = 0, domains = 0;
 
 	for (size_t i = 0; i < envelope->count && count < most; i++) {
-		if (!is_open(delivery, i) ||
+		if (!is_unanswered(delivery, i) ||
 			!fits(to, count, envelope->to[i], limits.domains, &domains))
 			continue;
 		places[count] = i;
@@ -159,7 +159,7 @@ bool part_settle(struct delivery *delivery, const struct part *part, size_t *mos
 			*answer = part->answers[i];
 	}
 	for (size_t i = 0; i < delivery->result.count; i++)
-		is_more |= is_open(delivery, i);
+		is_more |= is_unanswered(delivery, i);
 	return is_more;
 }
 
@@ -183,7 +183,7 @@ void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict)
 	struct result *result = &delivery->result;
 
 	for (size_t i = 0; i < result->count; i++)
-		if (is_open(delivery, i))
+		if (is_unanswered(delivery, i))
 			result->answers[i].verdict = *verdict;
 	result->verdict = smtp_verdict_of_all(result->answers, result->count);
 }

@@ -110,16 +110,17 @@ void relay_distrust_pipelining(struct relay *relay, uint64_t now_us);
 void relay_trust_pipelining(struct relay *relay);
 bool relay_distrusts_pipelining(const struct relay *relay, uint64_t now_us);
 
-/* Takes out, as a list, all that wait at a relay that rests and has no session that works. */
-struct delivery *relay_stranded(struct relay *relay, uint64_t now_us);
+/* Takes out, as a list of up to `most`, those that wait for nothing: at a relay that rests and has
+ * no session that works, or wants nothing until behind their deadline. */
+struct delivery *relay_stranded(struct relay *relay, uint64_t now_us, size_t most);
 /* The same for those that have waited for half of their time where no session works. */
-struct delivery *relay_kept_waiting(struct relay *relay, uint64_t now_us);
+struct delivery *relay_kept_waiting(struct relay *relay, uint64_t now_us, size_t most);
 /* A woken worker found nothing to do. */
 void relay_forget_promises(struct relay *relay, unsigned worker);
 /* Does the next message have to wait: for a rate, or behind others? */
 bool relay_wants_turns(struct relay *relay, uint64_t now_us);
-/* Takes out, as a list, what is past its deadline. */
-struct delivery *relay_expire(struct relay *relay, uint64_t now_us);
+/* Takes out, as a list of up to `most`, what is past its deadline. */
+struct delivery *relay_expire(struct relay *relay, uint64_t now_us, size_t most);
 /* Takes out everything that waits, as a list. */
 struct delivery *relay_empty(struct relay *relay);
 /* No further carriers; those that are idle leave. */
@@ -132,9 +133,9 @@ void relay_note_opening(struct relay *relay, enum smtp_phase phase);
 
 /* ---- what it says of itself, and what was found out */
 
-/* A session told us to slow down, or that there are too many. Gives back, as a list, those that
- * wait and cannot wait for as long as it says. */
-struct delivery *relay_throttled(
+/* A session told us to slow down, or that there are too many. Those that cannot wait for as long as
+ * it says are stranded. */
+void relay_throttled(
 	struct relay *relay, uint32_t seconds, uint64_t now_us, struct relay_news *news_out);
 /* A session is over. */
 void relay_learn(struct relay *relay, const struct session_life *life, struct relay_news *news_out);

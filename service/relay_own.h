@@ -66,9 +66,9 @@ struct relay_news relay_news(const struct relay *relay, const struct relay_notes
 
 /* ---- relay_work.c; with the lock */
 
-/* Takes out, as a list, all with a deadline up to `deadline_us` that were queued up to `queued_us`.
- */
-struct delivery *relay_take_all(struct relay *relay, uint64_t deadline_us, uint64_t queued_us);
+/* turns_take_all of those that wait. */
+struct delivery *relay_take_all(
+	struct relay *relay, uint64_t deadline_us, uint64_t queued_us, size_t most);
 /* Something was added to the queue, or taken out of it. */
 void relay_note_waiting(struct relay *relay);
 /* As the relay counts them. */

@@ -94,7 +94,8 @@ struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure 
 	if (!failure->without_token || !window_rests(&relay->window, now_us))
 		atomic_store(&relay->lacks_token, failure->without_token);
 	if (judge_failure(relay, failure, now_us, &rests))
-		failed = relay_take_all(relay, UINT64_MAX, rests ? UINT64_MAX : failure->began_us);
+		failed = relay_take_all(
+			relay, UINT64_MAX, rests ? UINT64_MAX : failure->began_us, SIZE_MAX);
 	relay_show(relay);
 	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
@@ -121,42 +122,40 @@ bool relay_token_came(struct relay *relay, uint64_t now_us, struct relay_news *n
 	return true;
 }
 
-struct delivery *relay_throttled(
+void relay_throttled(
 	struct relay *relay, uint32_t seconds, uint64_t now_us, struct relay_news *news_out)
 {
-	struct delivery *list = NULL;
 	struct relay_notes before;
 
 	pthread_mutex_lock(&relay->lock);
 	before = relay_notes(relay);
 	window_narrow(&relay->window, relay_sessions(relay) / 2, now_us);
 	window_slow(&relay->window, now_us);
-	if (seconds) {
+	if (seconds)
 		window_throttled(&relay->window, seconds, now_us);
-		list = relay_take_all(relay, relay->window.rest_until_us, UINT64_MAX);
-	}
 	relay_show(relay);
 	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);
-	return list;
 }
 
-struct delivery *relay_stranded(struct relay *relay, uint64_t now_us)
+struct delivery *relay_stranded(struct relay *relay, uint64_t now_us, size_t most)
 {
 	struct delivery *list = NULL;
-	bool rests;
 
 	if (!relay_has_work(relay))
 		return NULL;
 	pthread_mutex_lock(&relay->lock);
-	rests = window_rests(&relay->window, now_us) && relay->window.cause != REST_THROTTLED;
-	if (rests && !relay_is_up(relay, now_us))
-		list = relay_take_all(relay, UINT64_MAX, UINT64_MAX);
+	if (window_rests(&relay->window, now_us)) {
+		if (relay->window.cause == REST_THROTTLED)
+			list = relay_take_all(relay, relay->window.rest_until_us, UINT64_MAX, most);
+		else if (!relay_is_up(relay, now_us))
+			list = relay_take_all(relay, UINT64_MAX, UINT64_MAX, most);
+	}
 	pthread_mutex_unlock(&relay->lock);
 	return list;
 }
 
-struct delivery *relay_kept_waiting(struct relay *relay, uint64_t now_us)
+struct delivery *relay_kept_waiting(struct relay *relay, uint64_t now_us, size_t most)
 {
 	struct delivery *list = NULL;
 
@@ -164,29 +163,29 @@ struct delivery *relay_kept_waiting(struct relay *relay, uint64_t now_us)
 		return NULL;
 	pthread_mutex_lock(&relay->lock);
 	if (!relay_is_up(relay, now_us)) {
-		list = turns_take_long(&relay->turns, now_us);
+		list = turns_take_long(&relay->turns, now_us, most);
 		relay_note_waiting(relay);
 	}
 	pthread_mutex_unlock(&relay->lock);
 	return list;
 }
 
-static struct delivery *take_out(struct relay *relay, uint64_t deadline_us)
+static struct delivery *take_out(struct relay *relay, uint64_t deadline_us, size_t most)
 {
 	struct delivery *list;
 
 	pthread_mutex_lock(&relay->lock);
-	list = relay_take_all(relay, deadline_us, UINT64_MAX);
+	list = relay_take_all(relay, deadline_us, UINT64_MAX, most);
 	pthread_mutex_unlock(&relay->lock);
 	return list;
 }
 
-struct delivery *relay_expire(struct relay *relay, uint64_t now_us)
+struct delivery *relay_expire(struct relay *relay, uint64_t now_us, size_t most)
 {
-	return relay_has_work(relay) ? take_out(relay, now_us) : NULL;
+	return relay_has_work(relay) ? take_out(relay, now_us, most) : NULL;
 }
 
 struct delivery *relay_empty(struct relay *relay)
 {
-	return take_out(relay, UINT64_MAX);
+	return take_out(relay, UINT64_MAX, SIZE_MAX);
 }

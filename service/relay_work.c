@@ -18,9 +18,10 @@ void relay_note_waiting(struct relay *relay)
 	atomic_store_explicit(&relay->waiting, (unsigned)relay->turns.count, memory_order_relaxed);
 }
 
-struct delivery *relay_take_all(struct relay *relay, uint64_t deadline_us, uint64_t queued_us)
+struct delivery *relay_take_all(
+	struct relay *relay, uint64_t deadline_us, uint64_t queued_us, size_t most)
 {
-	struct delivery *list = turns_take_all(&relay->turns, deadline_us, queued_us);
+	struct delivery *list = turns_take_all(&relay->turns, deadline_us, queued_us, most);
 
 	relay_note_waiting(relay);
 	return list;

@@ -6,6 +6,9 @@
 
 #include "service/lettergate.h"
 
+/* How many a loop settles in one go, while others wait for it. */
+enum { SETTLE_AT_ONCE = 200 };
+
 /* `raw`: the message, where it was captured; else empty. */
 void settle(struct lettergate *lettergate, struct delivery *delivery, struct text raw);
 /* The same for one that was attempted, unless it goes on to another relay (dispatch.h). */

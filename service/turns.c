@@ -7,6 +7,7 @@ enum { BITS = 64 };
 void turns_open(struct turns *turns)
 {
 	memset(turns, 0, sizeof(*turns));
+	turns->deadline_us = turns->elsewhere_us = UINT64_MAX;
 	for (unsigned i = 0; i < LANES; i++)
 		turns->lanes[i].last = &turns->lanes[i].first;
 }
@@ -35,6 +36,19 @@ static unsigned filled_from(const struct turns *turns, unsigned from)
 	return LANES;
 }
 
+static bool may_go_elsewhere(const struct delivery *delivery)
+{
+	return !delivery->parts;
+}
+
+static void note_times(struct turns *turns, const struct delivery *delivery)
+{
+	if (delivery->deadline_us < turns->deadline_us)
+		turns->deadline_us = delivery->deadline_us;
+	if (may_go_elsewhere(delivery) && delivery->elsewhere_us < turns->elsewhere_us)
+		turns->elsewhere_us = delivery->elsewhere_us;
+}
+
 void turns_add(struct turns *turns, struct delivery *delivery)
 {
 	unsigned number = delivery->key_number % LANES;
@@ -44,6 +58,7 @@ void turns_add(struct turns *turns, struct delivery *delivery)
 	*lane->last = delivery;
 	lane->last = &delivery->next;
 	turns->count++;
+	note_times(turns, delivery);
 	mark(turns, number);
 }
 
@@ -58,6 +73,7 @@ void turns_put_back(struct turns *turns, struct delivery *delivery)
 	lane->first = delivery;
 	turns->count++;
 	turns->next = number;
+	note_times(turns, delivery);
 	mark(turns, number);
 }
 
@@ -104,48 +120,64 @@ struct delivery *turns_take(struct turns *turns, struct turn turn)
 /* What is asked for: see turns_take_all and turns_take_long. */
 struct wish {
 	uint64_t deadline_us, queued_us; /* at most */
-	uint64_t long_at_us;             /* 0: however long it waits */
+	uint64_t elsewhere_us;           /* … and that; 0: no matter */
 };
 
 static bool is_wished(const struct delivery *delivery, const struct wish *wish)
 {
-	if (wish->long_at_us)
-		return !delivery->is_bound && !delivery->parts &&
-		       delivery->deadline_us - wish->long_at_us <
-			       wish->long_at_us - delivery->queued_us;
+	if (wish->elsewhere_us)
+		return may_go_elsewhere(delivery) && delivery->elsewhere_us <= wish->elsewhere_us;
 	return delivery->deadline_us <= wish->deadline_us && delivery->queued_us <= wish->queued_us;
 }
 
-static struct delivery *take_wished(struct turns *turns, const struct wish *wish)
+/* From one lane, behind `end`, up to `most`; gives the new end. The times of those that stay are
+ * noted. */
+static struct delivery **take_of_lane(struct turns *turns, unsigned lane, const struct wish *wish,
+	struct delivery **end, size_t *most)
 {
+	struct delivery **at = &turns->lanes[lane].first;
+
+	while (*at && *most) {
+		if (!is_wished(*at, wish)) {
+			note_times(turns, *at);
+			at = &(*at)->next;
+			continue;
+		}
+		*end = take_at(turns, lane, at);
+		end = &(*end)->next;
+		--*most;
+	}
+	return end;
+}
+
+/* A walk to the end learns the times anew. */
+static struct delivery *take_wished(struct turns *turns, const struct wish *wish, size_t most)
+{
+	uint64_t deadline_us = turns->deadline_us, elsewhere_us = turns->elsewhere_us;
 	struct delivery *taken = NULL, **end = &taken;
 
-	for (unsigned lane = filled_from(turns, 0); lane < LANES;
-		lane = filled_from(turns, lane + 1)) {
-		struct delivery **at = &turns->lanes[lane].first;
-
-		while (*at) {
-			if (!is_wished(*at, wish)) {
-				at = &(*at)->next;
-				continue;
-			}
-			*end = take_at(turns, lane, at);
-			end = &(*end)->next;
-		}
+	turns->deadline_us = turns->elsewhere_us = UINT64_MAX;
+	for (unsigned lane = filled_from(turns, 0); lane < LANES && most;
+		lane = filled_from(turns, lane + 1))
+		end = take_of_lane(turns, lane, wish, end, &most);
+	if (!most) {
+		turns->deadline_us = deadline_us;
+		turns->elsewhere_us = elsewhere_us;
 	}
 	return taken;
 }
 
-struct delivery *turns_take_all(struct turns *turns, uint64_t deadline_us, uint64_t queued_us)
+struct delivery *turns_take_all(
+	struct turns *turns, uint64_t deadline_us, uint64_t queued_us, size_t most)
 {
 	const struct wish wish = { deadline_us, queued_us, 0 };
 
-	return take_wished(turns, &wish);
+	return deadline_us < turns->deadline_us ? NULL : take_wished(turns, &wish, most);
 }
 
-struct delivery *turns_take_long(struct turns *turns, uint64_t now_us)
+struct delivery *turns_take_long(struct turns *turns, uint64_t now_us, size_t most)
 {
 	const struct wish wish = { 0, 0, now_us };
 
-	return take_wished(turns, &wish);
+	return now_us < turns->elsewhere_us ? NULL : take_wished(turns, &wish, most);
 }

@@ -16,6 +16,9 @@ struct turns {
 	uint64_t filled[LANES / 64]; /* bit i: something waits in lane i */
 	unsigned next;               /* the lane that has the next turn */
 	size_t count;
+	/* nothing that waits has its deadline sooner, or is to be looked at for another relay: both
+	 * may be too early, and never too late */
+	uint64_t deadline_us, elsewhere_us;
 };
 
 /* Where a delivery waits. */
@@ -32,9 +35,10 @@ void turns_put_back(struct turns *turns, struct delivery *delivery);
 struct turn turns_find(struct turns *turns, uint64_t now_us);
 /* Takes it out; the lane behind its own comes next. */
 struct delivery *turns_take(struct turns *turns, struct turn turn);
-/* Takes out, as a list, those that have waited for more than half of their time and may go
- * elsewhere: not bound, and no part of them sent. */
-struct delivery *turns_take_long(struct turns *turns, uint64_t now_us);
-/* Takes out, as a list in the order that they came in each lane, all with a deadline up to
+/* Takes out, as a list of up to `most`, those for which another relay is to be looked for now, and
+ * of which no part was sent. */
+struct delivery *turns_take_long(struct turns *turns, uint64_t now_us, size_t most);
+/* Takes out, as a list in the order that they came in each lane, up to `most` with a deadline up to
  * `deadline_us` that were queued up to `queued_us`. */
-struct delivery *turns_take_all(struct turns *turns, uint64_t deadline_us, uint64_t queued_us);
+struct delivery *turns_take_all(
+	struct turns *turns, uint64_t deadline_us, uint64_t queued_us, size_t most);

@@ -3,6 +3,7 @@
 #include "service/carrier.h"
 #include "service/clock.h"
 #include "service/dispatch.h"
+#include "service/fate.h"
 #include "service/relay_log.h"
 #include "service/settle.h"
 
@@ -158,31 +159,60 @@ static void look_for_token(struct worker *worker, struct relay *relay)
 		relay_log_news(worker->lettergate->log, relay, &news);
 }
 
+/* As many as one look takes out at most: there may be more. */
+static bool is_full(const struct delivery *list)
+{
+	size_t count = 0;
+
+	for (; list; list = list->next)
+		count++;
+	return count == SETTLE_AT_ONCE;
+}
+
 /* Nothing works at the relay: those that wait go elsewhere, while there is time. */
 static void rescue(struct worker *worker, struct relay *relay)
 {
 	struct lettergate *lettergate = worker->lettergate;
+	struct delivery *list = relay_stranded(relay, now_us(), SETTLE_AT_ONCE);
 
-	dispatch_list(lettergate, relay_stranded(relay, now_us()), "the relay rests");
-	if (worker->fleet->count > 1)
-		dispatch_waiting(lettergate, relay, relay_kept_waiting(relay, now_us()));
+	worker->looks_on |= is_full(list);
+	dispatch_list(lettergate, list, "the relay rests");
+	if (worker->fleet->count == 1)
+		return;
+	list = relay_kept_waiting(relay, now_us(), SETTLE_AT_ONCE);
+	worker->looks_on |= is_full(list);
+	dispatch_waiting(lettergate, relay, list);
 }
 
 static void expire(struct worker *worker, struct relay *relay)
 {
-	struct delivery *list = relay_expire(relay, now_us());
+	struct delivery *list = relay_expire(relay, now_us(), SETTLE_AT_ONCE);
 	struct smtp_verdict verdict =
 		smtp_verdict_of_loss(SMTP_LOSS_DEADLINE, SMTP_IN_QUEUE, false);
 	struct relay_counts counts;
 
 	if (!list)
 		return;
+	worker->looks_on |= is_full(list);
 	counts = relay_counts(relay);
 	if (counts.opening && !counts.idle && !counts.busy)
 		fail_unopened(worker, relay, list, counts.opening_phase);
 	else
 		settle_list(worker->lettergate, list, &verdict,
 			"the deadline passed before a session to the relay was free");
+}
+
+/* One worker does it for all. What is left is done with the loop's next turn. */
+static void look_after_waiting(struct worker *worker)
+{
+	worker->looks_on = false;
+	for (size_t i = 0; worker->number == 0 && worker->fleet && i < worker->fleet->count; i++) {
+		look_for_token(worker, worker->fleet->relays[i]);
+		expire(worker, worker->fleet->relays[i]);
+		rescue(worker, worker->fleet->relays[i]);
+	}
+	if (worker->looks_on)
+		worker_wake(worker);
 }
 
 /* ---- the loop */
@@ -214,9 +244,18 @@ static void give_up(uv_timer_t *timer)
 static void begin_to_stop(struct worker *worker)
 {
 	worker->is_stopping = true;
+	fate_end(worker);
 	walk(worker->active, drop);
 	walk_idle(worker, say_goodbye);
 	uv_timer_start(&worker->tick, give_up, STOPPING_MS, 0);
+}
+
+static void go_on(struct worker *worker)
+{
+	fate_go_on(worker);
+	if (worker->looks_on)
+		look_after_waiting(worker);
+	feed(worker);
 }
 
 static void woken(uv_async_t *wake)
@@ -230,7 +269,7 @@ static void woken(uv_async_t *wake)
 	if (worker->is_stopping && !has_carriers(worker))
 		close_handles(worker);
 	else
-		feed(worker);
+		go_on(worker);
 }
 
 /* What a burst took, and lies free between what is still in use, is no use to anybody. */
@@ -251,11 +290,7 @@ static void ticked(uv_timer_t *timer)
 
 	walk(worker->active, carrier_tick);
 	walk_idle(worker, carrier_tick);
-	for (size_t i = 0; worker->number == 0 && worker->fleet && i < worker->fleet->count; i++) {
-		look_for_token(worker, worker->fleet->relays[i]);
-		expire(worker, worker->fleet->relays[i]);
-		rescue(worker, worker->fleet->relays[i]);
-	}
+	look_after_waiting(worker);
 	if (worker->number == 0)
 		give_memory_back(worker);
 	feed(worker);

@@ -10,6 +10,7 @@
 #include "service/resolver.h"
 
 struct carrier;
+struct fate;
 
 enum { WORKER_INPUT = 65536 };
 
@@ -33,6 +34,8 @@ struct worker {
 	struct fleet *fleet;             /* held; the one in force when it was last looked at */
 	struct berth berths[RELAYS_MAX]; /* as the fleet's relays */
 	struct carrier *active;          /* a list: those that do not idle */
+	struct fate *fates;              /* a list: those that failed and are not settled yet */
+	bool looks_on;                   /* more is to be taken out of the relays' queues at once */
 	uint64_t trimmed_ms;             /* when memory was given back last, in the loop's time */
 	atomic_bool must_stop;
 	bool is_stopping;

@@ -205,7 +205,7 @@ START_TEST(what_is_past_its_deadline_is_taken_out)
 	(void)relay_submit(relay, &first);
 	(void)relay_submit(relay, &second);
 	(void)relay_submit(relay, &third);
-	ck_assert_ptr_eq(relay_expire(relay, 60), &first);
+	ck_assert_ptr_eq(relay_expire(relay, 60, 200), &first);
 	ck_assert_ptr_eq(first.next, &third);
 	ck_assert_ptr_null(third.next);
 	(void)relay_submit(relay, &fourth); /* the end of the queue was kept right */
@@ -223,7 +223,7 @@ START_TEST(what_is_past_its_deadline_is_not_begun)
 	(void)relay_submit(relay, &in_time);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &in_time);
 	ck_assert_ptr_null(relay_pull(relay, 0, false, 60));
-	ck_assert_ptr_eq(relay_expire(relay, 60), &late);
+	ck_assert_ptr_eq(relay_expire(relay, 60, 200), &late);
 }
 END_TEST
 
@@ -459,7 +459,8 @@ START_TEST(a_throttled_relay_gives_back_those_that_cannot_wait)
 	one_opens(relay);
 	(void)relay_submit(relay, &patient);
 	(void)relay_submit(relay, &hurried);
-	ck_assert_ptr_eq(relay_throttled(relay, 30, now, &news), &hurried);
+	relay_throttled(relay, 30, now, &news);
+	ck_assert_ptr_eq(relay_stranded(relay, now, 200), &hurried);
 	ck_assert_ptr_null(hurried.next);
 	ck_assert(news.rests && news.cause == REST_THROTTLED && news.rest_us == 30 * SECOND);
 	ck_assert_uint_eq(news.width, 1);
@@ -478,7 +479,8 @@ START_TEST(slow_down_without_a_time_only_narrows)
 	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	(void)relay_submit(relay, &delivery);
-	ck_assert_ptr_null(relay_throttled(relay, 0, 10 * SECOND, &news));
+	relay_throttled(relay, 0, 10 * SECOND, &news);
+	ck_assert_ptr_null(relay_stranded(relay, 10 * SECOND, 200));
 	ck_assert(!news.rests && news.width == 1);
 	ck_assert(!relay_rests(relay, 10 * SECOND, &until));
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10 * SECOND), &delivery);
@@ -505,7 +507,7 @@ START_TEST(keys_have_their_turns)
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[0]);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &single);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[2]);
-	ck_assert_ptr_eq(relay_expire(relay, 60), &batch[1]);
+	ck_assert_ptr_eq(relay_expire(relay, 60, 200), &batch[1]);
 	ck_assert(!relay_has_work(relay));
 }
 END_TEST

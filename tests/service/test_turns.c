@@ -84,7 +84,7 @@ START_TEST(who_comes_late_waits_for_at_most_one_round)
 	(void)mail(300, 0);
 	ck_assert_int_ne(next(NOW), 300);
 	ck_assert_int_eq(next(NOW), 300);
-	(void)turns_take_all(&turns, UINT64_MAX, UINT64_MAX);
+	(void)turns_take_all(&turns, UINT64_MAX, UINT64_MAX, SIZE_MAX);
 }
 END_TEST
 
@@ -130,15 +130,16 @@ END_TEST
 
 START_TEST(what_is_late_is_passed_over_and_stays)
 {
-	struct delivery *late = mail(0, 4), *list;
+	struct delivery *late = &mails[0], *list;
 
-	late->deadline_us = NOW;
+	*late = (struct delivery){ .key_number = 4, .deadline_us = NOW };
+	turns_add(&turns, late);
 	(void)mail(1, 4);
 	ck_assert_int_eq(next(NOW), 1);
 	ck_assert_int_eq(next(NOW), -1);
 	ck_assert_uint_eq(turns.count, 1);
 	(void)mail(2, 4); /* behind it */
-	list = turns_take_all(&turns, NOW, UINT64_MAX);
+	list = turns_take_all(&turns, NOW, UINT64_MAX, SIZE_MAX);
 	ck_assert_ptr_eq(list, late);
 	ck_assert_ptr_null(list->next);
 	ck_assert_int_eq(next(NOW), 2);
@@ -170,11 +171,115 @@ START_TEST(those_are_taken_out_that_were_queued_in_time)
 	(void)mail(1, 70);
 	(void)mail(2, 1);
 	mails[1].queued_us = 50;
-	list = turns_take_all(&turns, UINT64_MAX, 20);
+	list = turns_take_all(&turns, UINT64_MAX, 20, SIZE_MAX);
 	ck_assert_ptr_eq(list, &mails[2]);
 	ck_assert_ptr_eq(list->next, &mails[0]);
 	ck_assert_ptr_null(list->next->next);
 	ck_assert_int_eq(next(NOW), 1);
+}
+END_TEST
+
+/* ---- what is over is found without a walk through all that waits */
+
+/* Mail `i`, of key `i`, with these times. */
+static void timed(int i, uint64_t deadline_us, uint64_t elsewhere_us)
+{
+	mails[i] = (struct delivery){
+		.key_number = (unsigned)i, .deadline_us = deadline_us, .elsewhere_us = elsewhere_us
+	};
+	turns_add(&turns, &mails[i]);
+}
+
+static int late(uint64_t now_us)
+{
+	struct delivery *list = turns_take_all(&turns, now_us, UINT64_MAX, 1);
+
+	return list ? (int)(list - mails) : -1;
+}
+
+/* What is changed behind its back is found by a walk alone: so there was none. */
+START_TEST(nobody_is_looked_at_before_the_first_deadline)
+{
+	timed(0, 500, 400);
+	timed(1, 700, 300);
+	mails[1].deadline_us = mails[1].elsewhere_us = 100;
+	ck_assert_int_eq(late(499), -1);
+	ck_assert_ptr_null(turns_take_long(&turns, 299, 9));
+	ck_assert_msg(late(500) >= 0, "and then there is");
+	(void)turns_take_all(&turns, UINT64_MAX, UINT64_MAX, SIZE_MAX);
+}
+END_TEST
+
+/* … and learns when the next is due, of those that stayed. */
+START_TEST(a_walk_learns_when_the_next_is_due)
+{
+	timed(0, 500, 450);
+	timed(1, 700, 650);
+	timed(2, 900, 850);
+	ck_assert_int_eq(late(500), 0);
+	ck_assert_int_eq(late(500), -1);
+	mails[1].deadline_us = mails[2].deadline_us = 10;
+	ck_assert_int_eq(late(699), -1);
+	ck_assert_ptr_null(turns_take_long(&turns, 649, 9));
+	timed(3, 600, 550);
+	ck_assert_msg(late(600) >= 0, "one that comes may be due sooner");
+	(void)turns_take_all(&turns, UINT64_MAX, UINT64_MAX, SIZE_MAX);
+	ck_assert_uint_eq(turns.deadline_us, UINT64_MAX);
+}
+END_TEST
+
+START_TEST(what_is_put_back_is_due_too)
+{
+	timed(0, 500, 450);
+	timed(1, 700, 650);
+	ck_assert_int_eq(next(100), 0);
+	ck_assert_int_eq(late(500), -1); /* which learns that 700 is the next */
+	turns_put_back(&turns, &mails[0]);
+	ck_assert_int_eq(late(500), 0);
+	ck_assert_int_eq(late(700), 1);
+}
+END_TEST
+
+/* All in turn, a few at a time, whatever lane they are in; nothing is forgotten in between. */
+START_TEST(many_are_taken_out_a_few_at_a_time)
+{
+	size_t taken = 0, looks = 0;
+
+	for (int i = 0; i < 600; i++)
+		timed(i, i % 3 ? 500 : 900, 300);
+	while (taken < 400) {
+		size_t before = taken;
+
+		for (struct delivery *list = turns_take_all(&turns, 500, UINT64_MAX, 70); list;
+			list = list->next)
+			taken++;
+		ck_assert_uint_le(taken - before, 70);
+		ck_assert_uint_le(++looks, 6);
+	}
+	ck_assert_int_eq(late(899), -1);
+	ck_assert_uint_eq(turns.count, 200);
+	for (size_t left = 200; left; left -= 50) {
+		struct delivery *list = turns_take_long(&turns, 300, 50);
+
+		for (size_t i = 0; i < 50; i++, list = list->next)
+			ck_assert_uint_eq(list->deadline_us, 900);
+		ck_assert_ptr_null(list);
+	}
+	ck_assert_uint_eq(turns.count, 0);
+}
+END_TEST
+
+START_TEST(what_went_in_part_goes_nowhere_else)
+{
+	timed(0, 500, 300);
+	timed(1, 500, 300);
+	(void)turns_take_all(&turns, UINT64_MAX, UINT64_MAX, SIZE_MAX);
+	mails[0].parts = 1;
+	turns_add(&turns, &mails[0]);
+	ck_assert_ptr_null(turns_take_long(&turns, 400, 9));
+	turns_add(&turns, &mails[1]);
+	ck_assert_ptr_eq(turns_take_long(&turns, 400, 9), &mails[1]);
+	ck_assert_int_eq(late(500), 0);
 }
 END_TEST
 
@@ -222,4 +327,9 @@ UNIT_MAIN(turns, tcase_add_checked_fixture(cases, open_turns, NULL);
 	  tcase_add_test(cases, what_is_late_is_passed_over_and_stays);
 	  tcase_add_test(cases, the_end_of_a_lane_is_kept_right);
 	  tcase_add_test(cases, those_are_taken_out_that_were_queued_in_time);
+	  tcase_add_test(cases, nobody_is_looked_at_before_the_first_deadline);
+	  tcase_add_test(cases, a_walk_learns_when_the_next_is_due);
+	  tcase_add_test(cases, what_is_put_back_is_due_too);
+	  tcase_add_test(cases, many_are_taken_out_a_few_at_a_time);
+	  tcase_add_test(cases, what_went_in_part_goes_nowhere_else);
 	  tcase_add_loop_test(cases, nothing_is_lost_and_nothing_comes_twice, 0, 50);)

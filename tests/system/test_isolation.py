@@ -1,7 +1,9 @@
 """A relay that is bad is no burden on the others, nor one caller on another (faults F-15, F-39): the
 healthy one's messages go, descriptors and memory stay what they were, and a batch waits its turn."""
 
+import itertools
 import json
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,7 @@ import pytest
 
 from fleet import Fleet, each_once
 from gateway import SLOW, Gateway, mail, ms, open_files, resident_kb, together, wait_for
-from ledger import PLAIN
+from ledger import CHUNKED, PLAIN
 from proxy import Proxy
 from relay import Relay
 from test_keys import entry, secret_of
@@ -99,3 +101,29 @@ def test_a_batch_does_not_starve_anothers_single_mail(keys):
             own = [subject for subject in order if subject.startswith(name)]
             assert own == ["%s %d" % (name, n) for n in range(count)], name
         assert max(order.index("%s 2" % name) for name in ("web", "other")) < 12, order[:20]
+
+
+def test_thousands_that_fail_at_once_leave_others_their_turns(tmp_path):
+    """They are settled a few at a time: what goes to another relay meanwhile is not done before, nor
+    behind all of them, but in between. The order in the log decides."""
+    gate = threading.Event()
+    refusing = {"greeting": lambda *_: gate.wait(60 * SLOW) and "554 5.3.2 no service here"}
+    cores = sorted(os.sched_getaffinity(0))[:2]  # which is one worker
+    with Relay(refusing) as bad, Relay(keywords=CHUNKED) as good, \
+            Fleet(tmp_path, [("bad", bad, {"sessions": 1}), ("good", good, {})], LOG_LEVEL="info",
+                  wrap=("taskset", "-c", ",".join(map(str, cores))), SMTP_TIMEOUT_CONNECT="60s",
+                  SMTP_TIMEOUT_COMMAND="60s") as gateway, ThreadPoolExecutor(6) as pool:
+        def send(name):
+            return pool.submit(gateway.post, "/send/batch", [mail(relay=name)] * 1000, timeout=120)
+        batches = [send("bad") for _ in range(4)]
+        assert wait_for(lambda: gateway.relays()["bad"]["waiting"] == 4000, 30)
+        others = [send("good") for _ in range(2)]
+        assert good.wait(lambda: len(good.ledger) > 20)
+        gate.set()
+        for batch in batches:
+            assert {result["outcome"] for result in batch.result()["results"]} == {"not_sent"}
+        for batch in others:
+            assert {result["outcome"] for result in batch.result()["results"]} == {"accepted"}
+        order = [line["relay"] for line in gateway.log("send")]
+        longest = max(len(list(run)) for name, run in itertools.groupby(order) if name == "bad")
+        assert order.count("bad") == 4000 and longest < 2500, longest
