@@ -211,9 +211,9 @@ enum err intake_end(
 {
 	struct json_at at = { NULL, intake->where, 0 };
 
-	buf_free(&intake->value);
 	if (!intake->err)
-		intake->err = form_end(&intake->form);
+		intake->err = form_end(&intake->form); /* which may end the last field */
+	buf_free(&intake->value);
 	if (intake->err == ERR_IO || intake->err == ERR_MEMORY)
 		return intake->err;
 	if (intake->err) {

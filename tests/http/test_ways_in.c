@@ -57,6 +57,23 @@ START_TEST(a_form_is_sent)
 }
 END_TEST
 
+/* Nothing has to stand behind the closing delimiter, and the field before it is whole. */
+START_TEST(the_last_field_is_not_lost_where_no_line_ends_the_form)
+{
+	static const char *const ends[] = { "--b--", "--b-- \t", "--b--\r\n", "--b--\r\nbehind" };
+
+	start();
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		char body[1000];
+
+		snprintf(body, sizeof(body), "%s%s", A_FORM, ends[i]);
+		ck_assert_uint_eq(post_as("/send", FORM, "", body), 200);
+		ck_assert_msg(message_has("\r\n\r\nHello"), "%s", ends[i]);
+	}
+	stop();
+}
+END_TEST
+
 START_TEST(a_form_in_chunks_is_sent)
 {
 	static const char body[] = A_FORM "--b--\r\n";
@@ -283,6 +300,7 @@ START_TEST(a_message_is_shown_and_not_sent)
 END_TEST
 
 UNIT_MAIN(ways_in, tcase_add_test(cases, a_form_is_sent);
+	  tcase_add_test(cases, the_last_field_is_not_lost_where_no_line_ends_the_form);
 	  tcase_add_test(cases, a_form_in_chunks_is_sent);
 	  tcase_add_test(cases, a_message_is_sent_as_it_is);
 	  tcase_add_test(cases, an_odd_message_id_is_the_messages_own);
