@@ -149,9 +149,20 @@ static bool ready(void *self, struct buf *json)
 	return is_ready;
 }
 
+/* All causes are told, so that the series are there before they are needed. */
+static void gauge_rests(const struct window *window, uint64_t now, struct relay_value *rests)
+{
+	bool rests_now = window_rests(window, now);
+
+	for (enum rest_cause cause = REST_NONE + 1; cause < REST_CAUSES; cause++)
+		*rests++ = (struct relay_value){ rest_cause_name(cause),
+			rests_now && cause == window->cause ? (window->rest_until_us - now) / 1e6
+							    : 0 };
+}
+
 static void gauge_relay(struct relay *relay, struct relay_gauges *gauges)
 {
-	struct relay_limit *limit = gauges->learned;
+	struct relay_value *limit = gauges->learned;
 	uint64_t now = now_us(), until_us;
 	struct relay_state state;
 
@@ -166,11 +177,15 @@ static void gauge_relay(struct relay *relay, struct relay_gauges *gauges)
 	gauges->is_resting = relay_rests(relay, now, &until_us);
 	for (enum learned_limit which = 0; which < LEARNED_LIMITS; which++)
 		if (state.learned.limits[which].limit)
-			*limit++ = (struct relay_limit){ learned_limit_name(which),
+			*limit++ = (struct relay_value){ learned_limit_name(which),
 				state.learned.limits[which].limit /
 					(which == LEARNED_MESSAGES ? 1.0 : 1000.0) };
 	if (state.learned.recipients)
-		*limit = (struct relay_limit){ "recipients", state.learned.recipients };
+		*limit = (struct relay_value){ "recipients", state.learned.recipients };
+	gauge_rests(&state.window, now, gauges->rests);
+	for (enum holdback which = 0; which < HOLDBACKS; which++)
+		gauges->held_back[which] =
+			(struct relay_value){ holdback_name(which), holds_back(&state, which) };
 }
 
 static void print_metrics(void *self, bool open_metrics, struct buf *text)

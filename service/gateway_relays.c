@@ -76,7 +76,35 @@ static void add_sessions(
 	json_add_member_u64(json, "window", counts->window);
 }
 
-/* Why there are not more sessions, or messages a second, than there are. */
+const char *holdback_name(enum holdback which)
+{
+	static const char *const names[HOLDBACKS] = {
+		[HELD_BY_CONNECTIONS] = "too_many_connections",
+		[HELD_BY_PACE] = "too_fast",
+		[HELD_BY_PIPELINING] = "pipelining_went_wrong",
+		[HELD_BY_HANG_UPS] = "hangs_up",
+	};
+
+	return names[which];
+}
+
+bool holds_back(const struct relay_state *state, enum holdback which)
+{
+	switch (which) {
+	case HELD_BY_CONNECTIONS:
+		return state->window.width < state->window.most;
+	case HELD_BY_PACE:
+		return state->window.interval_us > 0;
+	case HELD_BY_PIPELINING:
+		return state->distrusts_pipelining;
+	case HELD_BY_HANG_UPS:
+		return state->learned.hung_up_us != 0;
+	case HOLDBACKS:
+		break;
+	}
+	return false;
+}
+
 static void add_bounds(
 	struct buf *json, const struct relay_state *state, const struct relay_settings *settings)
 {
@@ -93,22 +121,11 @@ static void add_bounds(
 		buf_add(json, TEXT("null"));
 	json_add_name(json, "held_back_by");
 	buf_add_byte(json, '[');
-	if (window->width < window->most) {
-		json_add_comma(json);
-		json_add_string(json, TEXT("too_many_connections"));
-	}
-	if (found > 0) {
-		json_add_comma(json);
-		json_add_string(json, TEXT("too_fast"));
-	}
-	if (state->distrusts_pipelining) {
-		json_add_comma(json);
-		json_add_string(json, TEXT("pipelining_went_wrong"));
-	}
-	if (state->learned.hung_up_us) {
-		json_add_comma(json);
-		json_add_string(json, TEXT("hangs_up"));
-	}
+	for (enum holdback which = 0; which < HOLDBACKS; which++)
+		if (holds_back(state, which)) {
+			json_add_comma(json);
+			json_add_string(json, text_of(holdback_name(which)));
+		}
 	buf_add_byte(json, ']');
 }
 

@@ -54,10 +54,10 @@ struct metrics_gauges {
 		const char *name;
 		unsigned opening, idle, busy, leaving, waiting, window;
 		bool is_resting;
-		struct relay_limit {
+		struct relay_value {
 			const char *name; /* NULL: no more */
 			double value;     /* seconds where it is a time */
-		} learned[5];
+		} learned[5], rests[4], held_back[5];
 	} * relays;
 	unsigned in_flight;
 	uint64_t in_flight_bytes;

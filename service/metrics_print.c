@@ -254,14 +254,35 @@ static void add_tokens(const struct printing *printing)
 	}
 }
 
-static void add_learned(const struct printing *printing, const struct relay_gauges *relay)
+static void add_values(const struct printing *printing, const char *name,
+	const struct relay_gauges *relay, const char *label, const struct relay_value *values)
 {
-	for (const struct relay_limit *limit = relay->learned; limit->name; limit++) {
-		buf_addf(printing->out, "lettergate_relay_limit_learned");
+	for (; values->name; values++) {
+		buf_addf(printing->out, "lettergate_%s", name);
 		add_label(printing, "{", "relay", relay->name);
-		add_label(printing, ",", "limit", limit->name);
-		buf_addf(printing->out, "} %.10g\n", limit->value);
+		add_label(printing, ",", label, values->name);
+		buf_addf(printing->out, "} %.10g\n", values->value);
 	}
+}
+
+/* Why a relay is not as good as it could be, and what was found out. */
+static void add_reasons(const struct printing *printing)
+{
+	const struct metrics_gauges *gauges = printing->gauges;
+	const struct relay_gauges *end = gauges->relays + gauges->relay_count, *relay;
+
+	declare(printing, "relay_rest_seconds", "gauge",
+		"How long nothing is tried at the relay yet, by why it rests.");
+	for (relay = gauges->relays; relay < end; relay++)
+		add_values(printing, "relay_rest_seconds", relay, "cause", relay->rests);
+	declare(printing, "relay_held_back", "gauge",
+		"1 while that keeps sessions, or messages a second, fewer than they could be.");
+	for (relay = gauges->relays; relay < end; relay++)
+		add_values(printing, "relay_held_back", relay, "reason", relay->held_back);
+	declare(printing, "relay_limit_learned", "gauge",
+		"Where the relay hangs up, as it was found out: seconds, messages, recipients.");
+	for (relay = gauges->relays; relay < end; relay++)
+		add_values(printing, "relay_limit_learned", relay, "limit", relay->learned);
 }
 
 /* One family after the other, each with all relays. */
@@ -291,10 +312,7 @@ static void add_relays(const struct printing *printing)
 	for (relay = gauges->relays; relay < end; relay++)
 		add_sample(printing, "relay_waiting", "relay", relay->name, NULL, NULL,
 			relay->waiting);
-	declare(printing, "relay_limit_learned", "gauge",
-		"Where the relay hangs up, as it was found out: seconds, messages, recipients.");
-	for (relay = gauges->relays; relay < end; relay++)
-		add_learned(printing, relay);
+	add_reasons(printing);
 }
 
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,

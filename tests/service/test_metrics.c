@@ -18,7 +18,9 @@ static const struct relay_gauges relays[] = {
 		.waiting = 4,
 		.window = 16,
 		.is_resting = true,
-		.learned = { { "idle", 7.5 }, { "messages", 10 } } },
+		.learned = { { "idle", 7.5 }, { "messages", 10 } },
+		.rests = { { "failures", 2.25 }, { "auth", 0 } },
+		.held_back = { { "too_fast", 1 } } },
 	{ .name = "backup", .window = 8 },
 };
 static const struct metrics_gauges gauges = { .relay_count = 2,
@@ -98,6 +100,9 @@ static const char *const told[] = {
 	"lettergate_smtp_sessions_closed_total{relay=\"backup\",reason=\"idle\"} 1\n",
 	"lettergate_relay_window{relay=\"backup\"} 8\n",
 	"lettergate_relay_limit_learned{relay=\"pri\\\"m\\\\ary\\n\",limit=\"idle\"} 7.5\n",
+	"lettergate_relay_rest_seconds{relay=\"pri\\\"m\\\\ary\\n\",cause=\"failures\"} 2.25\n",
+	"lettergate_relay_rest_seconds{relay=\"pri\\\"m\\\\ary\\n\",cause=\"auth\"} 0\n",
+	"lettergate_relay_held_back{relay=\"pri\\\"m\\\\ary\\n\",reason=\"too_fast\"} 1\n",
 	"lettergate_relay_limit_learned{relay=\"pri\\\"m\\\\ary\\n\",limit=\"messages\"} 10\n",
 	"lettergate_smtp_sessions_opened_total{relay=\"pri\\\"m\\\\ary\\n\"} 1\n",
 	"lettergate_smtp_sessions_closed_total{relay=\"pri\\\"m\\\\ary\\n\",reason=\"used_up\"} "

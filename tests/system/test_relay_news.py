@@ -18,6 +18,12 @@ def heard(gateway, event, count=1):
     return gateway.log(event)
 
 
+def told_of(gateway, name, label, *values):
+    """What a metric says, by the label's value."""
+    text = gateway.get("/metrics").body.decode()
+    return {value: metric(text, "lettergate_" + name, **{label: value}) for value in values}
+
+
 class Nobody:
     """Where nothing listens."""
 
@@ -55,6 +61,11 @@ def test_refused_credentials_are_told_as_such():
         assert gateway.send().status == 502
         assert [(line["cause"], line["rest_ms"]) for line in heard(gateway, "relay_rests")] == \
             [("auth", 60000)]
+        assert gateway.send().status in (502, 503)
+        rest = gateway.get("/relays")["relays"][0]["rest"]
+        told = told_of(gateway, "relay_rest_seconds", "cause", "auth", "failures", "throttled")
+        assert rest["cause"] == "auth" and abs(rest["seconds_left"] - told["auth"]) < 30 * SLOW, told
+        assert told["failures"] == told["throttled"] == 0 < told["auth"] <= 60
 
 
 def test_too_many_connections_are_told():
@@ -67,6 +78,10 @@ def test_too_many_connections_are_told():
         assert [a.status for a in answers] == [200] * 30
         narrowed = heard(gateway, "relay_narrowed")
         assert narrowed and all(line["window"] < 8 for line in narrowed)
+        reasons = ("too_many_connections", "too_fast", "pipelining_went_wrong", "hangs_up")
+        told = told_of(gateway, "relay_held_back", "reason", *reasons)
+        assert told == {**dict.fromkeys(reasons, 0), "too_many_connections": 1}
+        assert gateway.get("/relays")["relays"][0]["held_back_by"] == ["too_many_connections"]
         assert not gateway.log("relay_rests")
 
 
@@ -149,7 +164,9 @@ def test_a_number_of_messages_is_learned_and_told():
         return {"then": "close"} if connection.times["dot"] >= 3 else None
 
     with Relay({"dot": dot}) as relay, Gateway(relay, SMTP_SESSIONS=1) as gateway:
-        for _ in range(9):
+        for n in range(9):
             assert gateway.send().status == 200
+            if n % 3 == 2:  # it is seen, so that no message crosses with it
+                heard(gateway, "session_closed", 1 + n // 3)
         assert [(line["limit"], line["value"]) for line in heard(gateway, "limit_learned")] == \
             [("messages", 3)]
