@@ -2,13 +2,14 @@
 #include "service/clock.h"
 #include "service/log.h"
 #include "service/metrics.h"
-#include "service/oauth_call.h"
 #include "service/oauth_own.h"
+#include "service/web.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { FORM_BYTES = 1 << 20, TREE_BYTES = 8 << 20, WHY_BYTES = 512 };
+enum { CONNECT_MS = 5000, ALL_MS = 10000 };
 
 /* ---- what came of a fetch; under the lock */
 
@@ -147,14 +148,22 @@ void oauth_wipe_text(struct text secret)
 static enum err ask(struct oauth *oauth, const struct oauth_grant *grant, long *status_out,
 	struct buf *body, struct buf *why)
 {
+	static const char *const headers[] = { "Accept: application/json", NULL };
 	struct buf form = buf_born(FORM_BYTES);
+	struct web_post post = { .url = oauth->url,
+		.headers = headers,
+		.connect_ms = CONNECT_MS,
+		.all_ms = ALL_MS,
+		.must_stop = &oauth->must_stop };
+	struct web_answer answer = { 0 };
 	enum err err;
 
 	oauth_add_request(grant, &form);
 	err = form.err;
+	post.body = buf_text(&form);
 	if (!err)
-		err = oauth_call(
-			oauth->url, buf_text(&form), &oauth->must_stop, status_out, body, why);
+		err = web_post(&post, &answer, body, why);
+	*status_out = answer.status;
 	if (err && !why->len)
 		buf_add_string(why, err_text(err));
 	buf_wipe(&form);
