@@ -1,5 +1,7 @@
 #include "service/carrier_bytes.h"
 
+enum { LONG_WRITE = 32768 };
+
 bool carrier_read(struct carrier *carrier)
 {
 	struct worker *worker = carrier->worker;
@@ -21,6 +23,14 @@ bool carrier_read(struct carrier *carrier)
 	return any;
 }
 
+/* Content that goes out faster than the loop comes round: a relay that has hung up or said no by
+ * now is not sent the rest, as long as the last byte has not gone. */
+static bool is_interrupted(struct carrier *carrier, size_t written)
+{
+	return written >= LONG_WRITE && smtp_session_output(&carrier->session).len &&
+	       !link_is_quiet(carrier->link) && carrier_read(carrier);
+}
+
 bool carrier_write(struct carrier *carrier)
 {
 	struct text output = smtp_session_output(&carrier->session);
@@ -31,6 +41,8 @@ bool carrier_write(struct carrier *carrier)
 		io = link_write(carrier->link, output, &len);
 		if (len)
 			smtp_session_sent(&carrier->session, len, carrier_now_ms(carrier));
+		if (io == LINK_DONE && is_interrupted(carrier, len))
+			return true;
 		output = smtp_session_output(&carrier->session);
 	}
 	if (io != LINK_LOST)
