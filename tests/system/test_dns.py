@@ -3,6 +3,7 @@ asked for within the deadline of the connection, nobody else waits for it, and w
 kept for when there is no answer."""
 
 import contextlib
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -111,6 +112,19 @@ def test_an_answer_that_is_late_is_in_time(namespace, tmp_path):
                                                                               _there):
             assert gateway.send().status == 200, zone
             assert len(here.ledger) == 1
+
+
+@pytest.mark.parametrize("broken", [SERVFAIL, SILENT, [NOWHERE], []],
+                         ids=["servfail", "silent", "refused", "none"])
+def test_one_family_that_works_is_enough(namespace, tmp_path, broken):
+    """F-25: A is broken, AAAA is not."""
+    listener = namespace.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    with asking(namespace, tmp_path, {"a": broken, "aaaa": ["::1"]},
+                SMTP_TIMEOUT_CONNECT=ms(8000)) as (_names, gateway, _here, _there), \
+            Relay(listener=listener, host="::1", port=PORT) as relay:
+        answers = [gateway.send(subject=str(n)) for n in range(2)]
+        assert [a.status for a in answers] == [200] * 2, answers
+        nothing_lost_nothing_twice(relay, answers)
 
 
 FULL = ["127.0.1.%d" % n for n in range(1, 21)] + ["fd00:113::1:%x" % n for n in range(1, 21)]

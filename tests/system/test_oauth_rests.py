@@ -1,4 +1,4 @@
-"""Tokens that come late: rests that end with them, relays that are taken away meanwhile, and what is counted."""
+"""Tokens that come late: rests that end with them, relays that are taken away meanwhile, what is counted."""
 
 import json
 import signal

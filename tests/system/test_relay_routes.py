@@ -3,8 +3,9 @@
 import json
 import signal
 
-from gateway import Gateway, wait_for
+from gateway import Gateway, mail, wait_for
 from relay import Relay
+from test_keys import entry, secret_of
 
 
 def write(path, relays, routes):
@@ -35,6 +36,22 @@ def test_the_first_route_that_fits_decides(tmp_path):
             assert took(gateway, **{"from": "a@b.example.org"}) == "two"
             assert took(gateway, **{"from": "a@example.org"}) == "one"
             assert took(gateway, tags=["bulk"], relay="one") == "one"
+
+
+def test_a_route_by_key(tmp_path):
+    """The id of the key that the request came with; a batch's messages, too."""
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [entry("web"), entry("bulk")]}))
+    path = tmp_path / "relays.json"
+    with Relay() as one, Relay() as two:
+        write(path, [("one", one, 1), ("two", two, 2)], [{"key": "bulk", "relay": "two"}])
+        with Gateway(args=("--config", str(path)), API_KEY=None, API_KEYS_FILE=keys,
+                     key=secret_of("web")) as gateway:
+            assert took(gateway) == "one"
+            assert took(gateway, key=secret_of("bulk")) == "two"
+            batch = gateway.post("/send/batch", [mail(), mail()], key=secret_of("bulk"))
+            assert [result["relay"]["name"] for result in batch["results"]] == ["two"] * 2
+            assert len(one.ledger) == 1 and len(two.ledger) == 3
 
 
 def test_a_route_leads_nowhere_else(tmp_path):
