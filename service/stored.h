@@ -1,0 +1,111 @@
+/* stored - a message as the queue keeps it: all but its bytes
+ *
+ * Plain values. What is told of a message at its acceptance (its head) is packed once and never
+ * changes; what came of its recipients, and every attempt (its course), is packed anew with each
+ * verdict. Both are sealed with a checksum. Moments are milliseconds since 1970. */
+#pragma once
+
+#include "http/delivery.h"
+#include "smtp/buf.h"
+
+enum {
+	STORED_RECIPIENTS = 1000,
+	STORED_ATTEMPTS = 100, /* the latest are kept */
+	STORED_HEAD_BYTES = 8 << 20,
+	STORED_COURSE_BYTES = 8 << 20,
+};
+
+/* Kept in files as numbers: new ones at the end only. */
+enum message_state {
+	MESSAGE_SCHEDULED, /* for a later moment */
+	MESSAGE_QUEUED,
+	MESSAGE_SENDING, /* somebody holds its lease */
+	MESSAGE_SENT,
+	MESSAGE_PARTIAL,
+	MESSAGE_DEFERRED, /* is tried again */
+	MESSAGE_FAILED,
+	MESSAGE_UNKNOWN,
+	MESSAGE_HELD, /* set aside until somebody decides */
+	MESSAGE_CANCELLED,
+	MESSAGE_CAPTURED,
+	MESSAGE_STATES,
+};
+
+/* How far an attempt may have come, noted before it does: what its end means if nobody tells. */
+enum message_mark {
+	MARK_NONE,
+	MARK_MAIL, /* MAIL may have been written */
+	MARK_END,  /* the last byte of the data may have been */
+};
+
+struct stored_recipient {
+	struct text address;
+	bool is_open; /* to be tried (again) */
+	enum smtp_outcome outcome;
+	enum smtp_phase phase;
+	enum smtp_category category;
+	struct smtp_said said; /* code 0: nothing */
+};
+
+struct stored_attempt {
+	int64_t at_ms;
+	struct attempt attempt;
+};
+
+struct stored {
+	struct region *region; /* holds it, where the store made it; NULL: it is the caller's */
+	char id[DELIVERY_ID_LEN + 1];
+	/* its head */
+	struct text key_id, message_id, request_id, traceparent, from, subject, metadata;
+	const struct text *tags, *relays; /* relays that its key may use; none: any */
+	size_t tag_count, relay_count;
+	struct text wish;        /* the relay asked for by name; empty: none */
+	struct text sender;      /* of the envelope; empty: the null sender */
+	struct text envelope_id; /* ENVID; empty: none */
+	unsigned notify;         /* of enum smtp_notify */
+	enum smtp_return ret;
+	bool needs_utf8, eight_bit, all_or_none, hold_unknown;
+	/* its course */
+	struct stored_recipient *to;
+	size_t count;
+	struct stored_attempt *attempts; /* where the store made it, with room for one more */
+	size_t attempt_count;
+	/* columns of their own */
+	struct text lane; /* the relay that it waits for; empty: any. At most 255 bytes */
+	enum message_state state;
+	int64_t created_ms, due_ms, expires_ms, updated_ms;
+	uint64_t size_bytes; /* of its bytes, on the wire */
+	bool has_body;       /* they are still kept */
+	unsigned tries;      /* claims, this one included */
+	unsigned strikes;    /* processes that died with its MAIL written */
+	bool maybe_sent;     /* one died between the end of the data and the verdict */
+	uint64_t token;      /* of the lease; 0: nobody holds it */
+	int64_t place;       /* the store's own */
+};
+
+/* "queued"; never NULL. */
+const char *message_state_name(enum message_state state);
+/* False: there is none of this name. */
+bool message_state_find(struct text name, enum message_state *state_out);
+/* Is it over with it? A held one waits for somebody to decide: it is not. */
+bool message_state_is_settled(enum message_state state);
+
+/* Appends. On an error, in buf->err, what was appended is of no use. */
+void stored_pack_head(const struct stored *stored, struct buf *buf);
+void stored_pack_course(const struct stored *stored, struct buf *buf);
+/* Fills those fields of *stored, borrowed from the bytes or allocated in `region`. ERR_SYNTAX:
+ * these are not the bytes that were packed. ERR_MEMORY. The head comes first: it has the addresses.
+ */
+MUST_USE enum err stored_unpack_head(
+	struct text bytes, struct region *region, struct stored *stored);
+MUST_USE enum err stored_unpack_course(
+	struct text bytes, struct region *region, struct stored *stored);
+
+/* Has it this recipient (addresses compare without case), or this tag? */
+bool stored_has_recipient(const struct stored *stored, struct text address);
+bool stored_has_tag(const struct stored *stored, struct text tag);
+/* Opens all recipients that did not take it, for another try. */
+void stored_reopen(struct stored *stored);
+
+/* NULL is fine. Closes its region: it may lie in there itself. */
+void stored_free(struct stored *stored);
