@@ -4,12 +4,24 @@
  * again from done() on. Whoever owns it may use its region, which holds all that it points at. */
 #pragma once
 
+#include "http/digest.h"
 #include "smtp/session.h"
 
 enum { DELIVERY_ID_LEN = 36, ATTEMPTS_MAX = 8 };
 
 /* Nothing is sent: it is shown what would be, or the relay is asked whom it would take. */
 enum dry_run { NOT_DRY, DRY_RENDER, DRY_ENVELOPE };
+
+/* What its idempotency key says of a delivery. */
+enum repeat {
+	REPEAT_NONE,     /* it has none */
+	REPEAT_FIRST,    /* nobody came with it before: it is sent, and its answer remembered */
+	REPEAT_AGAIN,    /* it was answered before: nothing is done */
+	REPEAT_RUNNING,  /* the first with it is still under way: nothing is done */
+	REPEAT_MISMATCH, /* it came with another message: nothing is done */
+	REPEAT_NO_ROOM,  /* it could not be remembered: nothing is done */
+	REPEAT_KINDS,
+};
 
 /* One try at one relay. */
 struct attempt {
@@ -51,9 +63,16 @@ struct delivery {
 	size_t relay_count;
 	bool all_or_none;
 	enum dry_run dry_run;
-	bool was_retried;  /* on a fresh session: that is done once */
-	unsigned parts;    /* that it was cut into, so far; 0: none */
-	struct buf *trace; /* NULL: not wanted */
+	struct text idempotency_key;      /* empty: none, or it is not to be looked at */
+	size_t place;                     /* in its batch, from 1 on; 0: it is alone */
+	unsigned char digest[DIGEST_LEN]; /* where it has a key: of what it wants */
+	enum repeat repeat;               /* from done() on */
+	void *begun;                      /* REPEAT_FIRST: for gateway->remember */
+	struct text first_answer; /* REPEAT_AGAIN: what was told; empty: it was too long, and `id`
+				     and the result's verdict are all that is known of it */
+	bool was_retried;         /* on a fresh session: that is done once */
+	unsigned parts;           /* that it was cut into, so far; 0: none */
+	struct buf *trace;        /* NULL: not wanted */
 	const struct text *tags;
 	size_t tag_count;
 	struct text metadata; /* a JSON object, as text; empty: none */
@@ -66,7 +85,6 @@ struct delivery {
 	struct result result;
 	void (*done)(struct delivery *delivery); /* any thread; takes it back */
 	void *waiter;                            /* for done() */
-	size_t place;                            /* in its batch */
 };
 
 /* What is remembered of a delivery for GET /messages/{id}: the same without its content. */

@@ -27,6 +27,11 @@ uint32_t whole_seconds(uint64_t us)
 	return seconds == 0 ? 1 : seconds > UINT32_MAX ? UINT32_MAX : (uint32_t)seconds;
 }
 
+uint64_t now_boot_us(void)
+{
+	return read_clock(CLOCK_BOOTTIME, 1000000);
+}
+
 int64_t now_unix_ms(void)
 {
 	return (int64_t)read_clock(CLOCK_REALTIME, 1000);

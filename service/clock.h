@@ -6,6 +6,8 @@
 
 /* Microseconds, monotonic. */
 uint64_t now_us(void);
+/* The same, and it goes on while the machine sleeps: for what is kept for hours. */
+uint64_t now_boot_us(void);
 /* Milliseconds since 1970. */
 int64_t now_unix_ms(void);
 /* Rounded up, and 1 at least: for Retry-After. */
