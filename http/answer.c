@@ -48,6 +48,10 @@ static void add_headers(struct request *request, struct MHD_Response *response)
 		add_header(response, "Location", exchange->location.at);
 	if (exchange->allow)
 		add_header(response, "Allow", exchange->allow);
+	if (exchange->idempotency_scope)
+		add_header(response, "Idempotency-Scope", exchange->idempotency_scope);
+	if (exchange->is_replayed)
+		add_header(response, "Idempotency-Replayed", "true");
 	if (exchange->status == 401)
 		add_header(response, "WWW-Authenticate", "Bearer");
 	if (exchange->close || atomic_load(&request->door->server->draining))
@@ -65,6 +69,7 @@ static void tell_of_it(struct request *request)
 		.traceparent = exchange->traceparent,
 		.client = exchange->client,
 		.status = exchange->status,
+		.replayed = exchange->replayed,
 		.took_us = request->answered_us - exchange->began.now_us };
 
 	gateway->observe(gateway->self, &seen);

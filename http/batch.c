@@ -1,5 +1,6 @@
 /* batch - POST /send/batch: many messages, each taken by itself */
 #include "http/posting.h"
+#include "http/repeat.h"
 #include "http/result.h"
 #include "http/way_in.h"
 #include "http/send.h"
@@ -8,21 +9,15 @@
 
 enum { BATCH_MAX = 1000, MESSAGE_REGION = 64 << 20 };
 
-static void add_whole(struct buf *out, struct delivery *delivery)
+static void add_whole(struct exchange *exchange, struct delivery *delivery)
 {
 	posting_set_pause(&delivery->result);
-	result_add(out, delivery, true);
+	repeat_tell(exchange, delivery, true);
 }
 
-static void add_brief(struct buf *out, struct delivery *delivery)
+static void add_brief(struct exchange *exchange, struct delivery *delivery)
 {
-	enum smtp_outcome outcome = delivery->result.verdict.outcome;
-
-	buf_add_byte(out, '{');
-	json_add_member(out, "id", text_of(delivery->id));
-	json_add_member(out, "outcome", text_of(smtp_outcome_name(outcome)));
-	json_add_member_u64(out, "status", result_status(&delivery->result));
-	buf_add_byte(out, '}');
+	repeat_tell_brief(exchange, delivery, true);
 }
 
 /* There may not be room for a thousand refusals with all their complaints: then without them. */
@@ -36,8 +31,8 @@ static void add_refusal(struct buf *out, const struct posting *posting, size_t p
 		problem_add(out, &brief, posting->exchange->request_id);
 }
 
-static void add_results(
-	struct exchange *exchange, void (*add)(struct buf *out, struct delivery *delivery))
+static void add_results(struct exchange *exchange,
+	void (*add)(struct exchange *exchange, struct delivery *delivery))
 {
 	struct posting *posting = exchange->waiting;
 	struct buf *out = &exchange->answer;
@@ -47,7 +42,7 @@ static void add_results(
 	for (size_t i = 0; i < posting->count; i++) {
 		json_add_comma(out);
 		if (posting->deliveries[i])
-			add(out, posting->deliveries[i]);
+			add(exchange, posting->deliveries[i]);
 		else
 			add_refusal(out, posting, i);
 	}
@@ -65,9 +60,11 @@ static void answer_batch(struct exchange *exchange)
 	for (size_t i = 0; i < posting->count; i++) {
 		if (!posting->deliveries[i])
 			continue;
+		exchange->replayed += posting->deliveries[i]->repeat == REPEAT_AGAIN;
 		posting_forget(posting->deliveries[i]);
 		region_close(posting->deliveries[i]->region);
 	}
+	exchange->is_replayed = exchange->replayed == posting->count;
 }
 
 static void keep_refusal(struct posting *posting, size_t place, const struct refusal *refusal)

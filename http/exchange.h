@@ -37,6 +37,9 @@ struct exchange {
 	uint32_t retry_after_s;
 	struct text location;
 	const char *allow;
+	const char *idempotency_scope; /* NULL: left out */
+	size_t replayed;               /* messages whose first answer is told again */
+	bool is_replayed;              /* all of them are */
 	bool close;
 
 	void (*when_woken)(struct exchange *exchange); /* fills in the answer of a parked one */

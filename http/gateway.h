@@ -62,6 +62,7 @@ struct exchange_seen {
 	const char *method, *route; /* the route's pattern, from a closed set */
 	struct text request_id, key_id, traceparent, client;
 	unsigned status;
+	size_t replayed; /* messages of it that were answered before */
 	uint64_t took_us;
 };
 
@@ -110,8 +111,13 @@ struct gateway {
 	enum err (*sign)(void *self, struct text domain, int64_t time_s, struct region *region,
 		struct smtp_message *message);
 	/* Takes the delivery until done(), which may be called before this returns. Anything but
-	 * SUBMITTED leaves it with the caller. */
+	 * SUBMITTED leaves it with the caller, as if its idempotency key had never been seen. */
 	enum submission (*submit)(void *self, struct delivery *delivery);
+	/* The answer to one that is REPEAT_FIRST, a JSON object; empty: it could not be written.
+	 * Once for each, after done(): its outcome decides whether the answer is remembered, or the
+	 * key is free again. */
+	void (*remember)(void *self, const struct delivery *delivery, struct text answer);
+	const char *repeats_last; /* for Idempotency-Scope: "process"; NULL: wherever one asks */
 	/* Calls `see` with the record while nobody can change it; false: none, or another key's. */
 	bool (*look_up)(void *self, const struct caller *caller, struct text id,
 		void (*see)(const struct record *record, void *context), void *context);

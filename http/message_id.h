@@ -5,13 +5,11 @@
  * place in the batch and the message. Without one it is the delivery's id. */
 #pragma once
 
-#include "http/exchange.h"
-#include "http/mail.h"
+#include "http/delivery.h"
+#include "http/digest.h"
 
-/* The request's Idempotency-Key without its quotes; `at` NULL: there is none. */
-struct text message_id_key(const struct exchange *exchange);
-/* With <>, at the domain of delivery->from; in the delivery's region. `at` is where the message
- * stands in the body, NULL: it is alone. Reads attachments that lie in files. Empty: out of memory.
- */
-struct text message_id_make(const struct exchange *exchange, const struct delivery *delivery,
-	const struct posted *posted, const struct json_at *at);
+/* With <>, at the domain of delivery->from; in the delivery's region. Empty: out of memory. */
+struct text message_id_make(const struct delivery *delivery);
+/* The same out of its key, its place and what it says (mail_digest). */
+struct text message_id_derive(
+	const struct delivery *delivery, struct text key, const unsigned char says[DIGEST_LEN]);

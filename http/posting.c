@@ -1,12 +1,13 @@
 #include "http/posting.h"
 
 #include "http/message_id.h"
+#include "http/repeat.h"
 #include "http/result.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
 
-enum { TRACE_BYTES = 65536, MESSAGE_ID_BYTES = 400, USUAL_PAUSE_S = 60 };
+enum { TRACE_BYTES = 65536, USUAL_PAUSE_S = 60 };
 
 /* RFC 9562 section 5.7: 48 bits of milliseconds, the rest at random. */
 static void make_id(const struct stamp *stamp, char out[DELIVERY_ID_LEN + 1])
@@ -213,8 +214,8 @@ static enum err compose(
 		&posted->mail, stamp->random + 16, delivery->region, &delivery->message);
 }
 
-static enum err fill_delivery(struct exchange *exchange, struct delivery *delivery,
-	struct posted *posted, const struct json_at *at)
+static enum err fill_delivery(
+	struct exchange *exchange, struct delivery *delivery, struct posted *posted)
 {
 	const struct gateway *gateway = exchange->gateway;
 	struct stamp stamp;
@@ -234,8 +235,11 @@ static enum err fill_delivery(struct exchange *exchange, struct delivery *delive
 					: posted->mail.subject;
 	delivery->message_id =
 		posted->raw ? message_id_of(delivery, posted->raw) : posted->mail.message_id;
+	err = repeat_take(exchange, delivery, posted);
+	if (err)
+		return err;
 	if (!delivery->message_id.len)
-		delivery->message_id = message_id_make(exchange, delivery, posted, at);
+		delivery->message_id = message_id_make(delivery);
 	posted->mail.message_id = delivery->message_id;
 	if (!posted->has_date)
 		posted->mail.date_s = stamp.unix_ms / 1000;
@@ -294,7 +298,8 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 	if (!check_addresses(&exchange->caller, &posted, at, refusal) ||
 		!check_wishes(&exchange->caller, &posted.wishes, at, refusal))
 		return false;
-	err = fill_delivery(exchange, delivery, &posted, at);
+	delivery->place = at ? at->index + 1 : 0;
+	err = fill_delivery(exchange, delivery, &posted);
 	if (err)
 		return refuse_message(refusal, err);
 	if (!exchange_reserve(exchange, region_used(region))) {
@@ -350,7 +355,6 @@ bool posting_submit(struct posting *posting, size_t place, struct delivery *deli
 
 	delivery->done = delivery_done;
 	delivery->waiter = posting;
-	delivery->place = place;
 	posting->deliveries[place] = delivery;
 	atomic_fetch_add(&posting->open, 1);
 	submission = gateway->submit(gateway->self, delivery);

@@ -44,19 +44,25 @@ static const struct problem_words own[] = {
 		"Retry-After.",
 		429, true },
 	{ "overloaded", "Too much is in flight",
-		"MAX_IN_FLIGHT or MAX_IN_FLIGHT_BYTES is reached. Nothing was sent; try again "
-		"after "
-		"Retry-After, which comes from the measured rate.",
+		"MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES or memory is used up. Nothing was sent; try "
+		"again after Retry-After, which comes from the measured rate.",
 		503, true },
 	{ "queue_full", "The queue is full", "QUEUE_MAX and its kin. Try again later.", 503, true },
-	{ "storage_unavailable", "The store cannot be written", "Nothing was accepted.", 503,
-		true },
+	{ "storage_unavailable", "The store cannot be written",
+		"The store, or the folder for the files of a form (TMPDIR), cannot be written or "
+		"is "
+		"full. Nothing was accepted.",
+		503, true },
 	{ "store_required", "This needs a store",
 		"Queueing, scheduling and retries need STORE to be set.", 422, false },
 	{ "idempotency_mismatch", "The idempotency key was used for another message",
-		"The same Idempotency-Key came with a different message.", 422, false },
+		"The same Idempotency-Key came with a different message, and nothing was sent for "
+		"it. Use a new key for each message, and the old one only to repeat it as it was.",
+		422, false },
 	{ "idempotency_running", "The first request with this key is still running",
-		"Ask again when it is done.", 409, true },
+		"Nothing was done for this one. Ask again after Retry-After, with the same key: "
+		"when the first is done, its answer is told.",
+		409, true },
 	{ "already_settled", "The message is settled", "It can no longer be changed.", 409, false },
 	{ "template_not_found", "No such template", "No template has this name.", 404, false },
 	{ "template_error", "The template is wrong, or a value does not fit it",
@@ -140,6 +146,7 @@ void problem_add(struct buf *out, const struct problem *problem, struct text req
 {
 	const struct problem_words *words = problem_words(text_of(problem->code));
 	unsigned status = problem_status(problem);
+	bool has_outcome = problem->outcome && problem->outcome[0];
 	uint32_t pause_s = problem->retry_after_s;
 
 	if (status == 503 && !pause_s)
@@ -147,11 +154,11 @@ void problem_add(struct buf *out, const struct problem *problem, struct text req
 	problem_open(out, words, status);
 	if (problem->detail.len)
 		json_add_member(out, "detail", problem->detail);
-	if (problem->outcome)
+	if (has_outcome)
 		json_add_member(out, "outcome", text_of(problem->outcome));
 	json_add_member_bool(out, "retryable", words->retryable);
 	json_add_member_some(out, "retry_after", pause_s);
-	if (problem->outcome) /* our own refusals: nothing was sent */
+	if (has_outcome) /* our own refusals: nothing was sent */
 		json_add_member_bool(out, "duplicate_risk", false);
 	if (problem->hint.len)
 		json_add_member(out, "hint", problem->hint);

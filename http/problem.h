@@ -18,7 +18,7 @@ struct problem {
 	unsigned status;        /* 0: the catalogue's */
 	uint32_t retry_after_s; /* 0: none */
 	struct text detail, hint;
-	const char *outcome;                 /* NULL: no message was concerned */
+	const char *outcome; /* NULL: no message was concerned; "": nothing is certain of it */
 	const struct complaints *complaints; /* NULL: none */
 };
 

@@ -64,6 +64,12 @@ void *request_begun(void *self, const char *target, struct MHD_Connection *conne
 	return request;
 }
 
+static void wake(struct request *request)
+{
+	request->stage = STAGE_WOKEN;
+	request->exchange.when_woken(&request->exchange);
+}
+
 void request_ended(void *self, struct MHD_Connection *connection, void **context,
 	enum MHD_RequestTerminationCode code)
 {
@@ -74,6 +80,10 @@ void request_ended(void *self, struct MHD_Connection *connection, void **context
 	*context = NULL;
 	if (!request)
 		return;
+	/* Whoever slept was woken, and the client left meanwhile: what is to be done when the
+	 * answer is there is done, though it is told to nobody. */
+	if (request->stage == STAGE_PARKED)
+		wake(request);
 	if (request->line) {
 		atomic_store(&request->line->is_idle, true);
 		request_set_deadline(request,
@@ -282,7 +292,7 @@ enum MHD_Result request_handle(void *self, struct MHD_Connection *connection, co
 		return *upload_len ? request_take_body(request, upload, upload_len)
 				   : body_is_whole(request);
 	case STAGE_PARKED:
-		request->exchange.when_woken(&request->exchange);
+		wake(request);
 		return request_answer(request);
 	default:
 		return MHD_NO;

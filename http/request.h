@@ -39,6 +39,7 @@ enum stage {
 	STAGE_BODY,
 	STAGE_SWALLOW, /* the body is too much: read and forgotten, then refused */
 	STAGE_PARKED,
+	STAGE_WOKEN,
 	STAGE_ANSWERED
 };
 

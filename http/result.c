@@ -165,14 +165,20 @@ static void add_common(struct buf *out, const struct delivery *delivery)
 		add_trace(out, delivery->trace);
 }
 
+static void open_problem(struct buf *out, const struct result *result)
+{
+	const struct smtp_category_words *words = smtp_category_words(result->verdict.category);
+	struct problem_words problem = { .code = words->code, .title = words->title };
+
+	problem_open(out, &problem, result_status(result));
+}
+
 static void add_problem(struct buf *out, const struct delivery *delivery)
 {
 	const struct result *result = &delivery->result;
 	const struct smtp_verdict *verdict = &result->verdict;
-	const struct smtp_category_words *words = smtp_category_words(verdict->category);
-	struct problem_words problem = { .code = words->code, .title = words->title };
 
-	problem_open(out, &problem, result_status(result));
+	open_problem(out, result);
 	add_detail(out, result);
 	add_outcome(out, verdict);
 	add_trouble(out, verdict);
@@ -198,6 +204,25 @@ void result_add(struct buf *out, const struct delivery *delivery, bool with_stat
 	if (with_status)
 		json_add_member_u64(out, "status", result_status(&delivery->result));
 	add_common(out, delivery);
+	buf_add_byte(out, '}');
+}
+
+void result_add_brief(struct buf *out, const struct delivery *delivery)
+{
+	const struct result *result = &delivery->result;
+	bool is_problem = result_is_problem(result);
+
+	if (is_problem)
+		open_problem(out, result);
+	else
+		buf_add_byte(out, '{');
+	json_add_member(out, "id", text_of(delivery->id));
+	json_add_member(out, "message_id", delivery->message_id);
+	add_outcome(out, &result->verdict);
+	if (is_problem)
+		add_trouble(out, &result->verdict);
+	else
+		json_add_member_u64(out, "status", result_status(result));
 	buf_add_byte(out, '}');
 }
 

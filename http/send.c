@@ -2,6 +2,7 @@
 
 #include "http/posting.h"
 #include "http/render.h"
+#include "http/repeat.h"
 #include "http/result.h"
 #include "http/way_in.h"
 
@@ -18,21 +19,36 @@ bool posting_charge(struct exchange *exchange, size_t messages)
 
 /* ---- POST /send */
 
-static void answer_one(struct exchange *exchange)
+static void tell(struct exchange *exchange, struct delivery *delivery)
 {
-	struct posting *posting = exchange->waiting;
-	struct delivery *delivery = posting->deliveries[0];
-
-	if (!delivery)
-		return; /* it was not taken: the answer is there */
 	posting_set_pause(&delivery->result);
+	exchange->is_replayed = delivery->repeat == REPEAT_AGAIN;
+	exchange->replayed = exchange->is_replayed;
 	exchange->status = result_status(&delivery->result);
 	if (result_is_problem(&delivery->result)) {
 		exchange->content_type = "application/problem+json";
 		exchange->retry_after_s = delivery->result.verdict.retry_after_s;
 	}
-	result_add(&exchange->answer, delivery, false);
+	repeat_tell(exchange, delivery, false);
+	if (exchange->answer.err) { /* no room: what became of it is told in any case */
+		buf_clear(&exchange->answer);
+		repeat_tell_brief(exchange, delivery, false);
+	}
 	buf_add_byte(&exchange->answer, '\n');
+}
+
+static void answer_one(struct exchange *exchange)
+{
+	struct posting *posting = exchange->waiting;
+	struct delivery *delivery = posting->deliveries[0];
+	struct problem problem;
+
+	if (!delivery)
+		return; /* it was not taken: the answer is there */
+	if (repeat_is_refused(exchange, delivery, &problem))
+		exchange_refuse(exchange, &problem);
+	else
+		tell(exchange, delivery);
 	posting_forget(delivery);
 }
 

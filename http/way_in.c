@@ -1,7 +1,7 @@
 #include "http/way_in.h"
 
 #include "http/intake.h"
-#include "http/message_id.h"
+#include "http/repeat.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static bool is_idempotency_key(struct text key)
 
 static bool check_headers(struct exchange *exchange)
 {
-	struct text key = message_id_key(exchange);
+	struct text key = repeat_key(exchange);
 
 	if (exchange_header(exchange, "Content-Encoding").len)
 		exchange_refuse_as(exchange, "unsupported_media_type",

@@ -87,16 +87,37 @@ static enum err sign(void *self, struct text domain, int64_t time_s, struct regi
 	return err;
 }
 
+/* Nothing is done for it: somebody came with its key before. */
+static bool is_repeat(struct lettergate *lettergate, struct delivery *delivery)
+{
+	if (!delivery->idempotency_key.len)
+		return false;
+	delivery->repeat = repeats_begin(lettergate->repeats, delivery, now_boot_us());
+	return delivery->repeat != REPEAT_FIRST;
+}
+
+/* What began with is_repeat ends here if nobody takes the delivery, else with remember(). */
 static enum submission submit(void *self, struct delivery *delivery)
 {
 	struct lettergate *lettergate = self;
 	enum submission submission = SUBMISSION_OVERLOADED;
 
+	if (is_repeat(lettergate, delivery)) {
+		delivery->done(delivery);
+		return SUBMITTED;
+	}
 	if (atomic_fetch_add(&lettergate->in_flight, 1) < lettergate->max_in_flight)
 		submission = dispatch(lettergate, delivery);
 	if (submission)
 		atomic_fetch_sub(&lettergate->in_flight, 1);
+	if (submission && delivery->repeat == REPEAT_FIRST)
+		repeats_undo(lettergate->repeats, delivery);
 	return submission;
+}
+
+static void remember(void *self, const struct delivery *delivery, struct text answer)
+{
+	repeats_end(((struct lettergate *)self)->repeats, delivery, answer, now_boot_us());
 }
 
 static bool look_up(void *self, const struct caller *caller, struct text id,
@@ -195,6 +216,7 @@ static void print_metrics(void *self, bool open_metrics, struct buf *text)
 	struct metrics_gauges gauges = { .relays = relays,
 		.in_flight = atomic_load(&lettergate->in_flight),
 		.in_flight_bytes = atomic_load(&lettergate->in_flight_bytes),
+		.repeats = repeats_counts(lettergate->repeats),
 		.log_dropped = log_dropped(lettergate->log) };
 
 	/* the relays' names are the settings', which a reload may take away */
@@ -211,12 +233,15 @@ static void observe(void *self, const struct exchange_seen *seen)
 	struct log_line line;
 
 	metrics_request(lettergate->metrics, seen->route, seen->status, seen->took_us);
-	line = log_line(lettergate->log, seen->status >= 400 ? LOG_INFO : LOG_DEBUG, "request");
+	line = log_line(lettergate->log,
+		seen->status >= 400 || seen->replayed ? LOG_INFO : LOG_DEBUG, "request");
 	log_text(&line, "request_id", seen->request_id);
 	log_text(&line, "key_id", seen->key_id);
 	log_string(&line, "method", seen->method);
 	log_string(&line, "route", seen->route);
 	log_u64(&line, "status", seen->status);
+	if (seen->replayed)
+		log_u64(&line, "replayed", seen->replayed);
 	log_text(&line, "client", seen->client);
 	log_text(&line, "traceparent", seen->traceparent);
 	log_ms(&line, "ms", seen->took_us);
@@ -269,6 +294,8 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 		.overload_pause_s = overload_pause_s,
 		.sign = sign,
 		.submit = submit,
+		.remember = remember,
+		.repeats_last = "process",
 		.look_up = look_up,
 		.list = list,
 		.raw = raw,

@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { RECORDS = 10000, KEEP_MS = 600000, CAPTURED_BYTES = 256 << 20 };
+enum { REPEATS = 1 << 18, REPEATS_BYTES = 64 << 20 };
 
 /* ---- life */
 
@@ -45,11 +46,15 @@ static void open_lock(pthread_rwlock_t *lock)
 
 static enum err open_parts(struct lettergate *lettergate, const struct settings *settings)
 {
+	struct repeats_limits repeats = { REPEATS, REPEATS_BYTES,
+		settings->idempotency_ttl_ms * UINT64_C(1000) };
 	enum err err = metrics_open(&lettergate->metrics);
 
 	if (!err)
 		err = records_open(RECORDS, KEEP_MS, lettergate->captures ? CAPTURED_BYTES : 0,
 			&lettergate->records);
+	if (!err)
+		err = repeats_open(&repeats, &lettergate->repeats);
 	if (!err)
 		err = known_open(&lettergate->known);
 	if (!err)
@@ -177,6 +182,7 @@ enum err lettergate_reload(
 	lettergate->fleet = fleet;
 	lettergate->settings = settings;
 	pthread_rwlock_unlock(&lettergate->lock);
+	repeats_set_ttl(lettergate->repeats, settings->idempotency_ttl_ms * UINT64_C(1000));
 	keys_free(old_keys);
 	settings_free(old_settings);
 	if (old_fleet)
@@ -221,6 +227,7 @@ void lettergate_close(struct lettergate *lettergate)
 	settings_free(lettergate->settings);
 	known_close(lettergate->known);
 	records_close(lettergate->records);
+	repeats_close(lettergate->repeats);
 	catalogue_close(lettergate->catalogue);
 	metrics_close(lettergate->metrics);
 	pthread_rwlock_destroy(&lettergate->lock);

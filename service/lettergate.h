@@ -15,6 +15,7 @@
 #include "service/catalogue.h"
 #include "service/fleet.h"
 #include "service/records.h"
+#include "service/repeats.h"
 
 struct oauth_crew;
 struct worker;
@@ -23,6 +24,7 @@ struct lettergate {
 	struct log *log;
 	struct metrics *metrics;
 	struct records *records;
+	struct repeats *repeats;
 	struct catalogue *catalogue;
 	struct known *known;     /* addresses, for the workers' resolvers */
 	struct oauth_crew *crew; /* who fetches tokens */

@@ -8,6 +8,7 @@
 
 #include "http/gateway.h"
 #include "service/oauth_grant.h"
+#include "service/repeats.h"
 #include "smtp/buf.h"
 
 struct metrics;
@@ -61,6 +62,7 @@ struct metrics_gauges {
 	} * relays;
 	unsigned in_flight;
 	uint64_t in_flight_bytes;
+	struct repeats_counts repeats;
 	uint64_t log_dropped;
 };
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,

@@ -315,6 +315,30 @@ static void add_relays(const struct printing *printing)
 	add_reasons(printing);
 }
 
+static void add_repeats(const struct printing *printing)
+{
+	static const char *const names[REPEAT_KINDS] = {
+		[REPEAT_FIRST] = "first",
+		[REPEAT_AGAIN] = "replayed",
+		[REPEAT_RUNNING] = "running",
+		[REPEAT_MISMATCH] = "mismatch",
+		[REPEAT_NO_ROOM] = "no_room",
+	};
+	const struct repeats_counts *counts = &printing->gauges->repeats;
+
+	declare(printing, "idempotency", "counter",
+		"Messages that came with an Idempotency-Key, by what was known of it.");
+	for (enum repeat repeat = REPEAT_FIRST; repeat < REPEAT_KINDS; repeat++)
+		add_sample(printing, "idempotency_total", "result", names[repeat], NULL, NULL,
+			counts->found[repeat]);
+	declare(printing, "idempotency_forgotten", "counter",
+		"Answers forgotten before IDEMPOTENCY_TTL, for want of room.");
+	add_sample(
+		printing, "idempotency_forgotten_total", NULL, NULL, NULL, NULL, counts->forgotten);
+	add_gauge(printing, "idempotency_kept", "Messages whose idempotency key is kept.",
+		counts->entries);
+}
+
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,
 	struct buf *out)
 {
@@ -328,6 +352,7 @@ void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges,
 	add_gauge(&printing, "in_flight", "Messages that were taken and are not settled.",
 		gauges->in_flight);
 	add_gauge(&printing, "in_flight_bytes", "Their bytes.", gauges->in_flight_bytes);
+	add_repeats(&printing);
 	declare(&printing, "log_lines_dropped", "counter",
 		"Lines that could not be written in time.");
 	add_sample(

@@ -81,7 +81,7 @@ struct settings {
 	struct dkim_signer dkim; /* these, or those of the config file's list, opened */
 	unsigned max_in_flight;
 	uint64_t max_in_flight_bytes;
-	uint32_t send_deadline_ms, drain_delay_ms, drain_timeout_ms;
+	uint32_t send_deadline_ms, idempotency_ttl_ms, drain_delay_ms, drain_timeout_ms;
 	enum log_level log_level;
 	bool log_text; /* LOG_FORMAT=text: for people; else JSON */
 	enum log_addresses { LOG_MASKED, LOG_FULL, LOG_NONE } log_addresses;

@@ -94,8 +94,7 @@ static const struct {
 	{ "RETRY_FOR", "24h" }, { "RETRY_JITTER", "0.2" }, { "ON_UNKNOWN", "retry" },
 	{ "QUEUE_MAX", "1000000" }, { "QUEUE_MAX_BYTES", "10G" }, { "QUEUE_MAX_PER_KEY", "" },
 	{ "KEEP_SENT", "7d" }, { "KEEP_FAILED", "30d" }, { "KEEP_BODY", "0s" },
-	{ "IDEMPOTENCY_TTL", "24h" }, { "WEBHOOK_URL", "" }, { "WEBHOOK_SECRET", "" },
-	{ "WEBHOOK_ALLOW_NETWORKS", "" } };
+	{ "WEBHOOK_URL", "" }, { "WEBHOOK_SECRET", "" }, { "WEBHOOK_ALLOW_NETWORKS", "" } };
 
 static const char *const prefixes[] = { "SMTP_", "HTTP_", "API_", "LOG_", "SEND_", "MAX_", "DRAIN_",
 	"DKIM_" };

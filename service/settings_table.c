@@ -138,6 +138,9 @@ const struct setting settings_table[] = {
 		"the same in bytes" },
 	{ "SEND_DEADLINE", SETTING_DURATION, BOUNDS(send_deadline_ms, "50s", 100, HOUR),
 		"how long a send may take in all; a request may ask for less" },
+	{ "IDEMPOTENCY_TTL", SETTING_DURATION,
+		BOUNDS(idempotency_ttl_ms, "24h", SECOND, 720 * HOUR),
+		"how long the answer to a request with an Idempotency-Key is remembered" },
 	{ "TEMPLATES_DIR", SETTING_TEXT, PLAIN(templates_dir),
 		"a folder of templates: order.subject.mustache, order.text.mustache, "
 		"order.html.mustache; read at the start and on SIGHUP" },

@@ -12,8 +12,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "system"))
 import gateway  # noqa: E402
 
 # Reserved names: no answer bears them yet.
-NOT_YET = {"queue_full", "storage_unavailable", "idempotency_mismatch", "idempotency_running",
-           "already_settled", "not_kept"}
+NOT_YET = {"queue_full", "already_settled", "not_kept"}
 EXAMPLE_HEAD = """\
 # Settings for deploy/lettergate.service, and for `docker run --env-file`: every one, with its default.
 # Take the # away from what you change. Each NAME may also be given as NAME_FILE, the path of a file

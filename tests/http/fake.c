@@ -14,6 +14,8 @@
 
 enum { PATIENCE_MS = 10000 };
 
+static const char record_id[] = "0199aaaa-0000-7000-8000-000000000001";
+
 /* ---- the gateway */
 
 static uint64_t monotonic_us(void)
@@ -106,7 +108,7 @@ static void settle(struct delivery *delivery, enum fake_mode mode, struct text w
 	delivery->done(delivery);
 }
 
-static void remember(struct fake *fake, const struct delivery *delivery)
+static void note(struct fake *fake, const struct delivery *delivery)
 {
 	struct smtp_message_reader reader = { 0 };
 	char piece[1000];
@@ -124,6 +126,7 @@ static void remember(struct fake *fake, const struct delivery *delivery)
 	}
 	snprintf(fake->message_id, sizeof(fake->message_id), "%.*s", (int)delivery->message_id.len,
 		delivery->message_id.at);
+	memcpy(fake->digest, delivery->digest, DIGEST_LEN);
 	fake->all_or_none = delivery->all_or_none;
 	fake->has_trace = delivery->trace;
 	fake->patience_us = delivery->deadline_us - delivery->began_us;
@@ -141,6 +144,35 @@ static enum err sign(void *self, struct text domain, int64_t time_s, struct regi
 	return fake->sign_err;
 }
 
+/* False: it is told what was found. */
+static bool begin(struct fake *fake, struct delivery *delivery)
+{
+	struct smtp_said said = { 250, { 2, 0, 0 }, TEXT("Ok") };
+
+	delivery->repeat = fake->finds ? fake->finds : REPEAT_FIRST;
+	if (delivery->repeat == REPEAT_FIRST)
+		atomic_fetch_add(&fake->begun, 1);
+	if (delivery->repeat != REPEAT_AGAIN)
+		return delivery->repeat == REPEAT_FIRST;
+	snprintf(delivery->id, sizeof(delivery->id), "%s", record_id);
+	delivery->first_answer = fake->first_answer;
+	delivery->result.verdict =
+		smtp_verdict_of_said(&said, SMTP_IN_DOT, (struct smtp_verdict_rules){ 0 });
+	return false;
+}
+
+static void remember(void *self, const struct delivery *delivery, struct text answer)
+{
+	struct fake *fake = self;
+
+	ck_assert_int_eq(delivery->repeat, REPEAT_FIRST);
+	pthread_mutex_lock(&fake->lock);
+	buf_clear(&fake->remembered);
+	buf_add(&fake->remembered, answer);
+	pthread_mutex_unlock(&fake->lock);
+	atomic_fetch_add(&fake->ended, 1);
+}
+
 static enum submission submit(void *self, struct delivery *delivery)
 {
 	struct fake *fake = self;
@@ -152,9 +184,13 @@ static enum submission submit(void *self, struct delivery *delivery)
 		return SUBMISSION_DRAINING;
 	if (mode == FAKE_HAS_NO_RELAY)
 		return SUBMISSION_NO_RELAY;
+	if (delivery->idempotency_key.len && !begin(fake, delivery)) {
+		delivery->done(delivery);
+		return SUBMITTED;
+	}
 	atomic_fetch_add(&fake->submitted, 1);
 	pthread_mutex_lock(&fake->lock);
-	remember(fake, delivery);
+	note(fake, delivery);
 	if (mode == FAKE_PARKS) {
 		delivery->next = fake->parked;
 		fake->parked = delivery;
@@ -189,8 +225,6 @@ void fake_await_parked(struct fake *fake, unsigned count)
 		usleep(1000);
 	}
 }
-
-static const char record_id[] = "0199aaaa-0000-7000-8000-000000000001";
 
 static struct record a_record(struct smtp_answer *answer, const struct text *to)
 {
@@ -331,6 +365,7 @@ static void observe(void *self, const struct exchange_seen *seen)
 	snprintf(fake->seen_request_id, sizeof(fake->seen_request_id), "%.*s",
 		(int)seen->request_id.len, seen->request_id.at);
 	fake->seen_status = seen->status;
+	fake->seen_replayed = seen->replayed;
 	pthread_mutex_unlock(&fake->lock);
 	atomic_fetch_add(&fake->observed, 1);
 }
@@ -348,6 +383,8 @@ void fake_open(struct fake *fake)
 			.overload_pause_s = overload_pause_s,
 			.sign = sign,
 			.submit = submit,
+			.remember = remember,
+			.repeats_last = "process",
 			.look_up = look_up,
 			.list = list,
 			.raw = raw,
@@ -359,13 +396,16 @@ void fake_open(struct fake *fake)
 	fake_templates_open(&fake->templates, &fake->gateway);
 	pthread_mutex_init(&fake->lock, NULL);
 	fake->message = buf_born(64 << 20);
+	fake->remembered = buf_born(64 << 20);
 	fake->envelope = buf_born(1 << 20);
 }
 
 void fake_close(struct fake *fake)
 {
 	ck_assert_uint_eq(atomic_load(&fake->reserved), 0);
+	ck_assert_uint_eq(atomic_load(&fake->begun), atomic_load(&fake->ended));
 	buf_free(&fake->message);
+	buf_free(&fake->remembered);
 	buf_free(&fake->envelope);
 	fake_templates_close(&fake->templates);
 	pthread_mutex_destroy(&fake->lock);

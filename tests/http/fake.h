@@ -33,15 +33,21 @@ struct fake {
 	uint64_t budget;       /* bytes that may be in flight */
 	struct text words;     /* what is said to who is refused; empty: the usual */
 	size_t records, crowd; /* what is listed, and with how many recipients each; 0: the usual */
+	enum repeat finds;     /* under every idempotency key; REPEAT_NONE: nothing */
+	struct text first_answer; /* where that is REPEAT_AGAIN */
+	atomic_uint begun, ended; /* with a key: of each that begins the answer is remembered */
 	atomic_uint_fast64_t reserved;
 	atomic_uint submitted, observed, parked_count;
 	atomic_uint_fast64_t skew_us; /* added to the clock */
 	pthread_mutex_t lock;         /* over all below */
 	struct delivery *parked;
-	struct buf message;  /* the last delivery's, as it would go out */
-	struct buf envelope; /* "from;to,to\n" */
+	struct buf message;               /* the last delivery's, as it would go out */
+	struct buf envelope;              /* "from;to,to\n" */
+	struct buf remembered;            /* the last answer that was */
+	unsigned char digest[DIGEST_LEN]; /* the last delivery's */
 	char signed_for[256], message_id[512], seen_route[64], seen_client[64], seen_request_id[80];
 	unsigned seen_status;
+	size_t seen_replayed;
 	char checked[64], checked_to[260]; /* the relay that was checked last, and the recipient */
 	enum checking_start checking;      /* what becomes of checks */
 	bool all_or_none, has_trace;

@@ -76,9 +76,39 @@ START_TEST(a_batch_is_told_in_brief_where_it_cannot_be_told_whole)
 	ck_assert_uint_eq(post(served.port, "/send/batch", json.at, &answer), 200);
 	ck_assert_uint_lt(answer.body.len, 65536);
 	ck_assert_uint_eq(count_of(&answer, "\"id\":"), MESSAGES);
-	ck_assert_uint_eq(count_of(&answer, "\"outcome\":\"rejected\",\"status\":422}"), MESSAGES);
+	ck_assert_uint_eq(
+		count_of(&answer, "\"status\":422,\"code\":\"recipient_rejected\""), MESSAGES);
+	ck_assert_uint_eq(count_of(&answer, "\"outcome\":\"rejected\""), MESSAGES);
 	ck_assert_uint_eq(count_of(&answer, "\"pointer\":\"/0/too\""), 1);
 	ck_assert_uint_eq(count_of(&answer, "\"address\":"), 0);
+	buf_free(&json);
+	stop();
+}
+END_TEST
+
+/* "The answer cannot be told" would say that nothing was sent. */
+START_TEST(one_is_told_in_brief_where_it_cannot_be_told_whole)
+{
+	static const struct {
+		enum fake_mode mode;
+		unsigned status;
+		const char *outcome;
+	} rows[] = { { FAKE_ACCEPTS, 200, "\"outcome\":\"accepted\"" },
+		{ FAKE_REJECTS, 422, "\"outcome\":\"rejected\"" } };
+	struct buf json = buf_born(8 << 20);
+
+	prepare(0);
+	served.settings.answer_max_bytes = 65536;
+	served_start(&served);
+	add_crowded_mail(&json);
+	buf_add_byte(&json, '\0');
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		atomic_store(&served.fake.mode, rows[i].mode);
+		ck_assert_uint_eq(post(served.port, "/send", json.at, &answer), rows[i].status);
+		ck_assert_uint_eq(count_of(&answer, rows[i].outcome), 1);
+		ck_assert_uint_eq(count_of(&answer, "\"id\":"), 1);
+		ck_assert_uint_eq(count_of(&answer, "\"address\":"), 0);
+	}
 	buf_free(&json);
 	stop();
 }
@@ -199,7 +229,8 @@ START_TEST(one_message_is_on_a_page_however_large)
 }
 END_TEST
 
-UNIT_MAIN(large, tcase_add_test(cases, a_batch_is_told_in_brief_where_it_cannot_be_told_whole);
+UNIT_MAIN(large, tcase_add_test(cases, one_is_told_in_brief_where_it_cannot_be_told_whole);
+	  tcase_add_test(cases, a_batch_is_told_in_brief_where_it_cannot_be_told_whole);
 	  tcase_add_test(cases, refusals_without_room_for_their_complaints_are_told);
 	  tcase_add_test(cases, a_message_too_large_for_an_answer_is_not_rendered);
 	  tcase_add_test(cases, a_page_of_messages_ends_before_it_is_too_large);
