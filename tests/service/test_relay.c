@@ -585,6 +585,22 @@ START_TEST(what_is_learned_is_told_once_and_kept_to)
 }
 END_TEST
 
+START_TEST(pipelining_is_distrusted_for_a_while)
+{
+	struct relay_state state;
+
+	ck_assert(!relay_distrusts_pipelining(relay, MINUTE));
+	relay_distrust_pipelining(relay, MINUTE);
+	ck_assert(relay_distrusts_pipelining(relay, 2 * MINUTE - 1));
+	relay_state(relay, MINUTE, &state);
+	ck_assert(state.distrusts_pipelining);
+	ck_assert(!relay_distrusts_pipelining(relay, 2 * MINUTE));
+	relay_distrust_pipelining(relay, 3 * MINUTE);
+	relay_trust_pipelining(relay);
+	ck_assert(!relay_distrusts_pipelining(relay, 3 * MINUTE));
+}
+END_TEST
+
 START_TEST(a_reload_inherits)
 {
 	struct relay *wider = relay_of("9", "", "0"), *narrower = relay_of("1", "", "0");
@@ -636,4 +652,5 @@ UNIT_MAIN(relay, tcase_add_checked_fixture(cases, open_relay, close_relay);
 	  tcase_add_test(cases, a_part_waits_before_all_others_unless_the_relay_is_of_the_past);
 	  tcase_add_test(cases, a_promise_goes_with_the_carrier_it_was_made_for);
 	  tcase_add_test(cases, what_is_learned_is_told_once_and_kept_to);
+	  tcase_add_test(cases, pipelining_is_distrusted_for_a_while);
 	  tcase_add_test(cases, a_reload_inherits);)

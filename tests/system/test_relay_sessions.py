@@ -13,6 +13,7 @@ from fleet import Fleet, tries
 from gateway import SLOW, Gateway, metric, problem, together, wait_for
 from ledger import PIPELINED, WAYS, attempts, nothing_lost_nothing_twice
 from relay import Relay
+from test_relay_pipelining import Liar, closes_at_mail
 
 
 def relay_of(gateway):
@@ -68,6 +69,19 @@ def test_the_kernel_looks_after_idle_sessions():
                                capture_output=True, timeout=30).stdout.decode()
         timer = re.search(r"timer:\(keepalive,(?:(\d+)(?:\.\d+)?sec|(\d+)ms)", found)
         assert timer and int(timer.group(1) or 0) <= 30, found
+
+
+def test_a_broken_promise_is_shown():
+    """F-18: in GET /relays and as a metric, while it is not believed."""
+    liar = Liar(closes_at_mail)
+    with Relay(liar.script(), keywords=PIPELINED) as relay, Gateway(relay, SMTP_SESSIONS=1) as gateway:
+        assert relay_of(gateway)["held_back_by"] == []
+        answers = [gateway.send() for _ in range(2)]
+        assert {a.status for a in answers} == {200} and liar.lies == [1], answers
+        assert relay_of(gateway)["held_back_by"] == ["pipelining_went_wrong"]
+        text = gateway.get("/metrics").body.decode()
+        assert metric(text, "lettergate_relay_held_back", reason="pipelining_went_wrong") == 1
+        nothing_lost_nothing_twice(relay, answers)
 
 
 # ---- kept ready
