@@ -1,5 +1,5 @@
 """Words out of turn and ends without one, at the steps where logins, TLS and content are under way (faults
-S-24, S-32, S-33): no yes that was not asked for, and nobody goes on behind an end."""
+F-06, F-15, S-24, S-32, S-33): no yes that was not asked for, and nobody goes on behind an end."""
 
 import os
 import pty
@@ -11,6 +11,7 @@ import pytest
 
 from gateway import SLOW, Gateway, free_port, ms, problem, together, wait_for
 from ledger import PLAIN, SHORT, WAYS, attempts, nobody_heard_of_it, nothing_lost_nothing_twice
+from proxy import Proxy
 from relay import Relay
 
 SURPLUS = b"250 2.0.0 Ok: queued as SURPLUS\r\n"
@@ -68,6 +69,20 @@ def test_words_behind_goodbye_are_nobodys():
         assert [attempts(a) for a in answers] == [["accepted"]] * 3
         nothing_lost_nothing_twice(relay, answers)
         nobody_heard_of_it(gateway)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_content_that_is_taken_a_little_at_a_time(way):
+    """F-15: there is progress, so that no time-out of a step ends it; the caller's deadline does, and the
+    last byte had not gone."""
+    with Relay(keywords=WAYS[way], receive_buffer=65536) as relay, \
+            Proxy(relay, {"connections": {"1": {"up": {"rate": 20000}}}}, receive_buffer=65536) as proxy, \
+            Gateway(proxy, SMTP_TIMEOUT_DATA="60s", SMTP_TIMEOUT_DOT="60s") as gateway:
+        answer = gateway.send(text=BIG, deadline=ms(2000))
+        assert (answer.status, answer["outcome"]) == (504, "not_sent"), answer
+        answers = [answer, gateway.send()]
+        assert answers[1].status == 200
+        nothing_lost_nothing_twice(relay, answers)
 
 
 # ---- ends without a word, inside TLS
