@@ -65,15 +65,17 @@ static inline void kit_close(struct kit *kit)
 #define DO(kit, verb, job)                                                                         \
 	({                                                                                         \
 		const struct store *store_ = &(kit)->store;                                        \
-		enum err err_ = store_->verbs->begin(store_->self);                                \
+		enum err err_ = store_->verbs->begin(store_->self), end_ = OK;                     \
                                                                                                    \
 		if (!err_)                                                                         \
 			err_ = store_->verbs->verb(store_->self, (job));                           \
-		if (err_ && err_ != ERR_VALUE && err_ != ERR_MISSING && err_ != ERR_LIMIT)         \
+		if (!err_ || err_ == ERR_VALUE || err_ == ERR_MISSING || err_ == ERR_LIMIT)        \
+			end_ = store_->verbs->commit(store_->self);                                \
+		else                                                                               \
+			end_ = err_;                                                               \
+		if (end_)                                                                          \
 			store_->verbs->rollback(store_->self);                                     \
-		else if (store_->verbs->commit(store_->self) != OK)                                \
-			err_ = ERR_IO;                                                             \
-		err_;                                                                              \
+		end_ ? end_ : err_;                                                                \
 	})
 
 /* A message with two recipients; its id by number, so that a higher one is newer. */

@@ -1,0 +1,462 @@
+/* What is the SQLite store's own: its file, its plans, and what a dead process left in it. */
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "service/store_sqlite_own.h"
+#include "store_kit.h"
+#include "unit.h"
+
+static const struct store_limits no_limits;
+
+/* ---- the file */
+
+static char *read_file(const char *path, size_t *len_out)
+{
+	struct stat seen;
+	int fd = open(path, O_RDONLY);
+	char *bytes;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fstat(fd, &seen), 0);
+	bytes = malloc((size_t)seen.st_size + 1);
+	ck_assert_int_eq(read(fd, bytes, (size_t)seen.st_size), seen.st_size);
+	close(fd);
+	*len_out = (size_t)seen.st_size;
+	return bytes;
+}
+
+static void write_file(const char *path, const char *bytes, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, bytes, len), (ssize_t)len);
+	close(fd);
+}
+
+START_TEST(the_file_is_for_its_owner_alone)
+{
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+	char wal[128];
+	struct stat seen;
+
+	put(&kit, 1, "a");
+	snprintf(wal, sizeof(wal), "%s-wal", kit.path);
+	ck_assert_int_eq(stat(kit.path, &seen), 0);
+	ck_assert_uint_eq(seen.st_mode & 0777, 0600);
+	ck_assert_int_eq(stat(wal, &seen), 0);
+	ck_assert_uint_eq(seen.st_mode & 0777, 0600);
+	kit_close(&kit);
+}
+END_TEST
+
+/* Opens in a process of its own, as another gateway would: closing any descriptor of the file would
+ * drop this process's locks. What it says is in `why`; gives the error. */
+static int open_elsewhere(const struct kit *kit, char *why, size_t room)
+{
+	int ends[2], status;
+	ssize_t len;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		struct buf line = buf_born(1000);
+		struct store store;
+		enum err err = store_sqlite_open(kit->path, &kit->limits, &store, &line);
+
+		if (!err)
+			store.verbs->close(store.self);
+		_exit(line.len && write(ends[1], line.at, line.len) < 0 ? 99 : (int)err);
+	}
+	close(ends[1]);
+	len = read(ends[0], why, room - 1);
+	why[len > 0 ? len : 0] = '\0';
+	close(ends[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+START_TEST(a_second_process_is_refused)
+{
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+	char why[1000];
+
+	put(&kit, 1, "a");
+	ck_assert_int_eq(open_elsewhere(&kit, why, sizeof(why)), ERR_IO);
+	ck_assert_ptr_nonnull(strstr(why, "another process has it open"));
+	put(&kit, 2, "a");
+	ck_assert_int_eq(state_of(&kit, 1), MESSAGE_QUEUED);
+	kit.store.verbs->close(kit.store.self);
+	ck_assert_int_eq(open_elsewhere(&kit, why, sizeof(why)), OK);
+	kit_remove(&kit);
+}
+END_TEST
+
+/* What is not ours, or cannot be read, is refused with words and left as it was. */
+static void expect_refusal(const struct kit *kit, enum err wanted, const char *word)
+{
+	char why[1000];
+	size_t before_len, after_len;
+	char *before = read_file(kit->path, &before_len);
+	char *after;
+
+	ck_assert_int_eq(open_elsewhere(kit, why, sizeof(why)), wanted);
+	ck_assert_msg(strstr(why, word) != NULL, "\"%s\" has no \"%s\"", why, word);
+	ck_assert_ptr_nonnull(strstr(why, kit->path));
+	after = read_file(kit->path, &after_len);
+	ck_assert_uint_eq(before_len, after_len);
+	ck_assert(before_len == 0 || memcmp(before, after, before_len) == 0);
+	free(before);
+	free(after);
+}
+
+START_TEST(a_foreign_file_is_refused_untouched)
+{
+	static const struct {
+		const char *content;
+		const char *word;
+	} rows[] = { { "", "empty" }, { "x", "not an SQLite database" },
+		{ "SQLite format 3", "not an SQLite database" },
+		{ "PK\3\4 a zip file that is longer than the header of a database, so that it can "
+		  "be looked at in earnest",
+			"not an SQLite database" } };
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+
+	kit.store.verbs->close(kit.store.self);
+	for (int i = 0; i < 4; i++) {
+		write_file(kit.path, rows[i].content, strlen(rows[i].content));
+		expect_refusal(&kit, ERR_SYNTAX, rows[i].word);
+	}
+	kit_remove(&kit);
+}
+END_TEST
+
+/* Runs SQL on the closed file. */
+static void change_file(const struct kit *kit, const char *sql)
+{
+	sqlite3 *db;
+
+	ck_assert_int_eq(sqlite3_open(kit->path, &db), SQLITE_OK);
+	ck_assert_msg(
+		sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+START_TEST(a_database_that_is_not_ours_is_refused)
+{
+	static const struct {
+		const char *sql;
+		enum err err;
+		const char *word;
+	} rows[] = { { "PRAGMA application_id = 7", ERR_SYNTAX, "not a queue" },
+		{ "PRAGMA user_version = 2", ERR_VALUE, "newer version" },
+		{ "DROP TABLE event", ERR_SYNTAX, "damaged" },
+		{ "ALTER TABLE message DROP COLUMN maybe_sent", ERR_SYNTAX, "damaged" },
+		{ "DELETE FROM tally", ERR_SYNTAX, "damaged" } };
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+
+	put(&kit, 1, "a");
+	kit.store.verbs->close(kit.store.self);
+	change_file(&kit, rows[_i].sql);
+	expect_refusal(&kit, rows[_i].err, rows[_i].word);
+	kit_remove(&kit);
+}
+END_TEST
+
+START_TEST(a_log_without_its_file_is_told)
+{
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+	char wal[128], why[1000];
+
+	kit.store.verbs->close(kit.store.self);
+	unlink(kit.path);
+	snprintf(wal, sizeof(wal), "%s-wal", kit.path);
+	write_file(wal, "x", 1);
+	ck_assert_int_eq(open_elsewhere(&kit, why, sizeof(why)), ERR_SYNTAX);
+	ck_assert_ptr_nonnull(strstr(why, "is missing"));
+	ck_assert_int_ne(access(kit.path, F_OK), 0);
+	unlink(wal);
+	kit_remove(&kit);
+}
+END_TEST
+
+START_TEST(a_path_that_cannot_be_is_told)
+{
+	static const char *const paths[] = { "/nowhere/at/all/queue.db", "/proc/queue.db", "/tmp" };
+	struct buf why = buf_born(1000);
+	struct store store;
+
+	ck_assert_int_eq(store_sqlite_open(paths[_i], &no_limits, &store, &why), ERR_IO);
+	ck_assert(text_starts(buf_text(&why), TEXT("STORE: /")));
+	buf_free(&why);
+}
+END_TEST
+
+/* ---- statements */
+
+/* A million messages make a scan or a sort an outage. */
+START_TEST(every_statement_has_an_index)
+{
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+	sqlite3 *db;
+	sqlite3_stmt *plan;
+	char sql[2000];
+
+	kit.store.verbs->close(kit.store.self);
+	ck_assert_int_eq(sqlite3_open(kit.path, &db), SQLITE_OK);
+	for (int i = SQL_ACCEPT; i < SQLS; i++) {
+		bool may_scan = i == SQL_TALLY_LIST || i == SQL_TEMPLATE_LIST ||
+				i == SQL_ONCE_CUT || i == SQL_EVENT_SWEEP; /* the oldest of them */
+
+		snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", sql_texts[i]);
+		ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &plan, NULL) == SQLITE_OK, "%s",
+			sqlite3_errmsg(db));
+		while (sqlite3_step(plan) == SQLITE_ROW) {
+			const char *step = (const char *)sqlite3_column_text(plan, 3);
+			bool is_scan = strstr(step, "SCAN") && !strstr(step, "INDEX");
+
+			ck_assert_msg(!strstr(step, "TEMP B-TREE") && (!is_scan || may_scan),
+				"%s: %s", sql_texts[i], step);
+		}
+		sqlite3_finalize(plan);
+	}
+	sqlite3_close(db);
+	kit_remove(&kit);
+}
+END_TEST
+
+/* ---- what a dead process left */
+
+/* The process ends without a word after `work`. */
+static void die_after(struct kit *kit, void (*work)(struct kit *kit))
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		kit_open_again(kit);
+		work(kit);
+		_exit(7);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+static struct kit kit_closed(void)
+{
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+
+	kit.store.verbs->close(kit.store.self);
+	return kit;
+}
+
+/* Letters 1 to 4 are out: unmarked, with MAIL, with the end of the data, and given back; 5 waits,
+ * and one request runs. */
+static void leave_some_out(struct kit *kit)
+{
+	static const enum message_mark marks[] = { MARK_NONE, MARK_MAIL, MARK_END };
+	struct claimed claimed = { 0 };
+	struct once once = { .key_id = TEXT("a"), .key = TEXT("k") };
+	struct once_begin_job begin = { .once = &once, .now_ms = NOW };
+
+	for (unsigned i = 1; i <= 5; i++)
+		put(kit, i, "a");
+	ck_assert_uint_eq(claim(kit, &claimed, 4), 4);
+	for (int i = 1; i < 3; i++) {
+		struct fence_job fence = { .id = claimed.at[i]->id,
+			.token = TOKEN,
+			.mark = marks[i],
+			.lease_for_ms = 60 * SECOND };
+
+		ck_assert_int_eq(DO(kit, fence, &fence), OK);
+	}
+	ck_assert_int_eq(settle(kit, claimed.at[3], MESSAGE_HELD, 0, false), OK);
+	ck_assert_int_eq(DO(kit, once_begin, &begin), OK);
+}
+
+START_TEST(leases_of_a_dead_process_are_void)
+{
+	struct kit kit = kit_closed();
+	struct claimed claimed = { 0 };
+
+	die_after(&kit, leave_some_out);
+	kit_open_again(&kit);
+	for (unsigned i = 1; i <= 5; i++) {
+		struct stored *stored = look_up(&kit, i, NULL);
+
+		ck_assert_int_eq(stored->state, i < 4    ? MESSAGE_DEFERRED
+						: i == 4 ? MESSAGE_HELD
+							 : MESSAGE_QUEUED);
+		ck_assert_uint_eq(stored->strikes, i == 2 || i == 3);
+		ck_assert_int_eq(stored->maybe_sent, i == 3);
+		ck_assert_uint_eq(stored->tries, i <= 4);
+		ck_assert_uint_eq(stored->token, 0);
+		stored_free(stored);
+	}
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_DEFERRED], 3);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_SENDING], 0);
+	/* The suspects first, and alone: nothing comes while one is out. */
+	for (unsigned i = 2; i <= 3; i++) {
+		ck_assert_uint_eq(claim(&kit, &claimed, 9), 1);
+		ck_assert_uint_eq(number_of(claimed.at[0]), i);
+		ck_assert_uint_eq(claimed.at[0]->strikes, 1);
+		ck_assert(claimed.job.has_more);
+		ck_assert_uint_eq(claim(&kit, &(struct claimed){ 0 }, 9), 0);
+		ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_DEFERRED, 0, false), OK);
+		claimed_free(&claimed);
+	}
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 4); /* whoever lived to tell is no suspect */
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+static void die_over_the_suspect(struct kit *kit)
+{
+	struct claimed claimed = { .job.mark = MARK_MAIL };
+
+	ck_assert_uint_eq(claim(kit, &claimed, 1), 1);
+}
+
+START_TEST(strikes_add_up)
+{
+	struct kit kit = kit_closed();
+	struct claimed claimed = { 0 };
+	static const struct text nowhere = { "", 0 };
+
+	kit_open_again(&kit);
+	put(&kit, 1, "a");
+	kit.store.verbs->close(kit.store.self);
+	for (int i = 0; i < 5; i++)
+		die_after(&kit, die_over_the_suspect);
+	kit_open_again(&kit);
+	claimed.job.resting = &nowhere; /* a suspect whose relay rests holds nobody up */
+	claimed.job.resting_count = 1;
+	put_in(&kit, 2, "a", "backup");
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 1);
+	ck_assert_uint_eq(number_of(claimed.at[0]), 2);
+	claimed_free(&claimed);
+	claimed.job.resting_count = 0;
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 1);
+	ck_assert_uint_eq(claimed.at[0]->strikes, 5);
+	ck_assert_uint_eq(claimed.at[0]->tries, 6);
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(a_run_that_was_cut_short_is_told)
+{
+	struct kit kit = kit_closed();
+	struct once once = { .key_id = TEXT("a"), .key = TEXT("k") };
+	struct once_begin_job begin = { .once = &once, .now_ms = NOW };
+
+	die_after(&kit, leave_some_out);
+	kit_open_again(&kit);
+	ck_assert_int_eq(DO(&kit, once_begin, &begin), OK);
+	ck_assert_int_eq(begin.found, ONCE_CUT);
+	kit_close(&kit);
+}
+END_TEST
+
+/* Tells each letter that was accepted, over a pipe, until it is killed. */
+static void accept_until_killed(const struct kit *kit, int told)
+{
+	struct kit own = *kit;
+
+	kit_open_again(&own);
+	for (unsigned i = 1;; i++) {
+		struct claimed claimed = { 0 };
+
+		put(&own, i, i % 2 ? "a" : "b");
+		if (write(told, &i, sizeof(i)) != sizeof(i))
+			_exit(1);
+		if (i % 3)
+			continue;
+		(void)claim(&own, &claimed, 1);
+		if (claimed.job.count)
+			(void)settle(&own, claimed.at[0], MESSAGE_DEFERRED, -SECOND, false);
+		claimed_free(&claimed);
+	}
+}
+
+/* At whatever moment: what was acknowledged is there. */
+START_TEST(a_process_that_is_killed_loses_nothing)
+{
+	struct kit kit = kit_closed();
+	unsigned last = 0, seen;
+	int ends[2], status;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		accept_until_killed(&kit, ends[1]);
+	close(ends[1]);
+	while (last < (unsigned)_i * 7 && read(ends[0], &seen, sizeof(seen)) == sizeof(seen))
+		last = seen;
+	usleep((unsigned)(_i * 37 % 997));
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+	while (read(ends[0], &seen, sizeof(seen)) == sizeof(seen))
+		last = seen;
+	close(ends[0]);
+	kit_open_again(&kit);
+	for (unsigned i = 1; i <= last; i++) {
+		struct stored *stored = look_up(&kit, i, NULL);
+
+		ck_assert_msg(stored != NULL, "%u of %u is lost", i, last);
+		ck_assert(stored->has_body);
+		stored_free(stored);
+	}
+	kit_close(&kit);
+}
+END_TEST
+
+/* ---- damage in what is kept */
+
+START_TEST(what_cannot_be_read_is_set_aside_and_told)
+{
+	static const char *const damages[] = { "UPDATE message SET head = x'00' WHERE place = 1",
+		"UPDATE message SET course = head WHERE place = 1",
+		"UPDATE body SET bytes = x'00' WHERE place = 1",
+		"UPDATE body SET crc = crc + 1 WHERE place = 1",
+		"DELETE FROM body WHERE place = 1" };
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+	struct claimed claimed = { 0 };
+
+	put(&kit, 1, "a");
+	put(&kit, 2, "a");
+	kit.store.verbs->close(kit.store.self);
+	change_file(&kit, damages[_i]);
+	kit_open_again(&kit);
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 1);
+	ck_assert_uint_eq(number_of(claimed.at[0]), 2);
+	ck_assert_uint_eq(claimed.job.damaged, 1);
+	claimed_free(&claimed);
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 0);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_HELD], 1);
+	kit_close(&kit);
+}
+END_TEST
+
+UNIT_MAIN(store_sqlite, tcase_add_test(cases, the_file_is_for_its_owner_alone);
+	  tcase_add_test(cases, a_second_process_is_refused);
+	  tcase_add_test(cases, a_foreign_file_is_refused_untouched);
+	  tcase_add_loop_test(cases, a_database_that_is_not_ours_is_refused, 0, 5);
+	  tcase_add_test(cases, a_log_without_its_file_is_told);
+	  tcase_add_loop_test(cases, a_path_that_cannot_be_is_told, 0, 3);
+	  tcase_add_test(cases, every_statement_has_an_index);
+	  tcase_add_test(cases, leases_of_a_dead_process_are_void);
+	  tcase_add_test(cases, strikes_add_up);
+	  tcase_add_test(cases, a_run_that_was_cut_short_is_told);
+	  tcase_add_loop_test(cases, a_process_that_is_killed_loses_nothing, 0, 30);
+	  tcase_add_loop_test(cases, what_cannot_be_read_is_set_aside_and_told, 0, 5);)
