@@ -88,6 +88,6 @@ bool carrier_goes_on(struct carrier *carrier, struct delivery *delivery)
 		return true;
 	}
 	if (delivery->parts)
-		parts_end(delivery, verdict);
+		parts_end_unsent(delivery, verdict);
 	return false;
 }

@@ -187,3 +187,20 @@ void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict)
 			result->answers[i].verdict = *verdict;
 	result->verdict = smtp_verdict_of_all(result->answers, result->count);
 }
+
+void parts_end_unsent(struct delivery *delivery, const struct smtp_verdict *verdict)
+{
+	struct smtp_verdict unsent = *verdict;
+
+	unsent.outcome = SMTP_NOT_SENT;
+	unsent.phase = SMTP_IN_QUEUE;
+	unsent.fresh_may_help = false;
+	unsent.hint =
+		verdict->retryable
+			? "The message went in parts; the one for this recipient was not begun, "
+			  "because the one before did not get through. Send it again to those "
+			  "whose outcome is not_sent."
+			: "The message went in parts; the one for this recipient was not begun: "
+			  "what the relay refused in the one before it would refuse here, too.";
+	parts_end(delivery, &unsent);
+}

@@ -31,3 +31,6 @@ bool part_settle(struct delivery *delivery, const struct part *part, size_t *mos
 bool part_has_all_unknown(const struct delivery *delivery, const struct part *part);
 /* Everybody who has no answer gets this one; then the verdict is that over all recipients. */
 void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict);
+/* The same where `verdict` is on the part before theirs, which was the last: they were not sent,
+ * because of it. */
+void parts_end_unsent(struct delivery *delivery, const struct smtp_verdict *verdict);

@@ -104,7 +104,43 @@ START_TEST(each_part_earns_another_try)
 }
 END_TEST
 
+/* The second of three parts fails for `code` at the end of the data: what that means for whom? */
+static void second_part_fails(uint16_t code, const char *words)
+{
+	struct smtp_said said = { .code = code, .text = text_of(words) };
+
+	ck_assert(carrier_cut(&carrier));
+	part_is_over(taken());
+	ck_assert(carrier_goes_on(&carrier, &delivery));
+	ck_assert(carrier_cut(&carrier));
+	part_is_over(smtp_verdict_of_said(
+		&said, SMTP_IN_DOT, (struct smtp_verdict_rules){ false, false }));
+	ck_assert(!carrier_goes_on(&carrier, &delivery));
+}
+
+START_TEST(who_was_not_begun_is_not_sent)
+{
+	bool is_later = _i == 0;
+	const struct smtp_verdict *refused, *unsent;
+
+	second_part_fails(is_later ? 451 : 554, "no");
+	refused = &answers[MOST].verdict;
+	ck_assert_int_eq(refused->outcome, is_later ? SMTP_DEFERRED : SMTP_REJECTED);
+	ck_assert_int_eq(refused->phase, SMTP_IN_DOT);
+	for (size_t i = 2 * MOST; i < COUNT; i++) {
+		unsent = &answers[i].verdict;
+		ck_assert_int_eq(unsent->outcome, SMTP_NOT_SENT);
+		ck_assert_int_eq(unsent->phase, SMTP_IN_QUEUE);
+		ck_assert_int_eq(unsent->category, refused->category);
+		ck_assert_int_eq(unsent->retryable, is_later);
+		ck_assert_str_ne(unsent->hint, refused->hint);
+	}
+	ck_assert_int_eq(delivery.result.verdict.outcome, SMTP_PARTIAL);
+}
+END_TEST
+
 UNIT_MAIN(carrier_parts, tcase_add_checked_fixture(cases, begin, end);
 	  tcase_add_test(cases, where_memory_ends_those_who_have_it_stay_served);
 	  tcase_add_test(cases, where_memory_ends_at_once_all_are_told);
-	  tcase_add_test(cases, each_part_earns_another_try);)
+	  tcase_add_test(cases, each_part_earns_another_try);
+	  tcase_add_loop_test(cases, who_was_not_begun_is_not_sent, 0, 2);)

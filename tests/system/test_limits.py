@@ -87,7 +87,7 @@ def test_all_or_nobody_is_not_cut():
     ("554 5.7.1 spam", "rejected")], ids=["lost", "451", "554"])
 def test_a_part_that_fails_is_told_for_its_recipients_alone(action, outcome):
     """F-11: of three parts the second is refused, or in doubt. What was taken stays taken,
-    none gets it twice; a refused content is not tried on the rest, who hear the same."""
+    none gets it twice; a refused content is not tried on the rest, who hear that, and why."""
     def dot(connection, _step, _line):
         return action if "r10@example.org" in connection.transactions[-1].recipients else None
     with Relay({"dot": dot}, keywords=PIPELINED + ("LIMITS RCPTMAX=10",)) as relay, \
@@ -95,7 +95,12 @@ def test_a_part_that_fails_is_told_for_its_recipients_alone(action, outcome):
         answer = gateway.send(to=MANY[:30])
         assert (answer.status, answer["outcome"]) == (200, "partial"), answer
         assert [r["outcome"] for r in answer["recipients"]] == \
-            ["accepted"] * 10 + [outcome] * 10 + ["accepted" if outcome == "unknown" else outcome] * 10
+            ["accepted"] * 10 + [outcome] * 10 + ["accepted" if outcome == "unknown" else "not_sent"] * 10
+        for recipient in answer["recipients"][20:] if outcome != "unknown" else ():
+            assert "phase" not in recipient and "smtp" not in recipient, "nobody was asked for it"
+            assert recipient["code"] == answer["recipients"][10]["code"], "that is why"
+            assert recipient["retryable"] is (outcome == "deferred") and not recipient["duplicate_risk"]
+            assert "not begun" in recipient["hint"], recipient
         for recipient in answer["recipients"][10:20]:
             assert recipient.get("duplicate_risk", False) is (outcome == "unknown"), recipient
         count = Counter(sum((t.recipients for t in relay.ledger), []))
