@@ -43,6 +43,8 @@ static void be_uncounted(struct carrier *carrier)
 {
 	if (carrier->stage == CARRIER_IDLE)
 		relay_idle_left(carrier->relay, carrier->worker->number);
+	if (carrier->is_detached)
+		relay_carrier_detached(carrier->relay, false);
 	if (carrier->stage != CARRIER_OPENING)
 		relay_carrier_left(carrier->relay, carrier->stage == CARRIER_LEAVING);
 	if (carrier->berth)
@@ -256,7 +258,7 @@ static bool find_work(struct carrier *carrier)
 		leave(carrier, SESSION_END_DRAIN);
 		return true;
 	}
-	if (carrier_is_old(carrier) && !delivery) {
+	if (!delivery && (carrier_is_old(carrier) || relay_is_crowded(carrier->relay))) {
 		leave(carrier, SESSION_END_USED_UP);
 		return true;
 	}
@@ -298,6 +300,20 @@ static void look_at_results(struct carrier *carrier, struct delivery **settled)
 	}
 }
 
+/* Its delivery was given back without an answer, and it waits on for that: of no use to others. */
+static void note_detached(struct carrier *carrier)
+{
+	const struct smtp_session *session = &carrier->session;
+	bool is_detached = carrier->stage == CARRIER_BUSY && !session->transaction &&
+			   session->state >= SMTP_AWAIT_MAIL && session->state <= SMTP_AWAIT_DOT;
+
+	if (is_detached == carrier->is_detached)
+		return;
+	carrier->is_detached = is_detached;
+	carrier->since_ms = carrier_now_ms(carrier);
+	relay_carrier_detached(carrier->relay, is_detached);
+}
+
 /* True: goes on at once. The end of the carrier is not yet noticed. */
 static bool step(struct carrier *carrier)
 {
@@ -324,6 +340,7 @@ void carrier_pump(struct carrier *carrier)
 	while (goes_on) {
 		carrier_note_phase(carrier);
 		look_at_results(carrier, &settled);
+		note_detached(carrier);
 		goes_on = step(carrier);
 	}
 	if (smtp_session_need(&carrier->session) == SMTP_NEED_CLOSE) {

@@ -28,6 +28,7 @@ struct carrier {
 	} stage;
 	bool is_connected; /* and the session open */
 	bool was_taken;    /* the last message was */
+	bool is_detached;  /* busy with nothing but an answer that is late */
 	/* … "not so fast, try again in 60 seconds": another session would be an answer to that, and
 	 * where this one ends then teaches nothing */
 	bool told_to_wait;
@@ -47,7 +48,7 @@ struct carrier {
 	uint64_t quiet_since_ms, quiet_ms; /* since the last message; before the one under way */
 	uint64_t opened_us, ready_us; /* when it began to connect, and when it was ready for work */
 	uint64_t begun_us;            /* its delivery's transaction */
-	uint64_t since_ms;            /* idle or leaving: since when, in the loop's time */
+	uint64_t since_ms; /* idle, detached or leaving: since when, in the loop's time */
 	enum smtp_phase phase;
 	uint64_t phase_us; /* when it began */
 	struct buf trace;  /* of the opening, until the first delivery took it */

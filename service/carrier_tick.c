@@ -64,7 +64,7 @@ void carrier_tick(struct carrier *carrier)
 		if (is_unwanted)
 			carrier_leave(carrier, SESSION_END_DRAIN);
 		else if (is_past(carrier->since_ms, relay_idle_ms(carrier->relay), now) ||
-			 carrier_is_old(carrier))
+			 carrier_is_old(carrier) || relay_is_crowded(carrier->relay))
 			carrier_leave(carrier, SESSION_END_IDLE);
 	} else if (carrier->stage == CARRIER_LEAVING &&
 		   is_past(carrier->since_ms, patience_for_goodbye(carrier), now)) {

@@ -80,6 +80,14 @@ void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *n
 void relay_carrier_leaves(struct relay *relay);
 /* leaving → gone; or established → gone. */
 void relay_carrier_left(struct relay *relay, bool was_leaving);
+/* established, with nothing to do but to wait for an answer to a message that was given back as
+ * unknown; or no longer so. */
+void relay_carrier_detached(struct relay *relay, bool is_detached);
+/* Does something wait for a session for which there is no room, because more than half of it is
+ * taken up by such carriers? */
+bool relay_wants_place(struct relay *relay, uint64_t now_us);
+/* Are more established than there may be, since it became fewer? */
+bool relay_is_crowded(struct relay *relay);
 /* opening → gone. Gives back, as a list, the deliveries that share its fate: those that were
  * waiting when it began, unless other sessions are up, or it was only one too many (`busy`: the
  * relay answered, for a while, no); all that wait if the relay rests now. */

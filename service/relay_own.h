@@ -1,4 +1,4 @@
-/* relay_own - what a relay is made of (for relay.c, relay_work.c and relay_trouble.c alone) */
+/* relay_own - what a relay is made of (for relay.c and relay_*.c alone) */
 #pragma once
 
 #include "service/relay.h"
@@ -31,6 +31,7 @@ struct relay {
 	struct turns turns;
 	unsigned workers;
 	unsigned opening, established, leaving;
+	unsigned detached; /* of those established, how many wait for nothing but a late answer */
 	unsigned bringing; /* of those opening, how many bring a delivery of their own */
 	unsigned idle[WORKERS_MAX], idle_all;
 	unsigned promised[WORKERS_MAX]; /* idle ones that a worker was woken for */
@@ -73,6 +74,8 @@ struct delivery *relay_take_all(
 void relay_note_waiting(struct relay *relay);
 /* As the relay counts them. */
 unsigned relay_sessions(const struct relay *relay);
+/* Do more wait for late answers than may, where others want their place? */
+bool relay_has_detached_to_spare(const struct relay *relay);
 /* Is there a session that works? One that is silent over a message for long proves nothing. */
 bool relay_is_up(const struct relay *relay, uint64_t now_us);
 

@@ -45,9 +45,14 @@ static bool has_to_wait_its_turn(const struct relay *relay, uint64_t now_us)
 	       now_us < relay->opened_us + UNPROVEN_US;
 }
 
+static bool has_working(const struct relay *relay)
+{
+	return relay->established > relay->detached;
+}
+
 bool relay_is_up(const struct relay *relay, uint64_t now_us)
 {
-	return relay->idle_all || (relay->established && now_us < relay->heard_us + UNHEARD_US);
+	return relay->idle_all || (has_working(relay) && now_us < relay->heard_us + UNHEARD_US);
 }
 
 static bool has_room(const struct relay *relay, uint64_t now_us)
@@ -82,7 +87,8 @@ static int worker_to_wake(struct relay *relay)
 		relay->promised[most]++;
 		return (int)most;
 	}
-	if (!has_unserved(relay) || relay_sessions(relay) >= relay->window.width)
+	if (!has_unserved(relay) || (relay_sessions(relay) >= relay->window.width &&
+					    !relay_has_detached_to_spare(relay)))
 		return NO_WORKER;
 	relay->next_worker = (relay->next_worker + 1) % relay->workers;
 	return (int)relay->next_worker;
@@ -140,7 +146,7 @@ void relay_show(struct relay *relay)
 
 	atomic_store(&relay->closed_until_us, is_open ? 0 : window->rest_until_us);
 	atomic_store(&relay->is_probing, is_new_try && relay->opening && !relay_is_up(relay, now));
-	if (relay->established || !relay->opening)
+	if (has_working(relay) || !relay->opening)
 		relay->unready_us = 0;
 	else if (!relay->unready_us)
 		relay->unready_us = now;
@@ -212,8 +218,9 @@ static bool wants_carrier(const struct relay *relay, uint64_t now_us)
 	bool is_slow = interval_of(relay) && relay->idle_all; /* more sessions are not faster */
 	bool has_work =
 		!is_slow && relay->turns.count > relay->opening - relay->bringing + relay->idle_all;
-	bool is_short = relay->opening + relay->established < relay->own->min_sessions &&
-			now_us >= relay->warm_after_us;
+	bool is_short =
+		relay->opening + relay->established - relay->detached < relay->own->min_sessions &&
+		now_us >= relay->warm_after_us;
 
 	return (has_work || is_short) && has_room(relay, now_us) && !relay_is_retired(relay);
 }

@@ -10,7 +10,14 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 50, STOPPING_MS = 1500, TRIM_MS = 10000, TRIM_BYTES = 8 << 20, QUIET = 16 };
+enum {
+	TICK_MS = 50,
+	STOPPING_MS = 1500,
+	TRIM_MS = 10000,
+	TRIM_BYTES = 8 << 20,
+	QUIET = 16,
+	LATE_MS = 1000
+};
 
 /* ---- what there is to do */
 
@@ -100,6 +107,22 @@ static void ask_for_help(struct berth *berth)
 		worker_wake(lettergate->workers[other]);
 }
 
+/* Mail that waits goes before an answer that is late, but for the first second: most come then.
+ * False: none of its own carriers has waited for longer. */
+static bool make_place(struct berth *berth)
+{
+	struct carrier *oldest = NULL;
+
+	for (struct carrier *carrier = berth->worker->active; carrier; carrier = carrier->next)
+		if (carrier->berth == berth && carrier->is_detached &&
+			(!oldest || carrier->since_ms < oldest->since_ms))
+			oldest = carrier;
+	if (!oldest || carrier_now_ms(oldest) < oldest->since_ms + LATE_MS)
+		return false;
+	carrier_drop(oldest, SMTP_LOSS_DEADLINE);
+	return true;
+}
+
 static void feed_berth(struct berth *berth)
 {
 	struct worker *worker = berth->worker;
@@ -115,6 +138,8 @@ static void feed_berth(struct berth *berth)
 			break;
 		carrier_carry(berth->idle, delivery);
 	}
+	while (relay_wants_place(berth->relay, now_us()) && make_place(berth))
+		;
 	while (berth->carriers < fair_share(berth) && relay_wants_carrier(berth->relay, now_us()))
 		if (!carrier_open(worker, berth->relay, berth, NULL))
 			break;

@@ -487,6 +487,117 @@ START_TEST(slow_down_without_a_time_only_narrows)
 }
 END_TEST
 
+/* ---- sessions that are of no use */
+
+static void open_and_detach(struct relay *which, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		ck_assert(relay_admit_carrier(which, 10));
+		one_opens(which);
+		relay_carrier_detached(which, true);
+	}
+}
+
+/* One goes for which there is no answer any more. */
+static void one_detached_goes(struct relay *which)
+{
+	relay_carrier_detached(which, false);
+	relay_carrier_left(which, false);
+}
+
+/* Window → how many may wait for a late answer while mail waits. */
+static const struct {
+	const char *sessions;
+	unsigned window, stay;
+} halves[] = { { "1", 1, 0 }, { "2", 2, 1 }, { "3", 3, 1 }, { "8", 8, 4 } };
+
+START_TEST(late_answers_are_waited_for_in_half_of_the_window)
+{
+	struct relay *some = relay_of(halves[_i].sessions, "", "0");
+	struct delivery mails[9];
+	unsigned detached = halves[_i].window;
+
+	open_and_detach(some, detached);
+	ck_assert_msg(!relay_wants_place(some, 20), "where nobody waits, nobody goes");
+	for (unsigned i = 0; i < 9; i++) {
+		mails[i] = delivery_of(1, UINT64_MAX);
+		ck_assert_int_ne(relay_submit(some, &mails[i]), NO_WORKER);
+	}
+	ck_assert(!relay_wants_carrier(some, 20));
+	for (; detached > halves[_i].stay; detached--) {
+		ck_assert(relay_wants_place(some, 20));
+		one_detached_goes(some);
+		ck_assert_msg(!relay_wants_place(some, 20), "there is a place now");
+		ck_assert(relay_wants_carrier(some, 20));
+	}
+	ck_assert(!relay_wants_place(some, 20));
+	(void)relay_empty(some);
+	relay_release(some);
+}
+END_TEST
+
+/* Nor does it go for mail that finds a session, or none for the time being. */
+START_TEST(nobody_makes_place_for_nothing)
+{
+	struct delivery mail = delivery_of(1, UINT64_MAX);
+
+	ck_assert(relay_admit_carrier(relay, 10));
+	one_opens(relay);
+	open_and_detach(relay, 1);
+	ck_assert_ptr_null(relay_pull(relay, 0, false, 10));
+	(void)relay_submit(relay, &mail);
+	ck_assert_msg(!relay_wants_place(relay, 20), "an idle one takes it");
+	ck_assert_ptr_eq(relay_pull(relay, 0, true, 20), &mail);
+	relay_carrier_detached(relay, true);
+	(void)relay_submit(relay, &mail);
+	ck_assert(relay_wants_place(relay, 20));
+	relay_throttled(relay, 30, 20, &news);
+	ck_assert_msg(!relay_wants_place(relay, 30), "none could be opened");
+	ck_assert(relay_wants_place(relay, 31 * SECOND));
+	relay_retire(relay);
+	ck_assert(!relay_wants_place(relay, 31 * SECOND));
+	(void)relay_empty(relay);
+}
+END_TEST
+
+/* A session that is only waiting proves nothing: an opening that fails is not one too many. */
+START_TEST(who_waits_for_a_late_answer_is_not_up)
+{
+	struct delivery mail = delivery_of(1, UINT64_MAX);
+
+	open_and_detach(relay, 1);
+	(void)relay_submit(relay, &mail);
+	ck_assert(relay_wants_carrier(relay, 10));
+	ck_assert_ptr_eq(one_fails(relay, false, 10, 30, false), &mail);
+	ck_assert(!relay_put_back(relay, &mail, 40));
+	relay_carrier_detached(relay, false);
+	ck_assert(relay_put_back(relay, &mail, 40));
+	(void)relay_empty(relay);
+}
+END_TEST
+
+START_TEST(a_narrower_window_is_kept_by_those_that_are_up)
+{
+	struct relay *four = relay_of("4", "", "0");
+
+	for (int i = 0; i < 4; i++) {
+		ck_assert(relay_admit_carrier(four, 10));
+		one_opens(four);
+	}
+	ck_assert(!relay_is_crowded(four));
+	relay_throttled(four, 0, 20, &news);
+	ck_assert_uint_eq(news.width, 2);
+	ck_assert(relay_is_crowded(four));
+	relay_carrier_leaves(four);
+	ck_assert_msg(relay_is_crowded(four), "three are left");
+	relay_carrier_leaves(four);
+	ck_assert_msg(!relay_is_crowded(four), "those that say goodbye are none");
+	ck_assert(relay_admit_carrier(four, 30));
+	ck_assert_msg(!relay_is_crowded(four), "nor is one that takes another's place");
+	relay_release(four);
+}
+END_TEST
+
 /* ---- turns and counts */
 
 START_TEST(keys_have_their_turns)
@@ -648,6 +759,10 @@ UNIT_MAIN(relay, tcase_add_checked_fixture(cases, open_relay, close_relay);
 	  tcase_add_test(cases, refused_credentials_do_not_stop_a_session_that_is_up);
 	  tcase_add_test(cases, a_throttled_relay_gives_back_those_that_cannot_wait);
 	  tcase_add_test(cases, slow_down_without_a_time_only_narrows);
+	  tcase_add_loop_test(cases, late_answers_are_waited_for_in_half_of_the_window, 0, 4);
+	  tcase_add_test(cases, nobody_makes_place_for_nothing);
+	  tcase_add_test(cases, who_waits_for_a_late_answer_is_not_up);
+	  tcase_add_test(cases, a_narrower_window_is_kept_by_those_that_are_up);
 	  tcase_add_test(cases, keys_have_their_turns);
 	  tcase_add_test(cases, a_part_waits_before_all_others_unless_the_relay_is_of_the_past);
 	  tcase_add_test(cases, a_promise_goes_with_the_carrier_it_was_made_for);

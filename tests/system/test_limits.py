@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -249,6 +250,52 @@ def test_one_connection_too_many_is_waited_out():
         for answer in answers:
             problem(answer, 503, "relay_throttled", "not_sent")
         assert len(relay.connections) <= 3 + 4
+
+
+@pytest.mark.parametrize("sessions,stay", [(1, 0), (2, 1)])
+def test_late_answers_take_up_half_of_the_sessions(sessions, stay):
+    """F-07: the relay takes messages and does not answer for long. Sessions wait on for its answer, and
+    mail that comes meanwhile goes at once: the session that has waited for longest makes place."""
+    gate = threading.Event()
+
+    def dot(connection, _step, _line):
+        return {"take": True} if connection.number > sessions or gate.wait(60 * SLOW) else None
+    with Relay({"dot": dot}, keywords=PIPELINED) as relay, \
+            Gateway(relay, SMTP_SESSIONS=str(sessions)) as gateway:
+        lost = []
+        for _ in range(sessions):
+            lost.append(problem(gateway.send(deadline="500ms"), 504, "outcome_unknown", "unknown")["id"])
+        assert len(relay.open_connections) == sessions, "where nothing waits, they wait on"
+        assert gateway.send(deadline="20s").status == 200
+        now = relay_of(gateway)["sessions"]
+        assert (now["busy"], now["idle"]) == (stay, 1), now
+        assert len(relay.connections) == sessions + 1
+        gate.set()
+        states = [gateway.get("/messages/" + id)["state"] for id in lost[:sessions - stay]]
+        assert states == ["unknown"] * (sessions - stay)
+        for id in lost[sessions - stay:]:
+            assert wait_for(lambda id=id: gateway.get("/messages/" + id)["state"] == "sent")
+        assert gateway.send().status == 200 and len(relay.connections) == sessions + 1
+
+
+def test_sessions_above_a_narrower_window_say_goodbye():
+    """F-13, F-14: the relay says "slower" while four sessions are up: two go on."""
+    gate, slow = threading.Event(), threading.Event()
+
+    def mail(*_):
+        return "451 4.7.500 server busy" if slow.is_set() else None
+    with Relay({"mail": mail, "dot": lambda *_: gate.wait(60 * SLOW) and None},
+               keywords=PIPELINED) as relay, Gateway(relay, SMTP_SESSIONS="4") as gateway, \
+            ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(gateway.send, subject=str(n)) for n in range(4)]
+        assert wait_for(lambda: relay_of(gateway)["sessions"]["busy"] == 4)
+        gate.set()
+        assert [send.result().status for send in sent] == [200] * 4
+        assert len(relay.open_connections) == 4
+        slow.set()
+        problem(gateway.send(), 503, "relay_throttled", "deferred")
+        assert relay.wait(lambda: len(relay.open_connections) == 2)
+        assert relay_of(gateway)["window"] == 2 and len(relay.commands("QUIT")) == 2
 
 
 # ---- pace
