@@ -56,7 +56,10 @@ void carrier_tick(struct carrier *carrier)
 
 	let_go_of_late(carrier);
 	if (!carrier->is_connected && !carrier->link) {
-		carrier_seek_token(carrier);
+		if (is_unwanted && !carrier->delivery)
+			carrier_drop(carrier, SMTP_LOSS_DRAINING);
+		else
+			carrier_seek_token(carrier);
 	} else if (!carrier->is_connected) {
 		if (now_us() - carrier->opened_us >= settings->connect_ms * 1000ull)
 			carrier_drop(carrier, SMTP_LOSS_TIMEOUT);

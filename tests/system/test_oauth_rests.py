@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 
 import pytest
 
@@ -100,6 +101,22 @@ def test_a_reload_that_removes_it_holds_up_nobody(tmp_path, silence):
             gateway.reload(both)  # a new one, beside the one that is not over yet
             assert asked(server, 3)
         assert not gateway.log("oauth_failed"), "what was broken off is no failure"
+
+
+def test_a_token_that_comes_too_late_opens_nothing(tmp_path):
+    """The relay is none any more when its token is there: nobody logs in at it."""
+    with Relay() as plain, Relay(mechanisms=["XOAUTH2"], auth_in_clear=True) as other, \
+            TokenServer([{"delay": 2.0}]) as server:
+        entry = {"user": BASIC["SMTP_USER"], "oauth_token_url": server.url, "min_sessions": 1,
+                 "oauth_client_id": "client-1", "oauth_client_secret": "hush", "priority": 5}
+        with Fleet(tmp_path, [("plain", plain, {}), ("token", other, entry)]) as gateway:
+            assert asked(server, 1)
+            assert wait_for(lambda: gateway.relays()["token"]["sessions"]["opening"] == 1)
+            gateway.reload([("plain", plain, {})])
+            assert wait_for(lambda: server.at_once == 0)
+            time.sleep(1)
+            assert gateway.send().status == 200
+        assert other.connections == []
 
 
 def test_many_reloads_leave_no_threads_behind(tmp_path):
