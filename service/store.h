@@ -7,7 +7,7 @@
  * What the verbs answer: ERR_LIMIT, the queue is full; ERR_MISSING, there is no such message, or it
  * is another key's; ERR_VALUE, not in the state that it is in, or somebody else has its lease:
  * with these three nothing was written. ERR_SYNTAX, what is kept is damaged; ERR_IO, the store
- * cannot be written or read; ERR_MEMORY: these ask for a rollback.
+ * cannot be written or read, or has no room for more; ERR_MEMORY: these ask for a rollback.
  *
  * Leases end by a clock that nobody sets, so they are given for a while, not until a moment. */
 #pragma once

@@ -4,13 +4,13 @@
  * make at a time); the log is synced with each commit. Whatever SQLite says of a sync that failed
  * or of damage ends it: the kernel forgets what it could not write, so nothing may be tried again
  * as if it were good. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "service/store_sqlite_own.h"
 
 enum {
-	CHECKPOINT_PAGES = 4000, /* of the log; then its pages go into the file */
 	BODY_BYTES = 1 << 30,
 };
 
@@ -33,13 +33,16 @@ enum err sql_failed(struct sqlite_store *store, int code)
 	switch (code & 0xff) {
 	case SQLITE_NOMEM:
 		return ERR_MEMORY;
-	case SQLITE_TOOBIG:
-		return ERR_LIMIT;
+	case SQLITE_FULL:
+		reserve_release(store);
+		return ERR_IO;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		store->is_failed = true;
 		return ERR_SYNTAX;
 	default:
+		if (sqlite3_system_errno(store->db) == EDQUOT)
+			reserve_release(store);
 		return ERR_IO;
 	}
 }
@@ -96,13 +99,6 @@ struct text sql_column(sqlite3_stmt *statement, int column)
 
 /* ---- transactions */
 
-static enum err begin(void *self)
-{
-	struct sqlite_store *store = self;
-
-	return store->is_failed ? ERR_IO : sql_run(store, sql_use(store, SQL_BEGIN));
-}
-
 static enum err commit(void *self)
 {
 	struct sqlite_store *store = self;
@@ -142,19 +138,38 @@ static enum err checkpoint(struct sqlite_store *store, int mode)
 {
 	int code = sqlite3_wal_checkpoint_v2(store->db, NULL, mode, NULL, NULL);
 
-	store->wal_pages = 0;
+	if (code == SQLITE_OK)
+		store->wal_pages = 0;
 	return sql_failed(store, code);
 }
 
 static enum err tidy(void *self)
 {
 	struct sqlite_store *store = self;
+	bool was_full = store->is_full;
+	enum err err;
 
 	if (store->is_failed)
 		return ERR_IO;
-	if (store->wal_pages < CHECKPOINT_PAGES)
+	if (store->wal_pages == 0 || (store->wal_pages < store->wal_most && !store->is_full))
 		return OK;
-	return checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+	err = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+	if (err && store->is_full && !was_full) /* there is room now that was set aside */
+		err = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+	return err;
+}
+
+/* On a full disk the log must not grow: it is put into the file each time, and begins anew. */
+static enum err begin(void *self)
+{
+	struct sqlite_store *store = self;
+
+	if (store->is_failed)
+		return ERR_IO;
+	reserve_restore(store);
+	if (store->is_full)
+		(void)tidy(store); /* without it, what little is left has to do */
+	return store->is_failed ? ERR_IO : sql_run(store, sql_use(store, SQL_BEGIN));
 }
 
 /* ---- life */
@@ -168,6 +183,7 @@ static void close_store(void *self)
 	for (int sql = 0; sql < SQLS; sql++)
 		sqlite3_finalize(store->statements[sql]);
 	sqlite3_close(store->db);
+	reserve_close(store);
 	tally_free(&store->tally);
 	buf_free(&store->head);
 	buf_free(&store->course);
@@ -222,11 +238,11 @@ static enum err take_over(struct sqlite_store *store)
 	enum err err = begin(store);
 
 	if (!err)
-		err = tally_read(store);
-	if (!err)
 		err = sqlite_void_leases(store);
 	if (!err)
 		err = commit(store);
+	if (err)
+		rollback(store);
 	return err;
 }
 
@@ -235,7 +251,13 @@ static enum err read_all(struct sqlite_store *store, const char *path, struct bu
 	enum err err = prepare_all(store);
 
 	if (!err)
+		err = tally_read(store);
+	if (!err)
+		err = reserve_open(store, path);
+	if (!err)
 		err = take_over(store);
+	if (err == ERR_IO && store->is_full && !store->is_failed)
+		err = take_over(store); /* in the room that was given up */
 	if (err) {
 		sqlite_say(
 			why, path, err == ERR_SYNTAX ? "is damaged" : "cannot be used", store->db);
@@ -253,6 +275,7 @@ enum err store_sqlite_open(const char *path, const struct store_limits *limits,
 	if (!store)
 		return ERR_MEMORY;
 	store->limits = *limits;
+	store->reserve_fd = -1;
 	store->head = buf_born(STORED_HEAD_BYTES);
 	store->course = buf_born(STORED_COURSE_BYTES);
 	store->body = buf_born(BODY_BYTES);

@@ -87,6 +87,8 @@ static enum err check(
 
 	if (err)
 		return err;
+	if (store->is_full)
+		return ERR_IO;
 	if (!id_to_bytes(stored->id, id))
 		return ERR_VALUE;
 	if (!message_state_is_settled(stored->state) &&

@@ -16,7 +16,6 @@ enum {
 	APPLICATION = 0x4c47514d, /* "LGQM" */
 	SCHEMA = 1,
 	HEADER_BYTES = 100,
-	PATH_BYTES = 4096,
 };
 
 /* Version 1. INTEGER PRIMARY KEY is SQLite's own row number; messages are added at the end of each

@@ -152,6 +152,8 @@ enum err sqlite_template(void *self, struct template_job *template)
 		return err;
 	if (!template->content.at && !template->was_there)
 		return ERR_MISSING;
+	if (template->content.at && store->is_full)
+		return ERR_IO;
 	sql_text(change, 1, template->name);
 	if (template->content.at)
 		sql_bytes(change, 2, template->content);

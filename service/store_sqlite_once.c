@@ -61,6 +61,8 @@ enum err once_check(struct sqlite_store *store, const struct once *once, bool is
 	end = sql_end(store, get);
 	if (!err)
 		err = end;
+	if (!err && found == ONCE_NEW && store->is_full)
+		err = ERR_IO;
 	if (!err && found == ONCE_NEW)
 		err = put(store, once, is_done ? ONCE_IS_DONE : ONCE_IS_RUNNING, now_ms);
 	if (!err)

@@ -65,6 +65,7 @@ enum sql {
 	SQL_TEMPLATE_LIST,
 	SQL_TALLY_LIST,
 	SQL_TALLY_PUT,
+	SQL_FREE_PAGES,
 	SQL_CENSUS,
 	SQLS,
 };
@@ -94,10 +95,12 @@ struct sqlite_store {
 	struct buf head, course, body; /* what is being written */
 	struct buf lane, lane_key;     /* whose turn it was last */
 	bool has_lane;
-	int64_t looked_ms; /* when leases and far moments were last looked after; monotonic */
-	int wal_pages;
+	int64_t looked_ms;       /* when leases and far moments were last looked after; monotonic */
+	int wal_pages, wal_most; /* of the log; at how many they are put into the file */
 	bool is_failed; /* a sync failed, or the file is damaged: nothing is believed any more */
-	bool is_full;
+	bool is_full;   /* nothing more is accepted, see store_sqlite_reserve.c */
+	int reserve_fd;
+	uint64_t tried_us; /* when room was last looked for */
 };
 
 /* ---- statements: a statement is used from sql_use() to the end of sql_run() or sql_end() */
@@ -122,6 +125,18 @@ struct text sql_column(sqlite3_stmt *statement, int column); /* until the next s
 MUST_USE enum err sqlite_file_open(const char *path, sqlite3 **db_out, struct buf *why);
 /* Appends SQLite's own word. */
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db);
+
+/* ---- room on the disk */
+
+enum { PATH_BYTES = 4096 };
+
+/* ERR_IO: it cannot be opened. Without room for it the store is full from the beginning. */
+MUST_USE enum err reserve_open(struct sqlite_store *store, const char *path);
+/* The disk is full. */
+void reserve_release(struct sqlite_store *store);
+/* Is there room again? Looked at now and then; outside of transactions. */
+void reserve_restore(struct sqlite_store *store);
+void reserve_close(struct sqlite_store *store);
 
 /* ---- rows */
 

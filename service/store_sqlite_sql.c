@@ -1,5 +1,5 @@
 /* Every statement of the SQLite backend. They keep to what PostgreSQL takes as well, but for
- * INDEXED BY. The literal conditions on `turn` are those of the partial indexes in
+ * PRAGMA. The literal conditions on `turn` are those of the partial indexes in
  * store_sqlite_file.c: without them an index is of no use. */
 #include "service/store_sqlite_own.h"
 
@@ -97,5 +97,6 @@ const char *const sql_texts[SQLS] = {
 	[SQL_TALLY_PUT] = "INSERT INTO tally (key_id, state, messages, bytes) "
 			  "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key_id, state) DO UPDATE SET "
 			  "messages = excluded.messages, bytes = excluded.bytes",
+	[SQL_FREE_PAGES] = "PRAGMA freelist_count",
 	[SQL_CENSUS] = "SELECT count(*) FROM message WHERE turn > 0",
 };

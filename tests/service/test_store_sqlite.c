@@ -1,6 +1,8 @@
 /* What is the SQLite store's own: its file, its plans, and what a dead process left in it. */
 #include <fcntl.h>
+#include <sched.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -423,6 +425,95 @@ END_TEST
 
 /* ---- damage in what is kept */
 
+/* ---- no room on the disk (F-30) */
+
+static void fill(const char *path, off_t bytes)
+{
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(posix_fallocate(fd, 0, bytes), 0);
+	close(fd);
+}
+
+/* A small disk that goes with this process; false: that needs more rights than there are. */
+static bool mount_disk(struct kit *kit, const char *options)
+{
+	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+		mount("none", kit->folder, "tmpfs", 0, options) != 0) {
+		printf("skipped: a disk of its own needs root\n");
+		return false;
+	}
+	return true;
+}
+
+/* Accepts until it fails; gives how many were taken. */
+static unsigned accept_until_full(struct kit *kit, unsigned from)
+{
+	static char large[20000];
+	struct letter letter;
+
+	for (unsigned i = from;; i++) {
+		memset(large, 'x', sizeof(large));
+		letter_write(&letter, i, "a");
+		letter.body = (struct text){ large, sizeof(large) };
+		if (letter_accept(kit, &letter, NOW + i) != OK)
+			return i - from;
+		ck_assert_int_eq(kit->store.verbs->tidy(kit->store.self), OK);
+	}
+}
+
+static unsigned drain(struct kit *kit)
+{
+	struct claimed claimed = { 0 };
+	unsigned drained = 0;
+
+	while (claim(kit, &claimed, 5)) {
+		for (size_t i = 0; i < claimed.job.count; i++) {
+			ck_assert_uint_gt(claimed.bodies[i].len, 0);
+			ck_assert_int_eq(settle(kit, claimed.at[i], MESSAGE_SENT, 0, false), OK);
+			drained++;
+		}
+		claimed_free(&claimed);
+		ck_assert_int_eq(kit->store.verbs->tidy(kit->store.self), OK);
+	}
+	return drained;
+}
+
+START_TEST(a_full_disk_takes_nothing_and_gives_all)
+{
+	static const char *const sizes[] = { "size=2m", "size=8m", "size=200m" };
+	struct kit kit = kit_closed();
+	struct letter letter;
+	char filler[96];
+	unsigned taken;
+
+	snprintf(filler, sizeof(filler), "%s/filler", kit.folder);
+	if (!mount_disk(&kit, sizes[_i]))
+		return;
+	fill(filler, _i == 0 ? 1 << 20 : _i == 1 ? 4 << 20 : 150 << 20);
+	kit_open_again(&kit);
+	taken = accept_until_full(&kit, 1);
+	ck_assert_uint_gt(taken, 10);
+	ck_assert_int_eq(kit.store.verbs->tidy(kit.store.self), OK);
+	letter_write(&letter, 100000, "a");
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(letter_accept(&kit, &letter, NOW), ERR_IO);
+	if (_i == 1) { /* also by another process */
+		kit.store.verbs->close(kit.store.self);
+		kit_open_again(&kit);
+	}
+	ck_assert_uint_eq(drain(&kit), taken);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_SENT], taken);
+	ck_assert_int_eq(unlink(filler), 0);
+	usleep(600000);
+	ck_assert_int_eq(letter_accept(&kit, &letter, NOW), OK);
+	ck_assert_uint_gt(accept_until_full(&kit, 20000), 10);
+	ck_assert_int_eq(drain(&kit) > 10, true);
+	kit.store.verbs->close(kit.store.self);
+}
+END_TEST
+
 START_TEST(what_cannot_be_read_is_set_aside_and_told)
 {
 	static const char *const damages[] = { "UPDATE message SET head = x'00' WHERE place = 1",
@@ -459,4 +550,5 @@ UNIT_MAIN(store_sqlite, tcase_add_test(cases, the_file_is_for_its_owner_alone);
 	  tcase_add_test(cases, strikes_add_up);
 	  tcase_add_test(cases, a_run_that_was_cut_short_is_told);
 	  tcase_add_loop_test(cases, a_process_that_is_killed_loses_nothing, 0, 30);
+	  tcase_add_loop_test(cases, a_full_disk_takes_nothing_and_gives_all, 0, 3);
 	  tcase_add_loop_test(cases, what_cannot_be_read_is_set_aside_and_told, 0, 5);)
