@@ -45,6 +45,13 @@ def test_examples_of_json_are_json(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_what_repeats_by_itself_has_an_idempotency_key(page):
+    """Else the 504 of an unknown outcome would be followed by a second mail."""
+    examples = re.findall(r"^```\w*\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL)
+    assert [one for one in examples if "--retry" in one and "Idempotency-Key" not in one] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_the_settings_it_speaks_of_exist(page):
     known = {name for name, _, _ in pages.settings()}
     known.add("SMTP_PASSWORD")  # shown as the wrong one

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define FIRST_ANSWER "{\"id\":\"first\",\"outcome\":\"accepted\"}"
@@ -264,10 +265,14 @@ START_TEST(the_answer_is_remembered_when_the_client_has_left)
 	static const struct {
 		const char *path, *body;
 		unsigned messages;
+		bool abruptly;
 	} rows[] = {
-		{ "/send", A_MAIL, 1 },
-		{ "/send/batch", "[" A_MAIL "," A_MAIL ",{}]", 2 },
+		{ "/send", A_MAIL, 1, false },
+		{ "/send", A_MAIL, 1, true },
+		{ "/send/batch", "[" A_MAIL "," A_MAIL ",{}]", 2, false },
+		{ "/send/batch", "[" A_MAIL "," A_MAIL ",{}]", 2, true },
 	};
+	struct linger reset = { 1, 0 };
 	char head[200];
 	int fd;
 
@@ -280,6 +285,8 @@ START_TEST(the_answer_is_remembered_when_the_client_has_left)
 	client_send(fd, head);
 	client_send(fd, rows[_i].body);
 	fake_await_parked(&served.fake, rows[_i].messages);
+	if (rows[_i].abruptly)
+		ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
 	close(fd);
 	usleep(20000); /* time in which it could be noticed */
 	ck_assert_uint_eq(atomic_load(&served.fake.ended), 0);
@@ -320,5 +327,5 @@ UNIT_MAIN(repeat, tcase_add_test(cases, the_first_is_sent_and_its_answer_remembe
 	  tcase_add_test(cases, what_may_not_be_done_says_why);
 	  tcase_add_loop_test(cases, how_it_is_written_makes_no_difference, 0, 8);
 	  tcase_add_test(cases, what_changes_the_sending_makes_a_difference);
-	  tcase_add_loop_test(cases, the_answer_is_remembered_when_the_client_has_left, 0, 2);
+	  tcase_add_loop_test(cases, the_answer_is_remembered_when_the_client_has_left, 0, 4);
 	  tcase_add_test(cases, what_is_not_taken_leaves_nothing_behind);)
