@@ -260,38 +260,44 @@ END_TEST
 
 /* ---- nobody is there to be told */
 
+/* The library asks for the answer of most of them all the same; of those that it has just seen
+ * leave it does not. */
 START_TEST(the_answer_is_remembered_when_the_client_has_left)
 {
+	enum { CLIENTS = 100 };
 	static const struct {
 		const char *path, *body;
 		unsigned messages;
-		bool abruptly;
 	} rows[] = {
-		{ "/send", A_MAIL, 1, false },
-		{ "/send", A_MAIL, 1, true },
-		{ "/send/batch", "[" A_MAIL "," A_MAIL ",{}]", 2, false },
-		{ "/send/batch", "[" A_MAIL "," A_MAIL ",{}]", 2, true },
+		{ "/send", A_MAIL, 1 },
+		{ "/send/batch", "[" A_MAIL "," A_MAIL ",{}]", 2 },
 	};
 	struct linger reset = { 1, 0 };
 	char head[200];
-	int fd;
+	int fds[CLIENTS];
 
 	start();
 	atomic_store(&served.fake.mode, FAKE_PARKS);
-	fd = client_connect(served.port);
 	snprintf(head, sizeof(head),
 		"POST %s HTTP/1.1\r\nHost: x\r\n" KEYED "Content-Length: %zu\r\n\r\n",
 		rows[_i].path, strlen(rows[_i].body));
-	client_send(fd, head);
-	client_send(fd, rows[_i].body);
-	fake_await_parked(&served.fake, rows[_i].messages);
-	if (rows[_i].abruptly)
-		ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
-	close(fd);
+	for (int i = 0; i < CLIENTS; i++) {
+		fds[i] = client_connect(served.port);
+		client_send(fds[i], head);
+		client_send(fds[i], rows[_i].body);
+	}
+	fake_await_parked(&served.fake, CLIENTS * rows[_i].messages);
+	for (int i = 0; i < CLIENTS; i++) {
+		if (i % 2)
+			ck_assert_int_eq(
+				setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)),
+				0);
+		close(fds[i]);
+	}
 	usleep(20000); /* time in which it could be noticed */
 	ck_assert_uint_eq(atomic_load(&served.fake.ended), 0);
 	fake_settle_all(&served.fake);
-	for (int i = 0; atomic_load(&served.fake.ended) < rows[_i].messages; i++) {
+	for (int i = 0; atomic_load(&served.fake.ended) < CLIENTS * rows[_i].messages; i++) {
 		ck_assert_int_lt(i, 10000);
 		usleep(1000);
 	}
@@ -327,5 +333,5 @@ UNIT_MAIN(repeat, tcase_add_test(cases, the_first_is_sent_and_its_answer_remembe
 	  tcase_add_test(cases, what_may_not_be_done_says_why);
 	  tcase_add_loop_test(cases, how_it_is_written_makes_no_difference, 0, 8);
 	  tcase_add_test(cases, what_changes_the_sending_makes_a_difference);
-	  tcase_add_loop_test(cases, the_answer_is_remembered_when_the_client_has_left, 0, 4);
+	  tcase_add_loop_test(cases, the_answer_is_remembered_when_the_client_has_left, 0, 2);
 	  tcase_add_test(cases, what_is_not_taken_leaves_nothing_behind);)
