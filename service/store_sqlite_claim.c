@@ -28,16 +28,21 @@ static enum err note_turn(struct sqlite_store *store, struct text lane, struct t
 	return store->lane.err ? store->lane.err : store->lane_key.err;
 }
 
-/* The statement that gives the oldest message of the next key; `skips`: of the next lane. */
-static sqlite3_stmt *next_in_turn(struct sqlite_store *store, bool skips)
-{
-	sqlite3_stmt *next;
+/* Where the next message is looked for. */
+enum step {
+	STEP_KEY,   /* of the next key of this lane */
+	STEP_LANE,  /* of the next lane */
+	STEP_START, /* of the first of all */
+};
 
-	if (!store->has_lane)
-		return sql_use(store, SQL_CLAIM_FIRST);
-	next = sql_use(store, skips ? SQL_CLAIM_NEXT_LANE : SQL_CLAIM_NEXT);
-	sql_text(next, 1, buf_text(&store->lane));
-	if (!skips)
+static sqlite3_stmt *next_in_turn(struct sqlite_store *store, enum step step)
+{
+	static const enum sql sqls[] = { SQL_CLAIM_NEXT, SQL_CLAIM_NEXT_LANE, SQL_CLAIM_FIRST };
+	sqlite3_stmt *next = sql_use(store, sqls[step]);
+
+	if (step != STEP_START)
+		sql_text(next, 1, buf_text(&store->lane));
+	if (step == STEP_KEY)
 		sql_text(next, 2, buf_text(&store->lane_key));
 	return next;
 }
@@ -136,35 +141,44 @@ static enum err is_suspect_out(struct sqlite_store *store, bool *is_out)
 	return sql_end(store, out);
 }
 
+/* The row that the statement stands on is taken, unless its relay rests. */
+static enum err take_in_turn(
+	struct sqlite_store *store, struct claim_job *claim, sqlite3_stmt *row, bool *rests_out)
+{
+	enum err err = note_turn(store, sql_column(row, ROW_LANE), sql_column(row, ROW_KEY)), end;
+
+	*rests_out = is_resting(claim, buf_text(&store->lane));
+	if (!err && !*rests_out)
+		return take(store, claim, row);
+	end = sql_end(store, row);
+	return err ? err : end;
+}
+
 /* Around the circle of keys, one of each at a time, until there are enough, or a whole round gave
  * none. */
 static enum err claim_in_turn(struct sqlite_store *store, struct claim_job *claim)
 {
-	bool from_start = !store->has_lane, found = false, skips = false;
+	enum step step = store->has_lane ? STEP_KEY : STEP_START;
+	bool found = false, is_whole_round = step == STEP_START, rests;
 	enum err err = OK;
 
 	while (!err && claim->count < claim->most) {
-		sqlite3_stmt *next = next_in_turn(store, skips);
+		sqlite3_stmt *next = next_in_turn(store, step);
 
 		if (sql_row(next)) {
-			err = note_turn(
-				store, sql_column(next, ROW_LANE), sql_column(next, ROW_KEY));
-			skips = is_resting(claim, buf_text(&store->lane));
-			if (err || skips) {
-				enum err end = sql_end(store, next);
-
-				err = err ? err : end;
-				continue;
-			}
-			found = true;
-			err = take(store, claim, next);
+			err = take_in_turn(store, claim, next, &rests);
+			found = found || !rests;
+			step = rests ? STEP_LANE : STEP_KEY;
 			continue;
 		}
 		err = sql_end(store, next);
-		if (from_start && !found)
+		if (step == STEP_START || (step == STEP_LANE && is_whole_round && !found))
 			break;
-		from_start = true;
-		found = skips = store->has_lane = false;
+		if (step == STEP_LANE) {
+			is_whole_round = true;
+			found = false;
+		}
+		step++;
 	}
 	claim->has_more = claim->count == claim->most;
 	return err;

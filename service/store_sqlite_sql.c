@@ -25,10 +25,10 @@ const char *const sql_texts[SQLS] = {
 	[SQL_EVENT_SWEEP] = "DELETE FROM event WHERE place IN (SELECT place FROM event "
 			    "ORDER BY place LIMIT ?2) AND at_ms < ?1",
 
-	/* One row is the oldest of the next key that has any: keys take turns by their order. */
+	/* One row is the oldest of the next key that has any: keys take turns by their order, lane
+	 * by lane. (A comparison of both at once, as rows, would look at all of the key before.) */
 	[SQL_CLAIM_FIRST] = READY " ORDER BY lane, key_id, due_ms LIMIT 1",
-	[SQL_CLAIM_NEXT] = READY " AND (lane, key_id) > (?1, ?2) "
-				 "ORDER BY lane, key_id, due_ms LIMIT 1",
+	[SQL_CLAIM_NEXT] = READY " AND lane = ?1 AND key_id > ?2 ORDER BY key_id, due_ms LIMIT 1",
 	[SQL_CLAIM_NEXT_LANE] = READY " AND lane > ?1 ORDER BY lane, key_id, due_ms LIMIT 1",
 	[SQL_SUSPECTS] = "SELECT " ROW_COLUMNS " FROM message WHERE turn = 3 ORDER BY due_ms",
 	[SQL_SUSPECT_OUT] = "SELECT 1 FROM message WHERE turn = 4 AND strikes > 0 LIMIT 1",
