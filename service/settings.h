@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "service/schedule.h"
 #include "smtp/buf.h"
 #include "smtp/dkim.h"
 #include "smtp/session.h"
@@ -75,7 +76,13 @@ struct settings {
 	uint32_t headers_ms, body_ms, idle_ms;
 	const char *const *trusted_proxies; /* networks: "10.0.0.0/8", "::1" */
 	size_t trusted_proxy_count;
-	const char *api_key, *api_keys_file;                                  /* "": none */
+	const char *api_key, *api_keys_file;   /* "": none */
+	const char *store;                     /* path of the queue's file; "": nothing is kept */
+	struct schedule retry;                 /* of queued messages */
+	bool hold_unknown;                     /* what is unknown is not tried again by itself */
+	unsigned queue_max, queue_max_per_key; /* messages; per key 0: no limit */
+	uint64_t queue_max_bytes;
+	int64_t keep_sent_ms, keep_failed_ms, keep_body_ms;
 	const char *templates_dir;                                            /* "": none */
 	const char *dkim_domain, *dkim_selector, *dkim_key_pem, *dkim_unsign; /* "": none */
 	struct dkim_signer dkim; /* these, or those of the config file's list, opened */

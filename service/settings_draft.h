@@ -83,6 +83,12 @@ MUST_USE enum err settings_read_token_url(
 	struct draft *draft, const struct given *given, const char **url_out);
 /* What is missing for getting tokens, or is too much. */
 MUST_USE enum err settings_check_oauth(struct draft *draft);
+/* settings_queue.c: where messages are kept, and when they are tried again. */
+MUST_USE enum err settings_read_store(struct draft *draft, const struct given *given);
+MUST_USE enum err settings_read_delays(struct draft *draft, const struct given *given);
+/* "0.2" → 200 */
+MUST_USE enum err settings_read_share(
+	struct draft *draft, const struct given *given, unsigned *thousandths_out);
 /* settings_dkim.c: opens one more key; what it was given as may go afterwards. */
 struct dkim_given {
 	struct text domain, selector, pem;

@@ -90,14 +90,11 @@ static const char *const foreign[] = { "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", 
 /* Of the contract, and not here yet. `usual` says what is the case anyway. */
 static const struct {
 	const char *name, *usual;
-} later[] = { { "STORE", "none" }, { "CONSOLE", "off" }, { "RETRY_DELAYS", "1s,5s,30s,2m,10m,1h" },
-	{ "RETRY_FOR", "24h" }, { "RETRY_JITTER", "0.2" }, { "ON_UNKNOWN", "retry" },
-	{ "QUEUE_MAX", "1000000" }, { "QUEUE_MAX_BYTES", "10G" }, { "QUEUE_MAX_PER_KEY", "" },
-	{ "KEEP_SENT", "7d" }, { "KEEP_FAILED", "30d" }, { "KEEP_BODY", "0s" },
-	{ "WEBHOOK_URL", "" }, { "WEBHOOK_SECRET", "" }, { "WEBHOOK_ALLOW_NETWORKS", "" } };
+} later[] = { { "CONSOLE", "off" }, { "WEBHOOK_URL", "" }, { "WEBHOOK_SECRET", "" },
+	{ "WEBHOOK_ALLOW_NETWORKS", "" } };
 
 static const char *const prefixes[] = { "SMTP_", "HTTP_", "API_", "LOG_", "SEND_", "MAX_", "DRAIN_",
-	"DKIM_" };
+	"DKIM_", "RETRY_", "QUEUE_", "KEEP_" };
 
 /* Beginnings that nobody else uses: a name that starts so was meant for us. */
 static const char *const ours[] = { "SMTP_TIMEOUT_", "SMTP_CLIENT_", "SMTP_OAUTH_", "HTTP_TIMEOUT_",

@@ -11,12 +11,14 @@ static const struct setting_word tls_words[] = { { "1.2", 12 }, { "1.3", 13 }, {
 static const struct setting_word level_words[] = { { "debug", LOG_DEBUG }, { "info", LOG_INFO },
 	{ "warn", LOG_WARN }, { "error", LOG_ERROR }, { 0 } };
 static const struct setting_word format_words[] = { { "json", 0 }, { "text", 1 }, { 0 } };
+static const struct setting_word unknown_words[] = { { "retry", 0 }, { "hold", 1 }, { 0 } };
 static const struct setting_word address_words[] = { { "masked", LOG_MASKED }, { "full", LOG_FULL },
 	{ "none", LOG_NONE }, { 0 } };
 
 #define AT(field)                         offsetof(struct settings, field)
 #define SECOND                            UINT64_C(1000)
 #define HOUR                              (3600 * SECOND)
+#define DAY                               (24 * HOUR)
 #define MEGA                              (UINT64_C(1) << 20)
 #define PLAIN(field)                      AT(field), NULL, NULL, 0, 0, NULL, false
 #define SECRET(field)                     AT(field), NULL, NULL, 0, 0, NULL, true
@@ -138,9 +140,34 @@ const struct setting settings_table[] = {
 		"the same in bytes" },
 	{ "SEND_DEADLINE", SETTING_DURATION, BOUNDS(send_deadline_ms, "50s", 100, HOUR),
 		"how long a send may take in all; a request may ask for less" },
+<<<<<<< HEAD
 	{ "IDEMPOTENCY_TTL", SETTING_DURATION,
 		BOUNDS(idempotency_ttl_ms, "24h", SECOND, 720 * HOUR),
 		"how long the answer to a request with an Idempotency-Key is remembered" },
+=======
+	{ "STORE", SETTING_STORE, AT(store), NULL, "none", 0, 0, NULL, false,
+		"where accepted messages are kept: none, or sqlite:/path/queue.db" },
+	{ "RETRY_DELAYS", SETTING_DELAYS, USUAL(retry, "1s,5s,30s,2m,10m,1h"),
+		"when a queued message is tried again; the last one repeats" },
+	{ "RETRY_FOR", SETTING_PERIOD, BOUNDS(retry.for_ms, "24h", SECOND, 365 * DAY),
+		"how long a queued message is tried in all" },
+	{ "RETRY_JITTER", SETTING_SHARE, USUAL(retry.jitter_thousand, "0.2"),
+		"the share of a delay that chance may add to it" },
+	{ "ON_UNKNOWN", SETTING_FLAG, WORDS(hold_unknown, "retry", unknown_words),
+		"retry, or hold: a message whose outcome is unknown is not sent again by itself" },
+	{ "QUEUE_MAX", SETTING_COUNT, BOUNDS(queue_max, "1000000", 1, 100000000),
+		"messages that may be in the queue; past it: 503 queue_full" },
+	{ "QUEUE_MAX_BYTES", SETTING_BYTES,
+		BOUNDS(queue_max_bytes, "10G", MEGA, 1024 * 1024 * MEGA), "the same in bytes" },
+	{ "QUEUE_MAX_PER_KEY", SETTING_COUNT, BOUNDS(queue_max_per_key, "off", 0, 100000000),
+		"messages of one API key in the queue; off: no limit" },
+	{ "KEEP_SENT", SETTING_PERIOD, BOUNDS(keep_sent_ms, "7d", 0, 3650 * DAY),
+		"how long the store remembers what was sent" },
+	{ "KEEP_FAILED", SETTING_PERIOD, BOUNDS(keep_failed_ms, "30d", 0, 3650 * DAY),
+		"and what was not" },
+	{ "KEEP_BODY", SETTING_PERIOD, BOUNDS(keep_body_ms, "0s", 0, 3650 * DAY),
+		"how long it keeps the text of a message that is settled" },
+>>>>>>> cae3faa (service: settings of the queue: where, how long, how often)
 	{ "TEMPLATES_DIR", SETTING_TEXT, PLAIN(templates_dir),
 		"a folder of templates: order.subject.mustache, order.text.mustache, "
 		"order.html.mustache; read at the start and on SIGHUP" },
@@ -177,6 +204,6 @@ void setting_clear(struct settings *settings, size_t index)
 
 	if (row->kind == SETTING_TEXT || row->kind == SETTING_HOST || row->kind == SETTING_PEM ||
 		row->kind == SETTING_PIN || row->kind == SETTING_API_KEY ||
-		row->kind == SETTING_TOKEN_URL)
+		row->kind == SETTING_TOKEN_URL || row->kind == SETTING_STORE)
 		*(const char **)((char *)settings + row->at) = "";
 }

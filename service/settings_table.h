@@ -14,6 +14,7 @@ enum setting_kind {
 	SETTING_COUNT,
 	SETTING_BYTES,
 	SETTING_DURATION, /* bounds in milliseconds */
+	SETTING_PERIOD,   /* the same, into 64 bits */
 	SETTING_RATE,
 	SETTING_PEM,
 	SETTING_PIN,
@@ -22,7 +23,10 @@ enum setting_kind {
 	SETTING_NETWORKS,
 	SETTING_API_KEY,
 	SETTING_TOKEN_URL,
-	SETTING_URL, /* stands for several others: settings_url.c */
+	SETTING_STORE,
+	SETTING_DELAYS,
+	SETTING_SHARE, /* 0 to 1, into thousandths */
+	SETTING_URL,   /* stands for several others: settings_url.c */
 };
 
 struct setting_word {
@@ -42,7 +46,7 @@ struct setting {
 	const char *meaning;
 };
 
-enum { SETTINGS_MAX = 64 };
+enum { SETTINGS_MAX = 96 };
 
 extern const struct setting settings_table[];
 extern const size_t settings_count;

@@ -113,6 +113,12 @@ static enum err read_duration(struct draft *draft, size_t index)
 	return err;
 }
 
+static enum err read_period(struct draft *draft, size_t index)
+{
+	return read_bounded(
+		draft, index, time_units, "a time like 30s, 5m, 2h or 7d", field(draft, index));
+}
+
 static enum err read_bytes(struct draft *draft, size_t index)
 {
 	return read_bounded(
@@ -332,6 +338,8 @@ enum err setting_read(struct draft *draft, size_t index)
 		return read_bytes(draft, index);
 	case SETTING_DURATION:
 		return read_duration(draft, index);
+	case SETTING_PERIOD:
+		return read_period(draft, index);
 	case SETTING_RATE:
 		return read_rate(draft, index);
 	case SETTING_PEM:
@@ -349,6 +357,12 @@ enum err setting_read(struct draft *draft, size_t index)
 		return read_api_key(draft, index);
 	case SETTING_TOKEN_URL:
 		return settings_read_token_url(draft, &draft->given[index], field(draft, index));
+	case SETTING_STORE:
+		return settings_read_store(draft, &draft->given[index]);
+	case SETTING_DELAYS:
+		return settings_read_delays(draft, &draft->given[index]);
+	case SETTING_SHARE:
+		return settings_read_share(draft, &draft->given[index], field(draft, index));
 	case SETTING_URL:
 		break; /* taken apart before */
 	}

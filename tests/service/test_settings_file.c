@@ -41,7 +41,7 @@ static const struct {
 	{ "{\"http_listen\":[[]]}", "/http_listen", "list of strings" },
 	{ "{\"smtp_user\":\"a\\u0000b\",\"smtp_pass\":\"x\"}", "/smtp_user", "NUL" },
 	{ "{\"webhooks\":[{}]}", "/webhooks", "not supported yet" },
-	{ "{\"store\":\"sqlite:/a\"}", "STORE", "not supported yet" },
+	{ "{\"console\":\"on\"}", "CONSOLE", "not supported yet" },
 };
 
 START_TEST(a_wrong_file_is_shown_where)

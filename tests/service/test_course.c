@@ -1,0 +1,240 @@
+/* What becomes of a queued message behind an attempt. */
+#include "service/course.h"
+#include "unit.h"
+
+#include <string.h>
+
+enum { NOW = 1000000, SECOND = 1000 };
+
+static const struct schedule schedule = { .delays_ms = { SECOND, 5 * SECOND }, .count = 2 };
+static const struct course_moment moment = { NOW, 0 };
+static const struct text names[3] = { { "a@x.test", 8 }, { "b@x.test", 8 }, { "c@x.test", 8 } };
+
+static struct region *region;
+static struct stored_recipient to[3];
+static struct smtp_answer answers[3];
+static struct stored stored;
+static struct result result;
+
+static void open_region(void)
+{
+	ck_assert_int_eq(region_open(1 << 20, &region), OK);
+}
+
+static void close_region(void)
+{
+	region_close(region);
+}
+
+static void set_message(size_t count)
+{
+	stored = (struct stored){ .region = region,
+		.to = to,
+		.count = count,
+		.tries = 1,
+		.state = MESSAGE_SENDING,
+		.expires_ms = INT64_MAX };
+	for (size_t i = 0; i < count; i++)
+		to[i] = (struct stored_recipient){
+			.address = names[i], .is_open = true, .outcome = SMTP_QUEUED
+		};
+	result = (struct result){ .count = count, .to = names, .answers = answers };
+}
+
+/* "2": taken, "4", "5": at RCPT; "8": 451, "9": 554 to the whole; "d": no connection, "l": login
+ * refused, "?": unknown, "w": withheld. */
+static struct smtp_verdict verdict_of(char letter, struct smtp_said *said_out)
+{
+	static const struct smtp_said taken = { .code = 250 }, later = { .code = 450 },
+				      never = { .code = 550, .enhanced = { 5, 1, 1 } },
+				      all_later = { .code = 451 }, all_never = { .code = 554 };
+	const struct smtp_verdict_rules rules = { 0 };
+
+	*said_out = (struct smtp_said){ 0 };
+	switch (letter) {
+	case '2':
+		*said_out = taken;
+		return (struct smtp_verdict){ .class = SMTP_TAKEN, .outcome = SMTP_ACCEPTED };
+	case '4':
+		*said_out = later;
+		return smtp_verdict_of_said(&later, SMTP_IN_RCPT, rules);
+	case '5':
+		*said_out = never;
+		return smtp_verdict_of_said(&never, SMTP_IN_RCPT, rules);
+	case '8':
+		result.said = all_later;
+		return smtp_verdict_of_said(&all_later, SMTP_IN_DOT, rules);
+	case '9':
+		result.said = all_never;
+		return smtp_verdict_of_said(&all_never, SMTP_IN_DOT, rules);
+	case 'd':
+		return smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_CONNECT, false);
+	case 'l':
+		return smtp_verdict_of_loss(SMTP_LOSS_BAD_AUTH, SMTP_IN_AUTH, false);
+	case 'w':
+		return smtp_verdict_of_loss(SMTP_LOSS_WITHHELD, SMTP_IN_RCPT, false);
+	default:
+		return smtp_verdict_of_loss(SMTP_LOSS_DISCONNECTED, SMTP_IN_DOT, true);
+	}
+}
+
+static void attempt(const char *letters)
+{
+	result.count = strlen(letters);
+	for (size_t i = 0; i < result.count; i++)
+		answers[i].verdict = verdict_of(letters[i], &answers[i].said);
+	ck_assert_int_eq(course_note(&stored, &result, &schedule, moment), OK);
+}
+
+static const struct {
+	const char *letters, *open; /* which are tried again */
+	enum message_state state;
+	bool hold, all_or_none;
+} rows[] = {
+	{ "222", "---", MESSAGE_SENT, false, false },
+	{ "225", "---", MESSAGE_PARTIAL, false, false },
+	{ "555", "---", MESSAGE_FAILED, false, false },
+	{ "999", "---", MESSAGE_FAILED, false, false },
+	{ "224", "--c", MESSAGE_DEFERRED, false, false },
+	{ "245", "-b-", MESSAGE_DEFERRED, false, false },
+	{ "888", "abc", MESSAGE_DEFERRED, false, false },
+	{ "ddd", "abc", MESSAGE_DEFERRED, false, false },
+	/* for the operator, and no reason to give the mail up */
+	{ "lll", "abc", MESSAGE_DEFERRED, false, false },
+	{ "???", "abc", MESSAGE_DEFERRED, false, false },
+	{ "5??", "-bc", MESSAGE_DEFERRED, false, false },
+	{ "???", "---", MESSAGE_HELD, true, false },
+	{ "2??", "---", MESSAGE_HELD, true, false },
+	{ "4??", "a--", MESSAGE_DEFERRED, true, false },
+	{ "222", "---", MESSAGE_SENT, true, false },
+	{ "ddd", "abc", MESSAGE_DEFERRED, true, false },
+	/* all or none */
+	{ "w5w", "---", MESSAGE_FAILED, false, true },
+	{ "w4w", "abc", MESSAGE_DEFERRED, false, true },
+	{ "45w", "---", MESSAGE_FAILED, false, true },
+	{ "222", "---", MESSAGE_SENT, false, true },
+	{ "???", "abc", MESSAGE_DEFERRED, false, true },
+	{ "???", "---", MESSAGE_HELD, true, true },
+	{ "lll", "abc", MESSAGE_DEFERRED, false, true },
+};
+
+START_TEST(what_comes_of_an_attempt)
+{
+	char open[4] = "---";
+
+	set_message(3);
+	stored.hold_unknown = rows[_i].hold;
+	stored.all_or_none = rows[_i].all_or_none;
+	attempt(rows[_i].letters);
+	for (size_t i = 0; i < 3; i++)
+		if (to[i].is_open)
+			open[i] = "abc"[i];
+	ck_assert_str_eq(open, rows[_i].open);
+	ck_assert_str_eq(message_state_name(stored.state), message_state_name(rows[_i].state));
+	if (stored.state == MESSAGE_DEFERRED)
+		ck_assert_int_eq(stored.due_ms, NOW + SECOND);
+}
+END_TEST
+
+/* What was decided stays so; the next attempt has the others alone. */
+START_TEST(only_open_recipients_are_asked_again)
+{
+	const struct text *open;
+	size_t count;
+
+	set_message(3);
+	attempt("245");
+	open = course_open_recipients(&stored, &count);
+	ck_assert_uint_eq(count, 1);
+	ck_assert(text_equal(open[0], names[1]));
+	stored.tries = 2;
+	result.to = open;
+	attempt("2");
+	ck_assert_int_eq(stored.state, MESSAGE_PARTIAL);
+	ck_assert_int_eq(to[0].outcome, SMTP_ACCEPTED);
+	ck_assert_int_eq(to[1].outcome, SMTP_ACCEPTED);
+	ck_assert_int_eq(to[2].outcome, SMTP_REJECTED);
+	ck_assert_uint_eq(to[2].said.code, 550);
+}
+END_TEST
+
+START_TEST(others_than_its_own_are_refused)
+{
+	set_message(3);
+	result.to = names + 1;
+	result.count = 2;
+	ck_assert_int_eq(course_note(&stored, &result, &schedule, moment), ERR_VALUE);
+	result.to = names;
+	ck_assert_int_eq(course_note(&stored, &result, &schedule, moment), ERR_VALUE);
+	ck_assert_int_eq(stored.state, MESSAGE_SENDING);
+	ck_assert(to[0].is_open && to[1].is_open && to[2].is_open);
+}
+END_TEST
+
+static const struct {
+	const char *letters;
+	enum message_state state;
+	bool hold;
+} ends[] = {
+	{ "444", MESSAGE_FAILED, false },
+	{ "244", MESSAGE_PARTIAL, false },
+	{ "ddd", MESSAGE_FAILED, false },
+	{ "??4", MESSAGE_UNKNOWN, false },
+	{ "2??", MESSAGE_UNKNOWN, false },
+	{ "?44", MESSAGE_HELD, true },
+};
+
+START_TEST(when_its_time_is_over)
+{
+	set_message(3);
+	stored.hold_unknown = ends[_i].hold;
+	stored.expires_ms = NOW;
+	attempt(ends[_i].letters);
+	ck_assert_str_eq(message_state_name(stored.state), message_state_name(ends[_i].state));
+	for (size_t i = 0; i < 3; i++)
+		ck_assert(!to[i].is_open);
+}
+END_TEST
+
+START_TEST(the_relay_says_when)
+{
+	static const struct smtp_said wait = { .code = 451,
+		.text = { "4.7.1 Greylisted, try again in 4 seconds", 40 } };
+
+	set_message(1);
+	result.said = wait;
+	answers[0].verdict =
+		smtp_verdict_of_said(&wait, SMTP_IN_DOT, (struct smtp_verdict_rules){ 0 });
+	stored.tries = 2;
+	ck_assert_int_eq(course_note(&stored, &result, &schedule, moment), OK);
+	ck_assert_int_eq(stored.due_ms, NOW + 4 * SECOND);
+}
+END_TEST
+
+START_TEST(attempts_are_kept_in_order)
+{
+	set_message(1);
+	for (unsigned i = 0; i < 3; i++) {
+		stored.tries = i + 1;
+		result.attempt_count = 2;
+		result.attempts[0].relay = TEXT("first");
+		result.attempts[1].relay = TEXT("second");
+		result.attempts[1].took_us = i;
+		attempt(i < 2 ? "d" : "2");
+	}
+	ck_assert_uint_eq(stored.attempt_count, 6);
+	ck_assert(text_equal(stored.attempts[4].attempt.relay, TEXT("first")));
+	ck_assert_uint_eq(stored.attempts[3].attempt.took_us, 1);
+	ck_assert_int_eq(stored.attempts[5].at_ms, NOW);
+}
+END_TEST
+
+#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
+
+UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
+	  tcase_add_loop_test(cases, what_comes_of_an_attempt, 0, COUNT(rows));
+	  tcase_add_loop_test(cases, when_its_time_is_over, 0, COUNT(ends));
+	  tcase_add_test(cases, only_open_recipients_are_asked_again);
+	  tcase_add_test(cases, others_than_its_own_are_refused);
+	  tcase_add_test(cases, the_relay_says_when);
+	  tcase_add_test(cases, attempts_are_kept_in_order);)
