@@ -46,6 +46,8 @@ static void add_headers(struct request *request, struct MHD_Response *response)
 	}
 	if (exchange->location.len)
 		add_header(response, "Location", exchange->location.at);
+	if (exchange->preference_applied)
+		add_header(response, "Preference-Applied", exchange->preference_applied);
 	if (exchange->allow)
 		add_header(response, "Allow", exchange->allow);
 	if (exchange->idempotency_scope)

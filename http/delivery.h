@@ -23,6 +23,16 @@ enum repeat {
 	REPEAT_KINDS,
 };
 
+/* When its sender is answered, and by whom it is kept until then. */
+enum delivery_way {
+	DELIVER_NOW,            /* it is sent; then he hears what came of it */
+	DELIVER_QUEUED,         /* when it is in the queue, from which it is sent */
+	DELIVER_NOW_THEN_QUEUED /* it is sent; what was put off goes into the queue */
+};
+
+/* A queued message whose outcome is unknown: as ON_UNKNOWN says, tried again, or set aside. */
+enum on_unknown { ON_UNKNOWN_USUAL, ON_UNKNOWN_RETRY, ON_UNKNOWN_HOLD };
+
 /* One try at one relay. */
 struct attempt {
 	struct text relay;
@@ -61,6 +71,10 @@ struct delivery {
 	struct text relay;         /* asked for by name; empty: any of relays */
 	const struct text *relays; /* that its key may use, until done(); none: any */
 	size_t relay_count;
+	enum delivery_way way;
+	bool is_queued; /* it comes out of the queue, which remembers it */
+	enum on_unknown on_unknown;
+	int64_t send_at_ms; /* since 1970: queued, and not before; 0: now */
 	bool all_or_none;
 	enum dry_run dry_run;
 	struct text idempotency_key;      /* empty: none, or it is not to be looked at */

@@ -36,6 +36,7 @@ struct exchange {
 	struct buf answer;
 	uint32_t retry_after_s;
 	struct text location;
+	const char *preference_applied; /* RFC 7240; NULL: none was */
 	const char *allow;
 	const char *idempotency_scope; /* NULL: left out */
 	size_t replayed;               /* messages whose first answer is told again */

@@ -117,6 +117,7 @@ struct gateway {
 	 * Once for each, after done(): its outcome decides whether the answer is remembered, or the
 	 * key is free again. */
 	void (*remember)(void *self, const struct delivery *delivery, struct text answer);
+	bool has_store;           /* messages may be queued */
 	const char *repeats_last; /* for Idempotency-Scope: "process"; NULL: wherever one asks */
 	/* Calls `see` with the record while nobody can change it; false: none, or another key's. */
 	bool (*look_up)(void *self, const struct caller *caller, struct text id,

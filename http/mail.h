@@ -21,7 +21,9 @@ struct wishes {
 	bool all_or_none, trace;
 	enum dry_run dry_run;
 	uint64_t deadline_us; /* from now; 0: unsaid */
-	bool needs_store;     /* delivery: queue and the like */
+	enum delivery_way way;
+	int64_t send_at_ms; /* 0: unsaid */
+	enum on_unknown on_unknown;
 };
 
 struct posted {

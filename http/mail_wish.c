@@ -142,10 +142,12 @@ void read_relay(struct reading *reading, const cJSON *value, const struct json_a
 void read_delivery(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
 	static const char *const words[] = { "now", "queue", "now_then_queue", NULL };
+	static const enum delivery_way ways[] = { DELIVER_NOW, DELIVER_QUEUED,
+		DELIVER_NOW_THEN_QUEUED };
 	size_t word;
 
-	if (!cJSON_IsNull(value) && read_word(reading, value, at, words, &word) && word)
-		reading->posted->wishes.needs_store = true;
+	if (!cJSON_IsNull(value) && read_word(reading, value, at, words, &word))
+		reading->posted->wishes.way = ways[word];
 }
 
 void read_partial(struct reading *reading, const cJSON *value, const struct json_at *at)
@@ -185,10 +187,10 @@ void read_dry_run(struct reading *reading, const cJSON *value, const struct json
 
 void read_send_at(struct reading *reading, const cJSON *value, const struct json_at *at)
 {
-	int64_t when;
+	int64_t when_s;
 
-	if (!cJSON_IsNull(value) && read_time(reading, value, at, &when))
-		reading->posted->wishes.needs_store = true;
+	if (!cJSON_IsNull(value) && read_time(reading, value, at, &when_s))
+		reading->posted->wishes.send_at_ms = when_s > 0 ? when_s * 1000 : 1;
 }
 
 void read_on_unknown(struct reading *reading, const cJSON *value, const struct json_at *at)
@@ -197,6 +199,6 @@ void read_on_unknown(struct reading *reading, const cJSON *value, const struct j
 	size_t word;
 
 	/* Without a queue an unknown outcome is told and never resent: both wishes come true. */
-	if (!cJSON_IsNull(value))
-		(void)read_word(reading, value, at, words, &word);
+	if (!cJSON_IsNull(value) && read_word(reading, value, at, words, &word))
+		reading->posted->wishes.on_unknown = word ? ON_UNKNOWN_HOLD : ON_UNKNOWN_RETRY;
 }

@@ -7,6 +7,8 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+static const int64_t DAY_MS = 86400000;
+enum { SEND_AT_DAYS = 30 };
 enum { TRACE_BYTES = 65536, USUAL_PAUSE_S = 60 };
 
 /* RFC 9562 section 5.7: 48 bits of milliseconds, the rest at random. */
@@ -116,9 +118,25 @@ static bool check_addresses(const struct caller *caller, const struct posted *po
 	return true;
 }
 
-static bool check_wishes(const struct caller *caller, const struct wishes *wishes,
+/* Whoever asks for the queue needs one, and none keeps a message for ever. */
+static bool check_queueing(const struct exchange *exchange, const struct wishes *wishes,
 	const struct json_at *at, struct refusal *refusal)
 {
+	struct json_at send_at = { at, TEXT("send_at"), 0 };
+
+	if (!exchange->gateway->has_store)
+		return refusal_set(refusal, "store_required",
+			TEXT("delivery other than now, and send_at, need STORE"));
+	if (wishes->send_at_ms <= exchange->began.unix_ms + SEND_AT_DAYS * DAY_MS)
+		return true;
+	complain(&refusal->complaints, &send_at, "at most %d days from now", SEND_AT_DAYS);
+	return refusal_set(refusal, "invalid_request", TEXT("nothing was accepted"));
+}
+
+static bool check_wishes(const struct exchange *exchange, const struct wishes *wishes,
+	const struct json_at *at, struct refusal *refusal)
+{
+	const struct caller *caller = &exchange->caller;
 	bool relay_ok = caller->relay_count == 0 || wishes->relay.len == 0;
 
 	for (size_t i = 0; !relay_ok && i < caller->relay_count; i++)
@@ -127,13 +145,41 @@ static bool check_wishes(const struct caller *caller, const struct wishes *wishe
 		return forbid(refusal, "relay_not_allowed", wishes->relay, at, TEXT("relay"));
 	if (wishes->trace && !(caller->scopes & (SCOPE_TRACE | SCOPE_ADMIN)))
 		return forbid(refusal, "forbidden", TEXT("trace"), at, TEXT("trace"));
-	if (wishes->needs_store)
-		return refusal_set(refusal, "store_required",
-			TEXT("delivery other than now, and send_at, need STORE"));
+	if (wishes->way != DELIVER_NOW || wishes->send_at_ms)
+		return check_queueing(exchange, wishes, at, refusal);
 	return true;
 }
 
 /* ---- the delivery */
+
+/* Is the word among a list of preferences, without a value? */
+static bool prefers(struct text list, struct text word)
+{
+	while (list.len) {
+		struct text one = text_cut(&list, ',');
+
+		if (text_equal_nocase(text_trim(text_cut(&one, ';')), word))
+			return true;
+	}
+	return false;
+}
+
+/* What `Prefer: respond-async` (RFC 7240) asks for is said to have been done where it was. */
+static void take_way(
+	struct exchange *exchange, struct delivery *delivery, const struct wishes *wishes)
+{
+	const struct gateway *gateway = exchange->gateway;
+	struct text prefer = exchange_header(exchange, "Prefer");
+
+	delivery->way = wishes->send_at_ms ? DELIVER_QUEUED : wishes->way;
+	delivery->send_at_ms = wishes->send_at_ms;
+	delivery->on_unknown = wishes->on_unknown;
+	if (delivery->way == DELIVER_NOW && gateway->has_store && !wishes->dry_run &&
+		prefers(prefer, TEXT("respond-async"))) {
+		delivery->way = DELIVER_QUEUED;
+		exchange->preference_applied = "respond-async";
+	}
+}
 
 static void take_wishes(
 	struct exchange *exchange, struct delivery *delivery, const struct posted *posted)
@@ -146,6 +192,7 @@ static void take_wishes(
 	delivery->deadline_us = delivery->began_us + patience_us;
 	delivery->all_or_none = wishes->all_or_none;
 	delivery->dry_run = wishes->dry_run;
+	take_way(exchange, delivery, wishes);
 	delivery->relay = wishes->relay;
 	delivery->relays = exchange->caller.relays;
 	delivery->relay_count = exchange->caller.relay_count;
@@ -296,7 +343,7 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 			posted.refused_as ? posted.refused_as : "invalid_request",
 			TEXT("errors names each place; nothing was sent"));
 	if (!check_addresses(&exchange->caller, &posted, at, refusal) ||
-		!check_wishes(&exchange->caller, &posted.wishes, at, refusal))
+		!check_wishes(exchange, &posted.wishes, at, refusal))
 		return false;
 	delivery->place = at ? at->index + 1 : 0;
 	err = fill_delivery(exchange, delivery, &posted);

@@ -47,12 +47,6 @@ static const struct problem_words own[] = {
 		"MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES or memory is used up. Nothing was sent; try "
 		"again after Retry-After, which comes from the measured rate.",
 		503, true },
-	{ "queue_full", "The queue is full", "QUEUE_MAX and its kin. Try again later.", 503, true },
-	{ "storage_unavailable", "The store cannot be written",
-		"The store, or the folder for the files of a form (TMPDIR), cannot be written or "
-		"is "
-		"full. Nothing was accepted.",
-		503, true },
 	{ "store_required", "This needs a store",
 		"Queueing, scheduling and retries need STORE to be set.", 422, false },
 	{ "idempotency_mismatch", "The idempotency key was used for another message",

@@ -6,6 +6,8 @@
 #include "http/result.h"
 #include "http/way_in.h"
 
+enum { PLACE_BYTES = 64 };
+
 bool posting_charge(struct exchange *exchange, size_t messages)
 {
 	const struct gateway *gateway = exchange->gateway;
@@ -19,12 +21,27 @@ bool posting_charge(struct exchange *exchange, size_t messages)
 
 /* ---- POST /send */
 
+static struct text place_of(struct exchange *exchange, const struct delivery *delivery)
+{
+	struct buf place = buf_born(PLACE_BYTES);
+	struct text copy;
+
+	buf_addf(&place, "/messages/%s", delivery->id);
+	copy = region_copy(exchange->region, buf_text(&place));
+	buf_free(&place);
+	return copy;
+}
+
 static void tell(struct exchange *exchange, struct delivery *delivery)
 {
 	posting_set_pause(&delivery->result);
 	exchange->is_replayed = delivery->repeat == REPEAT_AGAIN;
 	exchange->replayed = exchange->is_replayed;
 	exchange->status = result_status(&delivery->result);
+	if (exchange->status == 202)
+		exchange->location = place_of(exchange, delivery);
+	else
+		exchange->preference_applied = NULL;
 	if (result_is_problem(&delivery->result)) {
 		exchange->content_type = "application/problem+json";
 		exchange->retry_after_s = delivery->result.verdict.retry_after_s;

@@ -10,6 +10,7 @@
 enum {
 	CLAIM_MOST = 64,
 	RESTING_MOST = 64,
+	NAMES_BYTES = 65536,
 	LEASE_MS = 30000,
 	RENEW_US = 10000000,
 	AGAIN_US = 1000000, /* for a verdict that could not be written */
@@ -22,6 +23,7 @@ struct claim {
 	struct stored *claimed[CLAIM_MOST];
 	struct text bodies[CLAIM_MOST];
 	struct text resting[RESTING_MOST];
+	struct buf names;
 };
 
 struct courier {
@@ -54,6 +56,20 @@ static bool may_claim(struct courier *courier)
 	return true;
 }
 
+static size_t list_resting(struct courier *courier)
+{
+	struct claim *claim = &courier->claim;
+	struct text rest;
+	size_t count = 0;
+
+	buf_clear(&claim->names);
+	courier->settings.resting(courier->settings.self, &claim->names);
+	rest = claim->names.err ? (struct text){ 0 } : buf_text(&claim->names);
+	while (rest.len && count < RESTING_MOST)
+		claim->resting[count++] = text_cut(&rest, '\n');
+	return count;
+}
+
 static void claim_some(struct courier *courier)
 {
 	struct claim *claim = &courier->claim;
@@ -69,12 +85,11 @@ static void claim_some(struct courier *courier)
 	claim->job = (struct claim_job){
 		.job = { .kind = JOB_CLAIM, .done = claimed, .waiter = courier },
 		.resting = claim->resting,
-		.resting_count = courier->settings.resting(
-			courier->settings.self, claim->resting, RESTING_MOST),
+		.resting_count = list_resting(courier),
 		.most = most,
 		.has_body = true,
 		.now_ms = now_unix_ms(),
-		.lease_ms = LEASE_MS,
+		.lease_for_ms = LEASE_MS,
 		.claimed = claim->claimed,
 		.bodies = claim->bodies
 	};
@@ -133,9 +148,21 @@ static void verdict_written(struct job *job)
 	forget(outing);
 }
 
+/* Those in force: a reload may be changing them. */
+static struct courier_settings settings_of(struct courier *courier)
+{
+	struct courier_settings settings;
+
+	pthread_mutex_lock(&courier->lock);
+	settings = courier->settings;
+	pthread_mutex_unlock(&courier->lock);
+	return settings;
+}
+
 static void put_verdict(struct outing *outing)
 {
-	struct job *job = outing_verdict(outing, &outing->courier->settings);
+	struct courier_settings settings = settings_of(outing->courier);
+	struct job *job = outing_verdict(outing, &settings);
 
 	if (!job) {
 		put_again_later(outing);
@@ -297,6 +324,7 @@ enum err courier_open(const struct courier_settings *settings, struct courier **
 	if (!courier)
 		return ERR_MEMORY;
 	courier->settings = *settings;
+	courier->claim.names = buf_born(NAMES_BYTES);
 	pthread_mutex_init(&courier->lock, NULL);
 	*courier_out = courier;
 	return OK;
@@ -319,6 +347,14 @@ void courier_wake(void *self)
 	courier->has_more = true;
 	pthread_mutex_unlock(&courier->lock);
 	claim_some(courier);
+}
+
+void courier_adjust(struct courier *courier, const struct schedule *schedule, bool keeps_body)
+{
+	pthread_mutex_lock(&courier->lock);
+	courier->settings.schedule = *schedule;
+	courier->settings.keeps_body = keeps_body;
+	pthread_mutex_unlock(&courier->lock);
 }
 
 void courier_stop(struct courier *courier)
@@ -348,6 +384,7 @@ void courier_close(struct courier *courier)
 		courier->out = outing->next;
 		stored_free(outing->stored);
 	}
+	buf_free(&courier->claim.names);
 	pthread_mutex_destroy(&courier->lock);
 	free(courier);
 }

@@ -22,8 +22,8 @@ struct courier_settings {
 	/* Takes the delivery until its done(), which may be called before this returns. Where no
 	 * relay was asked, its result has no attempts. */
 	void (*deliver)(void *self, struct delivery *delivery);
-	/* Names of relays that rest, borrowed until the courier is closed. */
-	size_t (*resting)(void *self, struct text *names, size_t room);
+	/* Appends the names of the relays that rest, each with a line end behind it. */
+	void (*resting)(void *self, struct buf *names);
 	void *self;
 };
 
@@ -35,6 +35,8 @@ void courier_start(struct courier *courier, struct queue *queue);
 void courier_wake(void *courier);
 /* Now and then, some times a second: renews leases, writes what could not be written. */
 void courier_tick(struct courier *courier, uint64_t now_us);
+/* After a reload; what is out already goes by it, too. */
+void courier_adjust(struct courier *courier, const struct schedule *schedule, bool keeps_body);
 /* Claims no more. */
 void courier_stop(struct courier *courier);
 /* Messages that are out. */

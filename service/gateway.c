@@ -2,6 +2,7 @@
 #include "service/clock.h"
 #include "service/dispatch.h"
 #include "service/gateway_own.h"
+#include "service/keeping.h"
 #include "service/lettergate.h"
 
 enum { PAUSE_MAX_S = 60 };
@@ -96,6 +97,15 @@ static bool is_repeat(struct lettergate *lettergate, struct delivery *delivery)
 	return delivery->repeat != REPEAT_FIRST;
 }
 
+/* Into the queue, or on its way. */
+static enum submission take(struct lettergate *lettergate, struct delivery *delivery)
+{
+	if (delivery->way != DELIVER_QUEUED || delivery->dry_run)
+		return dispatch(lettergate, delivery);
+	keep(lettergate, delivery);
+	return SUBMITTED;
+}
+
 /* What began with is_repeat ends here if nobody takes the delivery, else with remember(). */
 static enum submission submit(void *self, struct delivery *delivery)
 {
@@ -107,7 +117,7 @@ static enum submission submit(void *self, struct delivery *delivery)
 		return SUBMITTED;
 	}
 	if (atomic_fetch_add(&lettergate->in_flight, 1) < lettergate->max_in_flight)
-		submission = dispatch(lettergate, delivery);
+		submission = take(lettergate, delivery);
 	if (submission)
 		atomic_fetch_sub(&lettergate->in_flight, 1);
 	if (submission && delivery->repeat == REPEAT_FIRST)
@@ -295,6 +305,7 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 		.sign = sign,
 		.submit = submit,
 		.remember = remember,
+		.has_store = lettergate->queue != NULL,
 		.repeats_last = "process",
 		.look_up = look_up,
 		.list = list,

@@ -2,6 +2,7 @@
 
 #include "service/clock.h"
 #include "service/dispatch.h"
+#include "service/keeper.h"
 #include "service/oauth_crew.h"
 #include "service/settle.h"
 #include "service/worker.h"
@@ -99,11 +100,15 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	if (!err && !lettergate->captures)
 		err = fleet_open(
 			settings, workers, lettergate->metrics, NULL, &lettergate->fleet, why);
+	if (!err)
+		err = keeper_open(lettergate, settings, why);
 	settings_free(settings);
 	if (!err && !lettergate->captures)
 		err = fleet_start(lettergate->fleet, lettergate->crew);
 	if (!err && !lettergate->captures)
 		err = start_workers(lettergate, workers);
+	if (!err)
+		keeper_start(lettergate);
 	if (err) {
 		if (lettergate)
 			lettergate_stop(lettergate);
@@ -185,6 +190,7 @@ enum err lettergate_reload(
 	repeats_set_ttl(lettergate->repeats, settings->idempotency_ttl_ms * UINT64_C(1000));
 	keys_free(old_keys);
 	settings_free(old_settings);
+	keeper_reload(lettergate, settings);
 	if (old_fleet)
 		hand_over(lettergate, old_fleet);
 	fleet_release(old_fleet);
@@ -221,6 +227,7 @@ void lettergate_close(struct lettergate *lettergate)
 		return;
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_close(lettergate->workers[i]);
+	keeper_close(lettergate);
 	fleet_release(lettergate->fleet);
 	oauth_crew_close(lettergate->crew);
 	keys_free(lettergate->keys);

@@ -18,6 +18,8 @@
 #include "service/repeats.h"
 
 struct oauth_crew;
+struct courier;
+struct queue;
 struct worker;
 
 struct lettergate {
@@ -26,6 +28,8 @@ struct lettergate {
 	struct records *records;
 	struct repeats *repeats;
 	struct catalogue *catalogue;
+	struct queue *queue;     /* NULL: there is no store */
+	struct courier *courier; /* the same */
 	struct known *known;     /* addresses, for the workers' resolvers */
 	struct oauth_crew *crew; /* who fetches tokens */
 	pthread_rwlock_t lock;   /* over keys, fleet, settings and is_stopping */

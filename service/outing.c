@@ -157,7 +157,7 @@ struct job *outing_verdict(struct outing *outing, const struct courier_settings 
 		return NULL;
 	settle->job.kind = JOB_SETTLE;
 	settle->stored = outing->stored;
-	settle->keep_body = settings->keeps_body;
+	settle->keep_body = settings->keeps_body || outing->stored->state == MESSAGE_CAPTURED;
 	settle->now_ms = now_unix_ms();
 	if (!settle->events)
 		settle->events = told_of_attempt(

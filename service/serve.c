@@ -2,6 +2,7 @@
 
 #include "http/server.h"
 #include "service/clock.h"
+#include "service/keeper.h"
 #include "service/lettergate.h"
 #include "service/listen.h"
 #include "service/welcome.h"
@@ -141,6 +142,7 @@ static void begin_to_drain(struct program *program)
 	program->is_draining = true;
 	program->drain_us = now_us();
 	atomic_store(&program->lettergate->is_draining, true);
+	keeper_stop(program->lettergate);
 	line = log_line(program->log, LOG_INFO, "drain");
 	log_u64(&line, "in_flight", lettergate_in_flight(program->lettergate));
 	log_end(&line);
@@ -162,7 +164,8 @@ static void go_on_draining(struct program *program, uint64_t now)
 		server_tick(program->server, now);
 		program->is_closed_to_new = true;
 	}
-	if (program->is_closed_to_new && server_is_done(program->server))
+	if (program->is_closed_to_new && server_is_done(program->server) &&
+		keeper_out(program->lettergate) == 0)
 		uv_stop(&program->loop);
 	if (waited_ms + time_to_stop_ms(program->settings) >= program->settings->drain_timeout_ms)
 		program->is_hurried = true;
@@ -176,6 +179,7 @@ static void ticked(uv_timer_t *timer)
 	uint64_t now = now_us();
 
 	server_tick(program->server, now);
+	keeper_tick(program->lettergate, now);
 	if (program->is_draining)
 		go_on_draining(program, now);
 }

@@ -140,11 +140,9 @@ const struct setting settings_table[] = {
 		"the same in bytes" },
 	{ "SEND_DEADLINE", SETTING_DURATION, BOUNDS(send_deadline_ms, "50s", 100, HOUR),
 		"how long a send may take in all; a request may ask for less" },
-<<<<<<< HEAD
 	{ "IDEMPOTENCY_TTL", SETTING_DURATION,
 		BOUNDS(idempotency_ttl_ms, "24h", SECOND, 720 * HOUR),
 		"how long the answer to a request with an Idempotency-Key is remembered" },
-=======
 	{ "STORE", SETTING_STORE, AT(store), NULL, "none", 0, 0, NULL, false,
 		"where accepted messages are kept: none, or sqlite:/path/queue.db" },
 	{ "RETRY_DELAYS", SETTING_DELAYS, USUAL(retry, "1s,5s,30s,2m,10m,1h"),
@@ -167,7 +165,6 @@ const struct setting settings_table[] = {
 		"and what was not" },
 	{ "KEEP_BODY", SETTING_PERIOD, BOUNDS(keep_body_ms, "0s", 0, 3650 * DAY),
 		"how long it keeps the text of a message that is settled" },
->>>>>>> cae3faa (service: settings of the queue: where, how long, how often)
 	{ "TEMPLATES_DIR", SETTING_TEXT, PLAIN(templates_dir),
 		"a folder of templates: order.subject.mustache, order.text.mustache, "
 		"order.html.mustache; read at the start and on SIGHUP" },

@@ -2,6 +2,7 @@
 
 #include "service/clock.h"
 #include "service/dispatch.h"
+#include "service/keeping.h"
 #include "service/parts.h"
 
 #include <stdio.h>
@@ -85,7 +86,10 @@ void settle(struct lettergate *lettergate, struct delivery *delivery, struct tex
 	delivery->result.total_us = now_us() - delivery->began_us;
 	count(lettergate, delivery);
 	tell(lettergate, delivery);
-	if (!delivery->dry_run)
+	if (delivery->way == DELIVER_NOW_THEN_QUEUED && !delivery->dry_run &&
+		keep_rest(lettergate, delivery))
+		return;
+	if (!delivery->dry_run && !delivery->is_queued)
 		records_add(lettergate->records, delivery, now_unix_ms(), raw);
 	atomic_fetch_sub_explicit(&lettergate->in_flight, 1, memory_order_relaxed);
 	delivery->done(delivery);

@@ -95,6 +95,8 @@ enum smtp_category {
 	SMTP_DEADLINE_PASSED, /* the caller's deadline, before MAIL: code relay_timeout's sibling */
 	SMTP_DRAINING,
 	SMTP_INTERNAL,
+	SMTP_QUEUE_FULL,
+	SMTP_STORE_FAILED,
 	SMTP_CATEGORIES,
 };
 

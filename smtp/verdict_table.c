@@ -258,6 +258,18 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 	[SMTP_INTERNAL] = { { "internal", "The gateway failed",
 				    "A fault of the gateway itself, such as no memory.", 503 },
 		SMTP_REACH_MESSAGE, 503, 503, 5, "Try again; see the log." },
+	[SMTP_QUEUE_FULL] = { { "queue_full", "The queue is full",
+				      "QUEUE_MAX, QUEUE_MAX_BYTES or QUEUE_MAX_PER_KEY is reached. "
+				      "Nothing was accepted.",
+				      503 },
+		SMTP_REACH_MESSAGE, 503, 503, 60, "Try again later." },
+	[SMTP_STORE_FAILED] = { { "storage_unavailable", "The store cannot be written",
+					"The store, or the folder for the files of a form "
+					"(TMPDIR), cannot be written or is full. Nothing was "
+					"accepted.",
+					503 },
+		SMTP_REACH_MESSAGE, 503, 503, 30,
+		"Try again later; see the log for what is wrong with it." },
 };
 
 /* What providers mean beside the standards. */

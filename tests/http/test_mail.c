@@ -640,7 +640,7 @@ START_TEST(null_is_as_if_it_were_not_there)
 			  "\"trace\":null,\"send_at\":null,\"on_unknown\":null,\"calendar\":null,"
 			  "\"template\":null,\"raw\":null,\"dry_run\":null}"),
 		"%.*s", (int)complaints.at[0].pointer.len, complaints.at[0].pointer.at);
-	ck_assert(!posted.wishes.needs_store);
+	ck_assert_int_eq(posted.wishes.way, DELIVER_NOW);
 	forget();
 }
 END_TEST

@@ -1,0 +1,11 @@
+/* keeping - a delivery goes into the queue: its sender is answered when it is on disk */
+#pragma once
+
+#include "service/lettergate.h"
+
+/* Puts it into the queue, for its time; done() is called when it is there, or is not: then the
+ * verdict says why. */
+void keep(struct lettergate *lettergate, struct delivery *delivery);
+/* It was tried before it was kept, and is settled but for done(): what may still come right goes
+ * into the queue. False: nothing of it may. */
+bool keep_rest(struct lettergate *lettergate, struct delivery *delivery);
