@@ -101,6 +101,11 @@ struct delivery {
 	void *waiter;                            /* for done() */
 };
 
+struct record_attempt {
+	int64_t at_ms; /* when it was over */
+	struct attempt attempt;
+};
+
 /* What is remembered of a delivery for GET /messages/{id}: the same without its content. */
 struct record {
 	const char *id;
@@ -111,4 +116,9 @@ struct record {
 	int64_t created_ms, updated_ms;
 	uint64_t size_bytes;
 	struct result result;
+	/* Out of the queue; else NULL and 0. */
+	const char *state;                     /* "scheduled" … "cancelled" */
+	int64_t next_ms;                       /* when it is tried (again); 0: never */
+	const struct record_attempt *attempts; /* in place of the result's */
+	size_t attempt_count;
 };

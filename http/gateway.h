@@ -89,6 +89,33 @@ enum checking_start {
 	CHECKING_DRAINING,
 };
 
+/* What is asked of the queue, which answers from a thread of its own. The caller's; once it was
+ * taken, the other side's until it calls done(). What is told lies in `region`. */
+struct asking {
+	enum asking_for {
+		ASK_ONE,
+		ASK_LIST,
+		ASK_RAW,
+		ASK_CANCEL,
+		ASK_RETRY,
+	} what;
+	const struct caller *caller;
+	struct text id;            /* but for ASK_LIST */
+	const struct query *query; /* ASK_LIST */
+	struct region *region;
+	/* ERR_MISSING: there is no such message, or it is another key's. ERR_VALUE: its text is not
+	 * kept, or it is in a state in which that cannot be done. */
+	enum err err;
+	const struct record *records; /* ASK_ONE, ASK_LIST */
+	size_t count;
+	struct text cursor; /* ASK_LIST: for the next page; empty: that was all */
+	struct text raw;    /* ASK_RAW */
+	const char *state;  /* ASK_CANCEL, ASK_RETRY: that it is in now */
+	bool lacks_text;    /* ASK_RETRY: there is nothing to send any more */
+	void (*done)(struct asking *asking);
+	void *waiter;
+};
+
 struct gateway {
 	void *self;
 	void (*stamp)(void *self, struct stamp *stamp_out);
@@ -119,6 +146,8 @@ struct gateway {
 	void (*remember)(void *self, const struct delivery *delivery, struct text answer);
 	bool has_store;           /* messages may be queued */
 	const char *repeats_last; /* for Idempotency-Scope: "process"; NULL: wherever one asks */
+	/* Where there is a store, in place of the three below. */
+	void (*ask)(void *self, struct asking *asking);
 	/* Calls `see` with the record while nobody can change it; false: none, or another key's. */
 	bool (*look_up)(void *self, const struct caller *caller, struct text id,
 		void (*see)(const struct record *record, void *context), void *context);

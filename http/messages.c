@@ -15,17 +15,6 @@ static void show(const struct record *record, void *context)
 	buf_add_byte(&exchange->answer, '\n');
 }
 
-enum handled messages_show(struct exchange *exchange)
-{
-	const struct gateway *gateway = exchange->gateway;
-
-	exchange->status = 200;
-	if (!gateway->look_up(gateway->self, &exchange->caller, exchange->id, show, exchange))
-		return exchange_refuse_as(
-			exchange, "not_found", "no message of this id is remembered");
-	return HANDLED_ANSWERED;
-}
-
 struct listing {
 	struct exchange *exchange;
 	struct text last;
@@ -43,6 +32,126 @@ static void list_one(const struct record *record, void *context)
 	json_add_comma(&listing->exchange->answer);
 	result_add_record(&listing->exchange->answer, record, true);
 	listing->last = region_copy(listing->exchange->region, text_of(record->id));
+}
+
+static void end_list(struct listing *listing, bool has_more)
+{
+	struct buf *answer = &listing->exchange->answer;
+
+	buf_add(answer, TEXT("],\"cursor\":"));
+	if ((has_more || listing->is_full) && listing->last.len)
+		json_add_string(answer, listing->last);
+	else
+		buf_add_string(answer, "null");
+	buf_add(answer, TEXT("}\n"));
+}
+
+/* ---- out of the queue */
+
+static void tell_list(struct exchange *exchange, const struct asking *asking)
+{
+	struct listing listing = { .exchange = exchange };
+
+	exchange->status = 200;
+	buf_add(&exchange->answer, TEXT("{\"messages\":["));
+	for (size_t i = 0; i < asking->count; i++)
+		list_one(&asking->records[i], &listing);
+	if (!listing.is_full) /* a page may be empty, and there be more nevertheless */
+		listing.last = asking->cursor;
+	end_list(&listing, asking->cursor.len > 0);
+}
+
+static void tell_change(struct exchange *exchange, const struct asking *asking)
+{
+	exchange->status = 200;
+	buf_add(&exchange->answer, TEXT("{"));
+	json_add_member(&exchange->answer, "id", asking->id);
+	json_add_member(&exchange->answer, "state", text_of(asking->state));
+	buf_add(&exchange->answer, TEXT("}\n"));
+}
+
+static void refuse_change(struct exchange *exchange, const struct asking *asking)
+{
+	struct buf detail = buf_born(200);
+
+	if (asking->what == ASK_RAW) {
+		exchange_refuse_as(exchange, "not_kept", "");
+		return;
+	}
+	buf_addf(&detail,
+		asking->lacks_text ? "the message is %s, and its text is not kept any more"
+				   : "the message is %s",
+		asking->state ? asking->state : "settled");
+	exchange_refuse(
+		exchange, &(struct problem){ .code = "already_settled",
+				  .detail = region_copy(exchange->region, buf_text(&detail)) });
+	buf_free(&detail);
+}
+
+static void tell_asked(struct exchange *exchange)
+{
+	const struct asking *asking = exchange->waiting;
+
+	if (asking->err == ERR_MISSING) {
+		exchange_refuse_as(exchange, "not_found", "no message of this id is remembered");
+	} else if (asking->err == ERR_VALUE) {
+		refuse_change(exchange, asking);
+	} else if (asking->err) {
+		exchange_refuse(exchange, &(struct problem){ .code = "storage_unavailable",
+						  .detail = text_of(err_text(asking->err)),
+						  .retry_after_s = PROBLEM_PAUSE_S });
+	} else if (asking->what == ASK_ONE) {
+		exchange->status = 200;
+		show(&asking->records[0], exchange);
+	} else if (asking->what == ASK_LIST) {
+		tell_list(exchange, asking);
+	} else if (asking->what == ASK_RAW) {
+		exchange->status = 200;
+		exchange->content_type = "message/rfc822";
+		buf_add(&exchange->answer, asking->raw);
+	} else {
+		tell_change(exchange, asking);
+	}
+}
+
+static void asked(struct asking *asking)
+{
+	exchange_wake(asking->waiter);
+}
+
+static enum handled ask(struct exchange *exchange, enum asking_for what, const struct query *query)
+{
+	const struct gateway *gateway = exchange->gateway;
+	struct asking *asking = region_zalloc(exchange->region, 1, sizeof(*asking));
+
+	if (!asking)
+		return exchange_refuse_as(exchange, "overloaded", "out of memory");
+	*asking = (struct asking){ .what = what,
+		.caller = &exchange->caller,
+		.id = exchange->id,
+		.query = query,
+		.region = exchange->region,
+		.done = asked,
+		.waiter = exchange };
+	exchange->waiting = asking;
+	exchange_park(exchange, tell_asked);
+	gateway->ask(gateway->self, asking);
+	return HANDLED_PARKED;
+}
+
+/* ---- one message */
+
+enum handled messages_show(struct exchange *exchange)
+{
+	const struct gateway *gateway = exchange->gateway;
+
+	if (gateway->has_store)
+		return ask(exchange, ASK_ONE, NULL);
+	exchange->status = 200;
+	if (!gateway->look_up(gateway->self, &exchange->caller, exchange->id, show, exchange))
+		return exchange_refuse_as(
+			exchange, "not_found", "no message of this id is remembered");
+	return HANDLED_ANSWERED;
 }
 
 /* An RFC 3339 time, or milliseconds since 1970. */
@@ -101,21 +210,17 @@ enum handled messages_list(struct exchange *exchange)
 {
 	const struct gateway *gateway = exchange->gateway;
 	struct listing listing = { .exchange = exchange };
-	struct query query;
-	const char *why = read_query(exchange, &query);
-	bool more;
+	struct query *query = region_zalloc(exchange->region, 1, sizeof(*query));
+	const char *why = query ? read_query(exchange, query) : "out of memory";
 
 	if (why)
 		return exchange_refuse_as(exchange, "invalid_request", why);
+	if (gateway->has_store)
+		return ask(exchange, ASK_LIST, query);
 	exchange->status = 200;
 	buf_add(&exchange->answer, TEXT("{\"messages\":["));
-	more = gateway->list(gateway->self, &exchange->caller, &query, list_one, &listing);
-	buf_add(&exchange->answer, TEXT("],\"cursor\":"));
-	if ((more || listing.is_full) && listing.last.len)
-		json_add_string(&exchange->answer, listing.last);
-	else
-		buf_add_string(&exchange->answer, "null");
-	buf_add(&exchange->answer, TEXT("}\n"));
+	end_list(&listing,
+		gateway->list(gateway->self, &exchange->caller, query, list_one, &listing));
 	return HANDLED_ANSWERED;
 }
 
@@ -124,6 +229,8 @@ enum handled messages_raw(struct exchange *exchange)
 	const struct gateway *gateway = exchange->gateway;
 	struct text raw;
 
+	if (gateway->has_store)
+		return ask(exchange, ASK_RAW, NULL);
 	switch (gateway->raw(
 		gateway->self, &exchange->caller, exchange->id, exchange->region, &raw)) {
 	case OK:
@@ -137,4 +244,20 @@ enum handled messages_raw(struct exchange *exchange)
 		return exchange_refuse_as(
 			exchange, "not_found", "no message of this id is remembered");
 	}
+}
+
+/* ---- changes */
+
+enum handled messages_cancel(struct exchange *exchange)
+{
+	if (exchange->gateway->has_store)
+		return ask(exchange, ASK_CANCEL, NULL);
+	return exchange_refuse_as(exchange, "store_required", "nothing waits without STORE");
+}
+
+enum handled messages_retry(struct exchange *exchange)
+{
+	if (exchange->gateway->has_store)
+		return ask(exchange, ASK_RETRY, NULL);
+	return exchange_refuse_as(exchange, "store_required", "nothing is kept without STORE");
 }

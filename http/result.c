@@ -98,6 +98,20 @@ static void add_attempt(struct buf *out, const struct attempt *attempt)
 	buf_add_byte(out, '}');
 }
 
+static void add_record_attempts(struct buf *out, const struct record *record)
+{
+	json_add_name(out, "attempts");
+	buf_add_byte(out, '[');
+	for (size_t i = 0; i < record->attempt_count; i++) {
+		add_attempt(out, &record->attempts[i].attempt);
+		out->len -= !out->err; /* one member more */
+		json_add_name(out, "time");
+		json_add_time(out, record->attempts[i].at_ms);
+		buf_add_byte(out, '}');
+	}
+	buf_add_byte(out, ']');
+}
+
 static void add_attempts(struct buf *out, const struct result *result)
 {
 	json_add_name(out, "attempts");
@@ -261,6 +275,15 @@ static void add_labels(struct buf *out, const struct record *record)
 	}
 }
 
+static void add_next(struct buf *out, const struct record *record)
+{
+	json_add_name(out, "next_attempt");
+	if (record->next_ms)
+		json_add_time(out, record->next_ms);
+	else
+		buf_add_string(out, "null");
+}
+
 void result_add_record(struct buf *out, const struct record *record, bool brief)
 {
 	const struct result *result = &record->result;
@@ -268,7 +291,8 @@ void result_add_record(struct buf *out, const struct record *record, bool brief)
 	buf_add_byte(out, '{');
 	json_add_member(out, "id", text_of(record->id));
 	json_add_member(out, "message_id", record->message_id);
-	json_add_member(out, "state", text_of(result_state(result->verdict.outcome)));
+	json_add_member(out, "state",
+		text_of(record->state ? record->state : result_state(result->verdict.outcome)));
 	add_outcome(out, &result->verdict);
 	if (result_is_problem(result)) {
 		json_add_member(
@@ -284,7 +308,11 @@ void result_add_record(struct buf *out, const struct record *record, bool brief)
 	json_add_time(out, record->updated_ms);
 	add_labels(out, record);
 	add_recipients(out, result);
-	if (!brief) {
+	if (record->state) {
+		add_next(out, record);
+		if (!brief)
+			add_record_attempts(out, record);
+	} else if (!brief) {
 		result_add_said(out, &result->said);
 		add_relay(out, result);
 		add_attempts(out, result);

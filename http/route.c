@@ -13,6 +13,8 @@ static const struct route routes[] = {
 	{ "POST", "/send/batch", SCOPE_SEND, true, false, send_batch },
 	{ "GET", "/messages", SCOPE_READ, false, false, messages_list },
 	{ "GET", "/messages/{id}", SCOPE_READ, false, false, messages_show },
+	{ "DELETE", "/messages/{id}", SCOPE_SEND, false, false, messages_cancel },
+	{ "POST", "/messages/{id}/retry", SCOPE_SEND, true, false, messages_retry },
 	{ "GET", "/messages/{id}/raw", SCOPE_READ, false, false, messages_raw },
 	{ "GET", "/templates", SCOPE_SEND | SCOPE_TEMPLATES, false, false, templates_list },
 	{ "GET", "/templates/{name}", SCOPE_SEND | SCOPE_TEMPLATES, false, false, templates_show },
@@ -60,6 +62,7 @@ static bool fits(const char *pattern, struct text path, struct text *id_out)
 /* The Allow header for each set of methods that some path takes. */
 static const char *const allows[] = { [GETS] = "GET, HEAD",
 	[POSTS] = "POST",
+	[GETS | DELETES] = "GET, HEAD, DELETE",
 	[GETS | PUTS | DELETES] = "GET, HEAD, PUT, DELETE",
 	[GETS | POSTS | PUTS | DELETES] = NULL };
 

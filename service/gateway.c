@@ -4,6 +4,7 @@
 #include "service/gateway_own.h"
 #include "service/keeping.h"
 #include "service/lettergate.h"
+#include "service/looking.h"
 
 enum { PAUSE_MAX_S = 60 };
 
@@ -128,6 +129,11 @@ static enum submission submit(void *self, struct delivery *delivery)
 static void remember(void *self, const struct delivery *delivery, struct text answer)
 {
 	repeats_end(((struct lettergate *)self)->repeats, delivery, answer, now_boot_us());
+}
+
+static void ask(void *self, struct asking *asking)
+{
+	looking_ask(self, asking);
 }
 
 static bool look_up(void *self, const struct caller *caller, struct text id,
@@ -307,6 +313,7 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 		.remember = remember,
 		.has_store = lettergate->queue != NULL,
 		.repeats_last = "process",
+		.ask = ask,
 		.look_up = look_up,
 		.list = list,
 		.raw = raw,

@@ -225,6 +225,56 @@ void keep(struct lettergate *lettergate, struct delivery *delivery)
 	delivery->done(delivery);
 }
 
+/* The queue's thread. Whether it could be written or not, the answer is what it is. */
+static void recorded(struct job *job)
+{
+	struct keeping *keeping = job->waiter;
+	struct delivery *delivery = keeping->delivery;
+
+	if (job->err)
+		log_kept(keeping, job->err);
+	buf_free(&keeping->bytes);
+	atomic_fetch_sub(&keeping->lettergate->in_flight, 1);
+	delivery->done(delivery);
+}
+
+/* No time is left, so that nothing of it is tried again. */
+static bool settle_for_good(struct keeping *keeping)
+{
+	static const struct schedule none = { .delays_ms = { 1 }, .count = 1 };
+	struct course_moment moment = { .now_ms = now_unix_ms() };
+	struct stored *stored = &keeping->stored;
+
+	stored->tries = 1;
+	stored->hold_unknown = false;
+	stored->expires_ms = 0;
+	return course_note(stored, &keeping->delivery->result, &none, moment) == OK;
+}
+
+bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struct text raw)
+{
+	struct keeping *keeping = keeping_new(lettergate, delivery);
+
+	if (!keeping || !settle_for_good(keeping))
+		return false;
+	buf_add(&keeping->bytes, raw);
+	if (keeping->bytes.err) {
+		buf_free(&keeping->bytes);
+		return false;
+	}
+	keeping->stored.has_body = raw.len > 0;
+	keeping->piece = buf_text(&keeping->bytes);
+	keeping->job = (struct accept_job){
+		.job = { .kind = JOB_ACCEPT, .done = recorded, .waiter = keeping },
+		.stored = &keeping->stored,
+		.pieces = &keeping->piece,
+		.piece_count = 1,
+		.now_ms = keeping->stored.created_ms
+	};
+	queue_put(lettergate->queue, &keeping->job.job);
+	return true;
+}
+
 bool keep_rest(struct lettergate *lettergate, struct delivery *delivery)
 {
 	struct keeping *keeping = keeping_new(lettergate, delivery);

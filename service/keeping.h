@@ -9,3 +9,6 @@ void keep(struct lettergate *lettergate, struct delivery *delivery);
 /* It was tried before it was kept, and is settled but for done(): what may still come right goes
  * into the queue. False: nothing of it may. */
 bool keep_rest(struct lettergate *lettergate, struct delivery *delivery);
+/* The same for what is settled for good: it is remembered in the store, with its text if that was
+ * captured (`raw`; empty: no). False: it could not be; it is still to be given back. */
+bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struct text raw);

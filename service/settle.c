@@ -81,13 +81,22 @@ static void tell(struct lettergate *lettergate, const struct delivery *delivery)
 	log_end(&line);
 }
 
+/* True: it goes back when the store has it. */
+static bool is_kept(struct lettergate *lettergate, struct delivery *delivery, struct text raw)
+{
+	if (!lettergate->queue || delivery->is_queued || delivery->dry_run)
+		return false;
+	if (delivery->way == DELIVER_NOW_THEN_QUEUED && keep_rest(lettergate, delivery))
+		return true;
+	return keep_record(lettergate, delivery, raw);
+}
+
 void settle(struct lettergate *lettergate, struct delivery *delivery, struct text raw)
 {
 	delivery->result.total_us = now_us() - delivery->began_us;
 	count(lettergate, delivery);
 	tell(lettergate, delivery);
-	if (delivery->way == DELIVER_NOW_THEN_QUEUED && !delivery->dry_run &&
-		keep_rest(lettergate, delivery))
+	if (is_kept(lettergate, delivery, raw))
 		return;
 	if (!delivery->dry_run && !delivery->is_queued)
 		records_add(lettergate->records, delivery, now_unix_ms(), raw);

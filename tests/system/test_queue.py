@@ -1,13 +1,10 @@
-"""The queue: what was accepted is delivered, whatever happens in between (docs/durability.md)."""
+"""The queue: what was accepted is delivered, whatever happens in between."""
 
-import json
-import os
-import signal
 import time
 
 import pytest
 
-from gateway import Gateway, SLOW, mail, ms, wait_for
+from gateway import SLOW, Gateway, free_port, ms, problem, together, wait_for
 from relay import Relay
 
 
@@ -20,29 +17,226 @@ def queued(gateway, **fields):
     answer = gateway.send({"delivery": "queue"}, **fields)
     assert answer.status == 202, answer
     assert answer["outcome"] == "queued"
+    assert [r["outcome"] for r in answer["recipients"]] == ["queued"] * len(answer["recipients"])
     assert answer.headers["Location"] == "/messages/" + answer["id"]
     return answer["id"]
 
 
+def state(gateway, number):
+    return gateway.get("/messages/" + number)["state"]
+
+
+def reaches(gateway, number, *states):
+    assert wait_for(lambda: state(gateway, number) in states, 10), gateway.get("/messages/" + number)
+    return gateway.get("/messages/" + number)
+
+
 def test_accepted_then_sent(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
-        number = queued(gateway)
+        number = queued(gateway, tags=["a"], metadata={"order": "7"})
         assert relay.wait(lambda: len(relay.ledger) == 1)
-        del number
+        told = reaches(gateway, number, "sent")
+        assert told["outcome"] == "accepted" and told["tags"] == ["a"]
+        assert told["metadata"] == {"order": "7"} and told["next_attempt"] is None
+        assert len(told["attempts"]) == 1 and told["attempts"][0]["outcome"] == "accepted"
+        assert told["attempts"][0]["time"] >= told["created"]
+        assert gateway.get("/messages/%s/raw" % number).status == 410, "KEEP_BODY is 0s"
 
 
-def test_a_relay_that_is_down_gets_it_when_it_is_back(store):
-    with Relay({"mail": {"reply": "451 4.3.0 not now\r\n"}}) as relay:
-        with Gateway(relay, STORE=store, RETRY_DELAYS="300ms", RETRY_JITTER="0") as gateway:
-            queued(gateway)
-            assert relay.wait(lambda: len(relay.commands("MAIL")) >= 3)
-            relay.script.clear() if hasattr(relay, "script") else None
+def test_not_now_and_then_yes(store):
+    with Relay({"mail": "451 4.3.0 not now"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS=ms(300), RETRY_JITTER="0") as gateway:
+        number = queued(gateway)
+        assert relay.wait(lambda: len(relay.commands("MAIL")) >= 3)
+        told = reaches(gateway, number, "deferred")
+        assert told["attempts"][0]["smtp"]["code"] == 451 and told["next_attempt"]
+        relay.script.clear()
+        told = reaches(gateway, number, "sent")
+        assert len(told["attempts"]) >= 4 and len(relay.ledger) == 1
+
+
+def test_only_the_deferred_ones_are_tried_again(store):
+    script = {"rcpt:1": "550 5.1.1 never", "rcpt:2": "450 4.2.0 later"}
+    to = ["never@example.org", "later@example.org", "yes@example.org"]
+    with Relay(script) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS=ms(200), RETRY_JITTER="0") as gateway:
+        number = queued(gateway, to=to)
+        assert relay.wait(lambda: relay.ledger)
+        relay.script.clear()
+        told = reaches(gateway, number, "partial")
+        assert [r["outcome"] for r in told["recipients"]] == ["rejected", "accepted", "accepted"]
+        assert [sorted(t.recipients) for t in relay.ledger] == [["yes@example.org"],
+                                                                ["later@example.org"]]
 
 
 def test_killed_behind_the_202(store):
     with Relay() as relay:
-        gateway = Gateway(relay, STORE=store, SMTP_PORT="1")
-        queued(gateway)
+        gateway = Gateway(relay, STORE=store, SMTP_PORT=free_port())
+        numbers = [queued(gateway) for _ in range(20)]
         gateway.kill()
         with Gateway(relay, STORE=store) as gateway:
-            assert relay.wait(lambda: len(relay.ledger) == 1)
+            for number in numbers:
+                reaches(gateway, number, "sent")
+            assert len(relay.ledger) == 20
+
+
+def test_a_relay_that_is_away_and_comes_back(store):
+    """F-24: it rests, nothing is lost, and it all goes when it is there again."""
+    port = free_port()
+    with Gateway(None, STORE=store, SMTP_HOST="127.0.0.1", SMTP_PORT=port, SMTP_SECURE="NONE",
+                 RETRY_DELAYS=ms(200)) as gateway:
+        numbers = [queued(gateway) for _ in range(10)]
+        time.sleep(1)
+        with Relay(port=port) as relay:
+            for number in numbers:
+                reaches(gateway, number, "sent")
+            assert len(relay.ledger) == 10
+
+
+def test_given_up_when_its_time_is_over(store):
+    with Relay({"mail": "451 4.3.0 not now"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS=ms(200), RETRY_FOR="1s") as gateway:
+        told = reaches(gateway, queued(gateway), "failed")
+        assert told["outcome"] == "deferred" and told["next_attempt"] is None
+        assert not relay.ledger
+
+
+@pytest.mark.parametrize("policy,outcome", [("retry", "sent"), ("hold", "held")])
+def test_unknown(store, policy, outcome):
+    """F-07: tried again, or set aside; that is for ON_UNKNOWN, or the message, to say."""
+    silence = {"then": "close", "reply": ""}
+    with Relay({"dot": silence}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS=ms(200), ON_UNKNOWN=policy) as gateway:
+        number = queued(gateway)
+        assert relay.wait(lambda: relay.commands("MAIL"))
+        assert wait_for(lambda: gateway.get("/messages/" + number)["attempts"])
+        relay.script.clear()
+        told = reaches(gateway, number, outcome)
+        assert told["attempts"][0]["outcome"] == "unknown"
+        assert len(relay.ledger) == (1 if policy == "retry" else 0)
+        other = "hold" if policy == "retry" else "retry"
+        relay.script["dot"] = silence
+        number = queued(gateway, on_unknown=other)
+        reaches(gateway, number, *(["held"] if other == "hold" else ["deferred"]))
+
+
+def test_now_then_queue(store):
+    with Relay({"mail": "451 4.3.0 not now"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS=ms(200)) as gateway:
+        answer = gateway.send(delivery="now_then_queue")
+        assert answer.status == 202 and answer["outcome"] == "queued", answer
+        relay.script.clear()
+        told = reaches(gateway, answer["id"], "sent")
+        assert told["attempts"][0]["outcome"] == "deferred"
+        assert told["attempts"][-1]["outcome"] == "accepted" and len(relay.ledger) == 1
+        assert gateway.send(delivery="now_then_queue").status == 200
+        relay.script["mail"] = "550 5.7.1 no"
+        answer = gateway.send(delivery="now_then_queue")
+        assert answer.status == 422 and answer["outcome"] == "rejected", "that will not change"
+        assert state(gateway, answer["id"]) == "failed"
+
+
+def test_respond_async(store):
+    with Relay() as relay, Gateway(relay, STORE=store) as gateway:
+        answer = gateway.send(headers={"Prefer": "respond-async"})
+        assert answer.status == 202 and answer.headers["Preference-Applied"] == "respond-async"
+        reaches(gateway, answer["id"], "sent")
+        assert "Preference-Applied" not in gateway.send().headers
+
+
+def test_without_a_store_preferences_are_ignored():
+    with Relay() as relay, Gateway(relay) as gateway:
+        assert gateway.send(headers={"Prefer": "respond-async"}).status == 200
+        problem(gateway.send(delivery="queue"), 422, "store_required", "not_sent")
+        problem(gateway.send(send_at="2026-12-01T08:00:00Z"), 422, "store_required", "not_sent")
+        assert gateway.request("DELETE", "/messages/1")["code"] == "store_required"
+
+
+def test_scheduled_and_cancelled(store):
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    with Relay() as relay, Gateway(relay, STORE=store) as gateway:
+        later = gateway.send(send_at=when)
+        assert later.status == 202
+        told = gateway.get("/messages/" + later["id"])
+        assert told["state"] == "scheduled" and told["next_attempt"][:19] == when[:19]
+        number = gateway.send(send_at=soon)["id"]
+        assert state(gateway, number) == "scheduled"
+        reaches(gateway, number, "sent")
+        answer = gateway.request("DELETE", "/messages/" + later["id"])
+        assert answer.status == 200 and answer["state"] == "cancelled"
+        refused = gateway.request("DELETE", "/messages/" + number)
+        assert refused.status == 409 and refused["code"] == "already_settled", refused
+        assert gateway.request("DELETE", "/messages/nobody").status == 404
+        problem(gateway.send(send_at="2036-01-01T00:00:00Z"), 422, "invalid_request", "not_sent")
+        assert len(relay.ledger) == 1
+
+
+def test_retry_now(store):
+    with Relay({"mail": "451 4.3.0 not now"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
+        number = queued(gateway)
+        reaches(gateway, number, "deferred")
+        relay.script.clear()
+        assert gateway.request("POST", "/messages/%s/retry" % number).status == 200
+        reaches(gateway, number, "sent")
+        assert gateway.request("POST", "/messages/%s/retry" % number).status == 409
+
+
+def test_listing(store):
+    with Relay() as relay, Gateway(relay, STORE=store) as gateway:
+        numbers = [queued(gateway, to="n%d@example.org" % n, tags=["t%d" % (n % 2)])
+                   for n in range(7)]
+        direct = gateway.send()["id"]
+        for number in numbers:
+            reaches(gateway, number, "sent")
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = gateway.get("/messages?limit=3" + ("&cursor=" + cursor if cursor else ""))
+            seen += [m["id"] for m in page["messages"]]
+            cursor = page["cursor"]
+        assert seen == [direct] + numbers[::-1]
+        tagged = gateway.get("/messages?tag=t1")["messages"]
+        assert [m["id"] for m in tagged] == numbers[5::-2]
+        one = gateway.get("/messages?recipient=N3@example.org")["messages"]
+        assert [m["id"] for m in one] == [numbers[3]]
+        assert gateway.get("/messages?state=held")["messages"] == []
+
+
+def test_full(store):
+    with Relay({"mail": "451 4.3.0 not now"}) as relay, \
+            Gateway(relay, STORE=store, QUEUE_MAX="3", RETRY_DELAYS="1h") as gateway:
+        for _ in range(3):
+            queued(gateway)
+        answer = gateway.send(delivery="queue")
+        problem(answer, 503, "queue_full", "not_sent")
+        assert int(answer.headers["Retry-After"]) > 0 and answer["outcome"] == "not_sent"
+        assert gateway.send().status != 202
+
+
+def test_drain_leaves_the_rest_for_later(store):
+    """F-40: what is under way is finished, what waits stays in the file."""
+    with Relay(hold=0.2) as relay:
+        gateway = Gateway(relay, STORE=store, SMTP_SESSIONS="2")
+        numbers = [queued(gateway) for _ in range(12)]
+        gateway.stop()
+        sent = len(relay.ledger)
+        with Gateway(relay, STORE=store) as gateway:
+            for number in numbers:
+                reaches(gateway, number, "sent")
+            assert len(relay.ledger) == 12 and sent <= 12
+
+
+def test_two_processes_on_one_file(store):
+    """F-35"""
+    with Relay() as relay, Gateway(relay, STORE=store):
+        second = Gateway(relay, wait=False, STORE=store)
+        assert second.wait(10) in (1, 2)
+        assert "another process" in second.output, second.output
+
+
+def test_many_at_once(store):
+    with Relay() as relay, Gateway(relay, STORE=store) as gateway:
+        answers = together(lambda _: gateway.send(delivery="queue"), range(64), 64)
+        assert [a.status for a in answers] == [202] * 64
+        assert relay.wait(lambda: len(relay.ledger) == 64, 20 * SLOW)
