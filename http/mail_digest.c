@@ -137,6 +137,8 @@ bool mail_digest_whole(const struct posted *posted, const unsigned char says[DIG
 	digest_add_number(&digest, envelope->ret);
 	digest_add_text(&digest, envelope->envelope_id);
 	digest_add_number(&digest, wishes->all_or_none);
+	digest_add_number(&digest, wishes->way);
+	digest_add_number(&digest, (uint64_t)wishes->send_at_ms);
 	digest_add_text(&digest, wishes->relay);
 	digest_add_number(&digest, wishes->tag_count); /* a route may go by them */
 	for (size_t i = 0; i < wishes->tag_count; i++)
