@@ -2,7 +2,7 @@
 #include "http/posting.h"
 #include "http/repeat.h"
 #include "http/result.h"
-#include "http/way_in.h"
+#include "http/intake/way_in.h"
 #include "http/send.h"
 
 #include <cjson/cJSON.h>

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "http/digest.h"
-#include "smtp/session.h"
+#include "smtp/session/session.h"
 
 enum { DELIVERY_ID_LEN = 36, ATTEMPTS_MAX = 8 };
 

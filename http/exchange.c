@@ -1,6 +1,6 @@
 #include "http/exchange.h"
 
-#include "http/request.h"
+#include "http/server/request.h"
 #include "http/route.h"
 
 #include <string.h>

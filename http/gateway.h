@@ -5,7 +5,7 @@
 #pragma once
 
 #include "http/delivery.h"
-#include "http/template.h"
+#include "http/template/template.h"
 
 enum scope {
 	SCOPE_SEND = 1,
@@ -133,8 +133,8 @@ struct gateway {
 	/* Seconds until it is worth trying again, out of the measured rate. */
 	uint32_t (*overload_pause_s)(void *self);
 	/* Puts DKIM signatures in front of what is from `domain`, an address's; nothing where no
-	 * key is for it. On an error, one of dkim_sign_message's (smtp/dkim.h), the message is as
-	 * it was, and must not be sent. */
+	 * key is for it. On an error, one of dkim_sign_message's (smtp/dkim/dkim.h), the message is
+	 * as it was, and must not be sent. */
 	enum err (*sign)(void *self, struct text domain, int64_t time_s, struct region *region,
 		struct smtp_message *message);
 	/* Takes the delivery until done(), which may be called before this returns. Anything but

@@ -1,6 +1,6 @@
 #include "http/messages.h"
 
-#include "http/moment.h"
+#include "http/mail/moment.h"
 #include "http/result.h"
 
 /* A page ends at this part of what an answer may hold: a thousand recipients and what the relay

@@ -1,6 +1,6 @@
 #include "http/posting.h"
 
-#include "http/message_id.h"
+#include "http/mail/message_id.h"
 #include "http/repeat.h"
 #include "http/result.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "http/exchange.h"
-#include "http/mail.h"
+#include "http/mail/mail.h"
 
 #include <stdatomic.h>
 

@@ -1,6 +1,6 @@
 #include "http/problem.h"
 
-#include "smtp/verdict.h"
+#include "smtp/verdict/verdict.h"
 
 static const struct problem_words own[] = {
 	{ "invalid_json", "The body is not JSON",

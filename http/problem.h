@@ -1,9 +1,9 @@
 /* problem - errors as application/problem+json (RFC 9457), and the catalogue of their codes
  *
- * The codes of relays come from smtp/verdict.h; our own stand in a table here. */
+ * The codes of relays come from smtp/verdict/verdict.h; our own stand in a table here. */
 #pragma once
 
-#include "http/json.h"
+#include "http/json/json.h"
 
 enum { PROBLEM_PAUSE_S = 1 }; /* a 503 that says nothing else says this */
 

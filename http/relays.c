@@ -1,8 +1,8 @@
 #include "http/relays.h"
 
-#include "http/json.h"
-#include "http/way_in.h"
-#include "smtp/address.h"
+#include "http/json/json.h"
+#include "http/intake/way_in.h"
+#include "smtp/address/address.h"
 
 #include <cjson/cJSON.h>
 

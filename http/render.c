@@ -1,6 +1,6 @@
 #include "http/render.h"
 
-#include "http/json.h"
+#include "http/json/json.h"
 
 enum { STEP = 57 * 64, STEP_LINES = STEP / 57 * 78 };
 

@@ -1,7 +1,7 @@
 #include "http/repeat.h"
 
-#include "http/mail_digest.h"
-#include "http/message_id.h"
+#include "http/mail/mail_digest.h"
+#include "http/mail/message_id.h"
 #include "http/result.h"
 
 /* ---- what it is known by */

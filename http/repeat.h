@@ -7,7 +7,7 @@
 #pragma once
 
 #include "http/exchange.h"
-#include "http/mail.h"
+#include "http/mail/mail.h"
 
 /* The request's key without its quotes; `at` NULL: there is none. */
 struct text repeat_key(const struct exchange *exchange);

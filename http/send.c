@@ -4,7 +4,7 @@
 #include "http/render.h"
 #include "http/repeat.h"
 #include "http/result.h"
-#include "http/way_in.h"
+#include "http/intake/way_in.h"
 
 enum { PLACE_BYTES = 64 };
 

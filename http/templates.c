@@ -1,7 +1,7 @@
 #include "http/templates.h"
 
-#include "http/template_read.h"
-#include "http/way_in.h"
+#include "http/template/template_read.h"
+#include "http/intake/way_in.h"
 
 static const char no_name[] = "no template has this name";
 

@@ -1,10 +1,10 @@
 /* gateway - what HTTP asks of us: the function table of http/gateway.h */
 #include "service/clock.h"
-#include "service/dispatch.h"
+#include "service/relay/dispatch.h"
 #include "service/gateway_own.h"
-#include "service/keeping.h"
+#include "service/queue/keeping.h"
 #include "service/lettergate.h"
-#include "service/looking.h"
+#include "service/queue/looking.h"
 
 enum { PAUSE_MAX_S = 60 };
 

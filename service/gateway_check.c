@@ -4,11 +4,11 @@
  * parked, and has to be woken before the server closes. */
 #include "service/gateway_own.h"
 
-#include "http/json.h"
-#include "service/check.h"
+#include "http/json/json.h"
+#include "service/check/check.h"
 #include "service/clock.h"
-#include "service/oauth.h"
-#include "service/relay_log.h"
+#include "service/oauth/oauth.h"
+#include "service/relay/relay_log.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* gateway_relays - GET /relays: how each relay is, and why it is not better */
 #include "service/gateway_own.h"
 
-#include "http/json.h"
+#include "http/json/json.h"
 #include "http/result.h"
 #include "service/clock.h"
 

@@ -1,11 +1,11 @@
 #include "service/lettergate.h"
 
 #include "service/clock.h"
-#include "service/dispatch.h"
-#include "service/keeper.h"
-#include "service/oauth_crew.h"
-#include "service/settle.h"
-#include "service/worker.h"
+#include "service/relay/dispatch.h"
+#include "service/queue/keeper.h"
+#include "service/oauth/oauth_crew.h"
+#include "service/relay/settle.h"
+#include "service/session/worker.h"
 
 #include <sched.h>
 #include <stdlib.h>

@@ -8,14 +8,14 @@
 #include <stdatomic.h>
 
 #include "http/gateway.h"
-#include "service/keys.h"
-#include "service/known.h"
-#include "service/log.h"
+#include "service/keys/keys.h"
+#include "service/session/known.h"
+#include "service/log/log.h"
 #include "service/metrics.h"
-#include "service/catalogue.h"
-#include "service/fleet.h"
+#include "service/template/catalogue.h"
+#include "service/relay/fleet.h"
 #include "service/records.h"
-#include "service/repeats.h"
+#include "service/queue/repeats.h"
 
 struct oauth_crew;
 struct courier;

@@ -1,8 +1,8 @@
 /* listen - sockets for the HTTP server */
 #pragma once
 
-#include "http/server.h"
-#include "service/settings.h"
+#include "http/server/server.h"
+#include "service/settings/settings.h"
 
 /* Opens a listening socket for each address, or takes over what the service manager passed. On an
  * error those already open are closed; a line in *why. `sockets_out` has room for

@@ -1,9 +1,9 @@
 /* lettergate - an HTTP-to-SMTP gateway: see README.md */
-#include "service/command_check.h"
-#include "service/command_health.h"
-#include "service/command_send.h"
-#include "service/command_settings.h"
-#include "service/keys.h"
+#include "service/command/command_check.h"
+#include "service/command/command_health.h"
+#include "service/command/command_send.h"
+#include "service/command/command_settings.h"
+#include "service/keys/keys.h"
 #include "service/serve.h"
 
 #include <stdio.h>

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "http/gateway.h"
-#include "service/oauth_grant.h"
-#include "service/repeats.h"
+#include "service/oauth/oauth_grant.h"
+#include "service/queue/repeats.h"
 #include "smtp/buf.h"
 
 struct metrics;

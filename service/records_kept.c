@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "smtp/message.h"
+#include "smtp/message/message.h"
 
 /* Copies strings one behind the other; with `at` NULL it only adds up their lengths. */
 struct packing {

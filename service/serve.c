@@ -1,8 +1,8 @@
 #include "service/serve.h"
 
-#include "http/server.h"
+#include "http/server/server.h"
 #include "service/clock.h"
-#include "service/keeper.h"
+#include "service/queue/keeper.h"
 #include "service/lettergate.h"
 #include "service/listen.h"
 #include "service/welcome.h"

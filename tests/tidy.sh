@@ -7,7 +7,7 @@ build=${1:-build/asan}
 extra=()
 for word in -analyzer-config "max-nodes=${2:-60000}"; do extra+=(--extra-arg=-Xclang "--extra-arg=$word"); done
 [ -f "$build/compile_commands.json" ] || { echo "no compile_commands.json in $build"; exit 1; }
-printf '%s\0' smtp/*.c http/*.c service/*.c |
+find smtp http service -name '*.c' -print0 |
 	xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet --warnings-as-errors='*' -p "$build" "${extra[@]}" 2>&1 |
 	grep -vE '^[0-9]+ warnings? generated|^Suppressed |^Use -header-filter'
 exit "${PIPESTATUS[1]}"

@@ -5,7 +5,7 @@
  * Puts WAITING messages of 3 KB in first, then prints a line for each number of submitters, each of
  * whom hands in the next message when the last is on disk; then claims and settles. FILE is removed
  * before, and left behind. */
-#include "service/queue.h"
+#include "service/queue/queue.h"
 
 #include <semaphore.h>
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "smtp/address.h"
+#include "smtp/address/address.h"
 
 /* What was taken can be read again as the same, and holds nothing that ends a command. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "smtp/auth.h"
+#include "smtp/session/auth.h"
 
 /* The first byte chooses the mechanism; every line is a challenge, the last the words of a 235. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -1,7 +1,7 @@
 #include "fuzz.h"
 
-#include "smtp/content.h"
-#include "smtp/encode.h"
+#include "smtp/message/content.h"
+#include "smtp/message/encode.h"
 
 #include <openssl/evp.h>
 #include <string.h>

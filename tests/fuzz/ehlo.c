@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "smtp/feature.h"
+#include "smtp/session/feature.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {

@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "http/form.h"
+#include "http/intake/form.h"
 #include "smtp/buf.h"
 
 #include <string.h>

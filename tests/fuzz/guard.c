@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "http/guard.h"
+#include "http/server/guard.h"
 
 /* "METHOD path version" and headers, line by line. What passes can be read in one way only. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -1,7 +1,7 @@
 #include "fuzz.h"
 
-#include "smtp/encode.h"
-#include "smtp/message.h"
+#include "smtp/message/encode.h"
+#include "smtp/message/message.h"
 
 #include <openssl/evp.h>
 #include <string.h>

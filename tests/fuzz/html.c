@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "smtp/message.h"
+#include "smtp/message/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {

@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "http/json.h"
+#include "http/json/json.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "http/mustache.h"
+#include "http/template/mustache.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "service/oauth_grant.h"
+#include "service/oauth/oauth_grant.h"
 
 #include <string.h>
 

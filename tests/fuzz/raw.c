@@ -1,9 +1,9 @@
 #include "fuzz.h"
 
-#include "smtp/address_list.h"
+#include "smtp/address/address_list.h"
 #include "smtp/buf.h"
-#include "smtp/part.h"
-#include "smtp/raw.h"
+#include "smtp/message/part.h"
+#include "smtp/message/raw.h"
 
 /* The pieces as they go on the wire. They are runs of the message, in its order. */
 static void write_wire(struct text message, const struct smtp_raw *raw, struct buf *out)

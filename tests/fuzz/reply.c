@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "smtp/verdict.h"
+#include "smtp/verdict/verdict.h"
 
 /* Fed in two pieces: what is read does not depend on the cut, and every reply has a verdict. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

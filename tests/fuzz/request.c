@@ -1,7 +1,7 @@
 #include "fuzz.h"
 
-#include "http/mail.h"
-#include "smtp/message.h"
+#include "http/mail/mail.h"
+#include "smtp/message/message.h"
 
 /* As it would go to a relay: CRLF only, lines of 998 at the most, no NUL, the size foretold. */
 static void check_wire(const struct smtp_message *message)

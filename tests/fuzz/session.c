@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "smtp/session.h"
+#include "smtp/session/session.h"
 
 /* The first byte chooses the policy, the rest are replies. Every transaction is settled at the end.
  */

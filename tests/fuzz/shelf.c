@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "service/catalogue.h"
+#include "service/template/catalogue.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 #include "fuzz.h"
 
 #include "http/exchange.h"
-#include "http/mail.h"
-#include "http/reading.h"
+#include "http/mail/mail.h"
+#include "http/mail/reading.h"
 
 #include <string.h>
 

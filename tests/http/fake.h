@@ -5,7 +5,7 @@
 #pragma once
 
 #include "fake_template.h"
-#include "http/server.h"
+#include "http/server/server.h"
 #include "smtp/buf.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "http/form.h"
+#include "http/intake/form.h"
 #include "smtp/buf.h"
 #include "unit.h"
 

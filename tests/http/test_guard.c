@@ -1,4 +1,4 @@
-#include "http/guard.h"
+#include "http/server/guard.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* A form as it is taken in: what JSON it becomes, and what is wrong with it; fed cut anywhere. */
-#include "http/intake.h"
+#include "http/intake/intake.h"
 
-#include "http/form.h"
+#include "http/intake/form.h"
 #include "unit.h"
 
 #include <stdio.h>

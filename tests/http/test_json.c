@@ -1,4 +1,4 @@
-#include "http/json.h"
+#include "http/json/json.h"
 #include "unit.h"
 
 #include <cjson/cJSON.h>

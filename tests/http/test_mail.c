@@ -1,4 +1,4 @@
-#include "http/mail.h"
+#include "http/mail/mail.h"
 #include "unit.h"
 
 #include <stdio.h>

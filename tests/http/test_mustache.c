@@ -1,4 +1,4 @@
-#include "http/mustache.h"
+#include "http/template/mustache.h"
 #include "unit.h"
 
 #include <cjson/cJSON.h>

@@ -1,6 +1,6 @@
 /* The Mustache specification's own tests (https://github.com/mustache/spec), where they lie beside
  * the checkout. */
-#include "http/mustache.h"
+#include "http/template/mustache.h"
 #include "unit.h"
 
 #include <cjson/cJSON.h>

@@ -1,5 +1,5 @@
 /* The description and the program say the same. */
-#include "http/mail.h"
+#include "http/mail/mail.h"
 #include "http/route.h"
 #include "unit.h"
 

@@ -1,4 +1,4 @@
-#include "http/spool.h"
+#include "http/intake/spool.h"
 #include "unit.h"
 
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* Templates: parsed, rendered, and what may not come of them. */
-#include "http/template.h"
+#include "http/template/template.h"
 #include "unit.h"
 
 #include <string.h>

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "service/settings.h"
+#include "service/settings/settings.h"
 
 enum { LOAD_WHY = 2048 };
 

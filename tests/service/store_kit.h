@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "service/store.h"
+#include "service/store/store.h"
 
 #define SECOND INT64_C(1000)
 #define NOW    INT64_C(1790000000000)

@@ -1,5 +1,5 @@
 /* Parts of a message, at a carrier. */
-#include "service/carrier_parts.h"
+#include "service/session/carrier_parts.h"
 #include "unit.h"
 
 enum { COUNT = 6, MOST = 2 };

@@ -1,5 +1,5 @@
 /* The templates that are kept: a folder's, and those that came over HTTP. */
-#include "service/catalogue.h"
+#include "service/template/catalogue.h"
 #include "unit.h"
 
 #include <pthread.h>

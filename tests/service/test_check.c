@@ -1,7 +1,7 @@
 /* What a check prints, and what it makes of words that come from outside. */
-#include "service/advice.h"
-#include "service/check_print.h"
-#include "service/check_run.h"
+#include "service/session/advice.h"
+#include "service/check/check_print.h"
+#include "service/check/check_run.h"
 #include "unit.h"
 
 #include <string.h>

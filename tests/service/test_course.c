@@ -1,5 +1,5 @@
 /* What becomes of a queued message behind an attempt. */
-#include "service/course.h"
+#include "service/queue/course.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Many that fail at once. */
-#include "service/fate.h"
-#include "service/settle.h"
+#include "service/relay/fate.h"
+#include "service/relay/settle.h"
 #include "unit.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Which relay a message goes to. */
 #include "load.h"
-#include "service/fleet.h"
+#include "service/relay/fleet.h"
 #include "unit.h"
 
 #define SECOND UINT64_C(1000000)

@@ -1,4 +1,4 @@
-#include "service/keys.h"
+#include "service/keys/keys.h"
 
 #include <openssl/evp.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "service/keys.h"
+#include "service/keys/keys.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
  * everybody goes through the same hash and the same comparisons in constant time. They are counted
  * here. By hand, the time itself: KEYS_TIMING=1000000 build/release/tests/test_service_keys_timing
  */
-#include "service/keys.h"
+#include "service/keys/keys.h"
 
 #include <dlfcn.h>
 #include <math.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "load.h"
-#include "service/keys_file.h"
+#include "service/keys/keys_file.h"
 #include "unit.h"
 
 #define SECRET "abcdefghijklmnopqrstuvwxyz_-ABCDEFGHIJKLMNO" /* 43 characters */

@@ -1,5 +1,5 @@
 /* The last good addresses: found again, replaced, forgotten, and never too many. */
-#include "service/known.h"
+#include "service/session/known.h"
 
 #include <netinet/in.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Limits that relays do not tell of, and what they are learned from. */
-#include "service/learned.h"
+#include "service/relay/learned.h"
 #include "unit.h"
 
 #define SECOND UINT64_C(1000000)

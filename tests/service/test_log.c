@@ -1,4 +1,4 @@
-#include "service/log.h"
+#include "service/log/log.h"
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 #include "service/clock.h"
-#include "service/oauth.h"
-#include "service/oauth_crew.h"
-#include "service/oauth_grant.h"
+#include "service/oauth/oauth.h"
+#include "service/oauth/oauth_crew.h"
+#include "service/oauth/oauth_grant.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

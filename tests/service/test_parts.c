@@ -1,5 +1,5 @@
 /* Messages for more recipients than the relay takes at a time. */
-#include "service/parts.h"
+#include "service/relay/parts.h"
 #include "unit.h"
 
 #include <stdio.h>

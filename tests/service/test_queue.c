@@ -1,5 +1,5 @@
 /* The queue's thread: jobs under shared commits, failures that stay alone, time that passes. */
-#include "service/queue.h"
+#include "service/queue/queue.h"
 
 #include <pthread.h>
 #include <semaphore.h>

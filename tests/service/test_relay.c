@@ -1,4 +1,4 @@
-#include "service/relay.h"
+#include "service/relay/relay.h"
 #include "unit.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* What is remembered under idempotency keys: for how long, how much of it, and what comes again. */
-#include "service/repeats.h"
+#include "service/queue/repeats.h"
 #include "unit.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "service/route.h"
+#include "service/relay/route.h"
 
 #include "load.h"
 #include "unit.h"

@@ -1,5 +1,5 @@
 /* When to try again, when to give up, and how fast to begin again after an outage. */
-#include "service/schedule.h"
+#include "service/queue/schedule.h"
 #include "unit.h"
 
 #define SECOND INT64_C(1000)

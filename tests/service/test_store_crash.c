@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 
 #include "crash_vfs.h"
-#include "service/store_sqlite_own.h"
+#include "service/store/store_sqlite_own.h"
 #include "store_kit.h"
 #include "unit.h"
 

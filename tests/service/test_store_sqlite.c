@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "service/store_sqlite_own.h"
+#include "service/store/store_sqlite_own.h"
 #include "store_kit.h"
 #include "unit.h"
 

@@ -1,9 +1,9 @@
 /* A message as it is kept: packed, read again, and damaged in every way. */
-#include "service/stored.h"
+#include "service/store/stored.h"
 
 #include <string.h>
 
-#include "service/pack.h"
+#include "service/store/pack.h"
 #include "unit.h"
 
 /* ---- packing */

@@ -1,5 +1,5 @@
 /* Fair turns between those who send. */
-#include "service/turns.h"
+#include "service/relay/turns.h"
 #include "unit.h"
 
 enum { NOW = 1000, LATER = 1000000 };

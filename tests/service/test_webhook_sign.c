@@ -1,6 +1,6 @@
 /* Signatures of events (S-51), and where they may go (S-50). */
-#include "service/webhook_reach.h"
-#include "service/webhook_sign.h"
+#include "service/webhook/webhook_reach.h"
+#include "service/webhook/webhook_sign.h"
 #include "unit.h"
 
 #include <stdio.h>

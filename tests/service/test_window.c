@@ -1,5 +1,5 @@
 /* How many sessions there may be, and when none. */
-#include "service/window.h"
+#include "service/relay/window.h"
 #include "unit.h"
 
 #define SECOND UINT64_C(1000000)

@@ -2,7 +2,7 @@
  *
  * One list a line, in hexadecimal. Answers each with a line: "-" and why it is refused, or "+" and
  * NAME:ADDRESS of every mailbox, in hexadecimal too. */
-#include "smtp/address_list.h"
+#include "smtp/address/address_list.h"
 
 #include <stdio.h>
 #include <stdlib.h>

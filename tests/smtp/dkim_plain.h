@@ -1,7 +1,7 @@
 /* dkim_plain - the relaxed body (RFC 6376 3.4.4) in the plainest way there is, to compare with */
 #pragma once
 
-#include "smtp/dkim_own.h"
+#include "smtp/dkim/dkim_own.h"
 
 #include <openssl/evp.h>
 

@@ -3,8 +3,8 @@
  * Reads "FROM CUT LEN" LF and LEN bytes, over and over: the domain of the From, where the message
  * is cut into two segments, its size. Writes for each what the relay would get, as "LEN" LF and
  * bytes. */
-#include "smtp/dkim.h"
-#include "smtp/message.h"
+#include "smtp/dkim/dkim.h"
+#include "smtp/message/message.h"
 #include "smtp/region.h"
 
 #include <stdio.h>

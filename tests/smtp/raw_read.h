@@ -2,7 +2,7 @@
 #pragma once
 
 #include "smtp/buf.h"
-#include "smtp/raw.h"
+#include "smtp/message/raw.h"
 
 #include <check.h>
 

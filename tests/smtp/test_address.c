@@ -1,4 +1,4 @@
-#include "smtp/address.h"
+#include "smtp/address/address.h"
 #include "unit.h"
 
 #include <string.h>

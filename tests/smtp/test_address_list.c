@@ -1,4 +1,4 @@
-#include "smtp/address_list.h"
+#include "smtp/address/address_list.h"
 #include "unit.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "smtp/scram.h"
+#include "smtp/session/scram.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "smtp/content.h"
+#include "smtp/message/content.h"
 #include "unit.h"
 
 #include <openssl/evp.h>

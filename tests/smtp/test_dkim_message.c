@@ -1,6 +1,6 @@
 #include "dkim_unit.h"
 
-#include "smtp/message.h"
+#include "smtp/message/message.h"
 #include "smtp/region.h"
 
 static struct buf read_all(const struct smtp_message *message)

@@ -1,4 +1,4 @@
-#include "smtp/dot.h"
+#include "smtp/session/dot.h"
 #include "unit.h"
 
 static const struct {

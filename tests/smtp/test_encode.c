@@ -1,5 +1,5 @@
-#include "smtp/encode.h"
-#include "smtp/content.h"
+#include "smtp/message/encode.h"
+#include "smtp/message/content.h"
 #include "unit.h"
 
 #include <openssl/evp.h>

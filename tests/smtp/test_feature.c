@@ -1,4 +1,4 @@
-#include "smtp/feature.h"
+#include "smtp/session/feature.h"
 #include "unit.h"
 
 static const struct {

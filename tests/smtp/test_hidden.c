@@ -1,5 +1,5 @@
 /* Signs that turn or hide letters (S-16). */
-#include "smtp/hidden.h"
+#include "smtp/message/hidden.h"
 #include "unit.h"
 
 #include <string.h>

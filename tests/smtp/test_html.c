@@ -1,4 +1,4 @@
-#include "smtp/message.h"
+#include "smtp/message/message.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "smtp/message.h"
+#include "smtp/message/message.h"
 #include "smtp/region.h"
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /* A raw message as it goes out: what it lacks is in front, and the rest is as it was. */
 #include "raw_read.h"
-#include "smtp/message.h"
+#include "smtp/message/message.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "smtp/raw_part.h"
+#include "smtp/message/raw_part.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "smtp/reply.h"
+#include "smtp/session/reply.h"
 #include "unit.h"
 
 #include <string.h>

@@ -9,7 +9,7 @@
  *
  * \xHH stands for a byte. Each is played whole, cut at every byte of the relay's, with every byte
  * of the relay's alone, and with every byte of ours handed to the kernel alone. */
-#include "smtp/session.h"
+#include "smtp/session/session.h"
 #include "unit.h"
 
 #include <dirent.h>

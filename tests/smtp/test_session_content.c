@@ -1,7 +1,7 @@
 /* The content on its way: every size around the steps in which it is made, in every mode, written
  * in pieces of any length. What went out is what was composed, and the session knows to the byte
  * whether all of it did. */
-#include "smtp/session.h"
+#include "smtp/session/session.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Whatever happens in whatever order: relays that answer by chance, links that break, callers that
  * give up. No answer is asserted but what has to hold for all of them. */
-#include "smtp/session.h"
+#include "smtp/session/session.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "smtp/verdict.h"
+#include "smtp/verdict/verdict.h"
 #include "unit.h"
 
 #include <string.h>

@@ -1,0 +1,46 @@
+/* courier - takes messages that are due out of the queue, has them delivered, and tells the queue
+ * what came of it
+ *
+ * A message is out from its claim until its verdict is on disk. A verdict that cannot be written is
+ * kept and written later: it is never forgotten while the process lives, and where that dies the
+ * lease ends and the message is tried again. */
+#pragma once
+
+#include "http/gateway.h"
+#include "service/log/log.h"
+#include "service/queue/queue.h"
+#include "service/queue/schedule.h"
+
+struct courier;
+
+struct courier_settings {
+	struct schedule schedule;
+	unsigned most;       /* messages out at a time */
+	bool keeps_body;     /* of what is settled */
+	uint64_t attempt_us; /* patience of one attempt, over all relays */
+	struct log *log;
+	/* Takes the delivery until its done(), which may be called before this returns. Where no
+	 * relay was asked, its result has no attempts. */
+	void (*deliver)(void *self, struct delivery *delivery);
+	/* Appends the names of the relays that rest, each with a line end behind it. */
+	void (*resting)(void *self, struct buf *names);
+	void *self;
+};
+
+/* Nothing is claimed before courier_start. */
+MUST_USE enum err courier_open(
+	const struct courier_settings *settings, struct courier **courier_out);
+void courier_start(struct courier *courier, struct queue *queue);
+/* There may be something to claim: of struct queue_settings. Any thread; does not wait. */
+void courier_wake(void *courier);
+/* Now and then, some times a second: renews leases, writes what could not be written. */
+void courier_tick(struct courier *courier, uint64_t now_us);
+/* After a reload; what is out already goes by it, too. */
+void courier_adjust(struct courier *courier, const struct schedule *schedule, bool keeps_body);
+/* Claims no more. */
+void courier_stop(struct courier *courier);
+/* Messages that are out. */
+unsigned courier_out(struct courier *courier);
+/* When nothing is out, or the queue was closed: what is out then is tried again when the lease is
+ * over. NULL is fine. */
+void courier_close(struct courier *courier);

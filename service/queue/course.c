@@ -1,0 +1,161 @@
+#include "service/queue/course.h"
+
+#include <string.h>
+
+struct text *course_open_recipients(const struct stored *stored, size_t *count_out)
+{
+	struct text *open = region_zalloc(stored->region, stored->count + 1, sizeof(*open));
+
+	*count_out = 0;
+	for (size_t i = 0; open && i < stored->count; i++)
+		if (stored->to[i].is_open)
+			open[(*count_out)++] = stored->to[i].address;
+	return open;
+}
+
+/* ---- one recipient */
+
+static bool is_taken(enum smtp_outcome outcome)
+{
+	return outcome == SMTP_ACCEPTED || outcome == SMTP_CAPTURED;
+}
+
+/* Would another try hear the same? */
+static bool is_decided(const struct smtp_verdict *verdict)
+{
+	return is_taken(verdict->outcome) ||
+	       (verdict->outcome != SMTP_UNKNOWN && !verdict->retryable &&
+		       verdict->reach != SMTP_REACH_RELAY);
+}
+
+/* All or none: one that is refused for good ends it for those whom the relay would have taken. */
+static bool is_refused(const struct result *result)
+{
+	for (size_t i = 0; i < result->count; i++)
+		if (result->answers[i].verdict.outcome == SMTP_REJECTED &&
+			is_decided(&result->answers[i].verdict))
+			return true;
+	return false;
+}
+
+static bool stays_open(const struct stored *stored, const struct result *result,
+	const struct smtp_verdict *verdict)
+{
+	if (is_taken(verdict->outcome))
+		return false;
+	if (verdict->outcome == SMTP_UNKNOWN)
+		return !stored->hold_unknown;
+	return stored->all_or_none ? !is_refused(result) : !is_decided(verdict);
+}
+
+static void note_answer(const struct stored *stored, const struct result *result,
+	const struct smtp_answer *answer, struct stored_recipient *to)
+{
+	const struct smtp_verdict *verdict = &answer->verdict;
+	bool is_its_own = is_taken(verdict->outcome) || verdict->phase == SMTP_IN_RCPT;
+
+	to->is_open = stays_open(stored, result, verdict);
+	to->outcome = verdict->outcome;
+	to->phase = verdict->phase;
+	to->category = verdict->category;
+	to->said = is_its_own ? answer->said : result->said;
+}
+
+/* ---- the whole message */
+
+static bool is_of(const struct stored *stored, const struct result *result)
+{
+	size_t place = 0;
+
+	for (size_t i = 0; i < stored->count; i++) {
+		if (!stored->to[i].is_open)
+			continue;
+		if (place == result->count || !text_equal(stored->to[i].address, result->to[place]))
+			return false;
+		place++;
+	}
+	return place == result->count;
+}
+
+static enum err note_attempts(struct stored *stored, const struct result *result, int64_t now_ms)
+{
+	size_t count = stored->attempt_count;
+	struct stored_attempt *attempts =
+		region_zalloc(stored->region, count + result->attempt_count + 1, sizeof(*attempts));
+
+	if (!attempts)
+		return ERR_MEMORY;
+	if (count)
+		memcpy(attempts, stored->attempts, count * sizeof(*attempts));
+	for (size_t i = 0; i < result->attempt_count; i++)
+		attempts[count++] = (struct stored_attempt){ now_ms, result->attempts[i] };
+	stored->attempts = attempts;
+	stored->attempt_count = count;
+	return OK;
+}
+
+/* True: some recipient is still open. */
+static bool note_answers(struct stored *stored, const struct result *result)
+{
+	bool is_open = false;
+	size_t place = 0;
+
+	for (size_t i = 0; i < stored->count; i++) {
+		if (!stored->to[i].is_open)
+			continue;
+		note_answer(stored, result, &result->answers[place++], &stored->to[i]);
+		is_open = is_open || stored->to[i].is_open;
+	}
+	return is_open;
+}
+
+/* The longest that the relay asks for, in its own words. */
+static uint32_t asked_s(const struct stored *stored)
+{
+	uint32_t longest = 0;
+
+	for (size_t i = 0; i < stored->count; i++) {
+		const struct stored_recipient *to = &stored->to[i];
+		uint32_t asked = to->is_open ? smtp_retry_after_s(to->said.text) : 0;
+
+		longest = asked > longest ? asked : longest;
+	}
+	return longest;
+}
+
+/* It is not tried again. */
+static enum message_state last_state(const struct stored *stored)
+{
+	size_t taken = 0, unknown = 0;
+
+	for (size_t i = 0; i < stored->count; i++) {
+		taken += is_taken(stored->to[i].outcome);
+		unknown += stored->to[i].outcome == SMTP_UNKNOWN;
+	}
+	if (taken == stored->count)
+		return stored->to[0].outcome == SMTP_CAPTURED ? MESSAGE_CAPTURED : MESSAGE_SENT;
+	if (unknown)
+		return stored->hold_unknown ? MESSAGE_HELD : MESSAGE_UNKNOWN;
+	return taken ? MESSAGE_PARTIAL : MESSAGE_FAILED;
+}
+
+enum err course_note(struct stored *stored, const struct result *result,
+	const struct schedule *schedule, struct course_moment moment)
+{
+	enum err err = is_of(stored, result) ? OK : ERR_VALUE;
+
+	if (!err)
+		err = note_attempts(stored, result, moment.now_ms);
+	if (err)
+		return err;
+	if (note_answers(stored, result) &&
+		schedule_next(schedule, stored->tries, asked_s(stored), stored->expires_ms,
+			moment.now_ms, moment.chance, &stored->due_ms)) {
+		stored->state = MESSAGE_DEFERRED;
+		return OK;
+	}
+	for (size_t i = 0; i < stored->count; i++)
+		stored->to[i].is_open = false;
+	stored->state = last_state(stored);
+	return OK;
+}

@@ -1,0 +1,25 @@
+/* course - what becomes of a queued message behind an attempt
+ *
+ * Only those recipients are tried again that nobody decided over for good. Trouble that lies with a
+ * relay (a refused login, a certificate) is for its operator, and no reason to give up a message
+ * before its time. Pure: the time and chance are arguments. */
+#pragma once
+
+#include "service/queue/schedule.h"
+#include "service/store/stored.h"
+
+struct course_moment {
+	int64_t now_ms;
+	uint32_t chance; /* at random */
+};
+
+/* The open recipients of a stored message, in its order, for the envelope of an attempt. In its
+ * region; NULL: out of memory. */
+struct text *course_open_recipients(const struct stored *stored, size_t *count_out);
+
+/* Notes what came of the open recipients, which are those of `result` in their order: their
+ * outcomes, the state, due_ms where it is tried again, and the attempts. Texts are borrowed from
+ * `result`. An unknown outcome is held where the message says so, else tried again. ERR_VALUE: it
+ * has other recipients; ERR_MEMORY. Nothing was changed then. */
+MUST_USE enum err course_note(struct stored *stored, const struct result *result,
+	const struct schedule *schedule, struct course_moment moment);

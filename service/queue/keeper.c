@@ -1,0 +1,120 @@
+#include "service/queue/keeper.h"
+
+#include "service/clock.h"
+#include "service/queue/courier.h"
+#include "service/relay/dispatch.h"
+#include "service/queue/queue.h"
+
+enum { OUT_MOST = 1000, ATTEMPT_S = 900 };
+
+/* ---- what the courier asks for */
+
+static void deliver(void *self, struct delivery *delivery)
+{
+	struct lettergate *lettergate = self;
+
+	atomic_fetch_add(&lettergate->in_flight, 1);
+	dispatch_list(lettergate, delivery, "no relay of the settings in force may take it");
+}
+
+static void list_resting(void *self, struct buf *names)
+{
+	struct lettergate *lettergate = self;
+	uint64_t until_us;
+
+	pthread_rwlock_rdlock(&lettergate->lock);
+	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++) {
+		struct relay *relay = lettergate->fleet->relays[i];
+
+		if (!relay_rests(relay, now_us(), &until_us))
+			continue;
+		buf_add_string(names, relay_settings(relay)->name);
+		buf_add_byte(names, '\n');
+	}
+	pthread_rwlock_unlock(&lettergate->lock);
+}
+
+/* ---- life */
+
+static struct store_keeps keeps_of(const struct settings *settings)
+{
+	return (struct store_keeps){ .sent_ms = settings->keep_sent_ms,
+		.failed_ms = settings->keep_failed_ms,
+		.body_ms = settings->keep_body_ms,
+		.once_ms = settings->idempotency_ttl_ms,
+		.event_ms = settings->keep_failed_ms };
+}
+
+static enum err open_courier(struct lettergate *lettergate, const struct settings *settings)
+{
+	struct courier_settings own = { .schedule = settings->retry,
+		.most = OUT_MOST,
+		.keeps_body = settings->keep_body_ms > 0,
+		.attempt_us = ATTEMPT_S * UINT64_C(1000000),
+		.log = lettergate->log,
+		.deliver = deliver,
+		.resting = list_resting,
+		.self = lettergate };
+
+	return courier_open(&own, &lettergate->courier);
+}
+
+enum err keeper_open(
+	struct lettergate *lettergate, const struct settings *settings, struct buf *why)
+{
+	struct store_limits limits = { settings->queue_max, settings->queue_max_bytes,
+		settings->queue_max_per_key };
+	struct queue_settings own = { .keeps = keeps_of(settings),
+		.furthest_ms = schedule_furthest_ms(&settings->retry),
+		.ripe = courier_wake };
+	struct store store;
+	enum err err;
+
+	if (!settings->store[0])
+		return OK;
+	err = open_courier(lettergate, settings);
+	if (err)
+		return err;
+	own.context = lettergate->courier;
+	err = store_sqlite_open(settings->store, &limits, &store, why);
+	return err ? err : queue_open(&own, store, &lettergate->queue);
+}
+
+void keeper_start(struct lettergate *lettergate)
+{
+	if (lettergate->queue)
+		courier_start(lettergate->courier, lettergate->queue);
+}
+
+void keeper_reload(struct lettergate *lettergate, const struct settings *settings)
+{
+	struct store_keeps keeps = keeps_of(settings);
+
+	if (!lettergate->queue)
+		return;
+	queue_keep(lettergate->queue, &keeps);
+	courier_adjust(lettergate->courier, &settings->retry, settings->keep_body_ms > 0);
+}
+
+void keeper_tick(struct lettergate *lettergate, uint64_t now_us)
+{
+	if (lettergate->queue)
+		courier_tick(lettergate->courier, now_us);
+}
+
+void keeper_stop(struct lettergate *lettergate)
+{
+	if (lettergate->courier)
+		courier_stop(lettergate->courier);
+}
+
+unsigned keeper_out(const struct lettergate *lettergate)
+{
+	return lettergate->courier ? courier_out(lettergate->courier) : 0;
+}
+
+void keeper_close(struct lettergate *lettergate)
+{
+	queue_close(lettergate->queue);
+	courier_close(lettergate->courier);
+}

@@ -1,0 +1,297 @@
+#include "service/queue/keeping.h"
+
+#include "service/clock.h"
+#include "service/queue/course.h"
+#include "service/queue/queue.h"
+#include "service/queue/told.h"
+
+#include <string.h>
+
+enum { EVENT_BYTES = 1 << 20 };
+
+/* All that the queue reads while it takes the message in. In the delivery's region, but for the
+ * buffers. */
+struct keeping {
+	struct accept_job job;
+	struct stored stored;
+	struct lettergate *lettergate;
+	struct delivery *delivery;
+	struct text piece;
+	struct buf bytes, told;
+	struct event event;
+};
+
+/* ---- what came of it */
+
+static struct smtp_verdict verdict_of(enum err err)
+{
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_QUEUE, false);
+
+	verdict.category = err == ERR_LIMIT    ? SMTP_QUEUE_FULL
+			   : err == ERR_MEMORY ? SMTP_INTERNAL
+					       : SMTP_STORE_FAILED;
+	verdict.retry_after_s = err == ERR_LIMIT ? 60 : 30;
+	verdict.hint = "";
+	return verdict;
+}
+
+static const struct smtp_verdict queued = { .class = SMTP_TAKEN,
+	.outcome = SMTP_QUEUED,
+	.phase = SMTP_IN_QUEUE,
+	.status = 202,
+	.hint = "" };
+
+/* Those that wait are queued, or were not accepted after all; what a relay has decided stays. */
+static void note(struct keeping *keeping, const struct smtp_verdict *verdict)
+{
+	struct result *result = &keeping->delivery->result;
+
+	for (size_t i = 0; i < result->count; i++)
+		if (keeping->stored.to[i].is_open)
+			result->answers[i].verdict = *verdict;
+	result->verdict = *verdict;
+	if (verdict->outcome == SMTP_QUEUED)
+		result->said = (struct smtp_said){ 0 };
+}
+
+static void log_kept(const struct keeping *keeping, enum err err)
+{
+	const struct delivery *delivery = keeping->delivery;
+	struct log_line line = log_line(
+		keeping->lettergate->log, err ? LOG_WARN : LOG_INFO, err ? "not_queued" : "queued");
+
+	log_text(&line, "request_id", delivery->request_id);
+	log_text(&line, "key_id", delivery->key_id);
+	log_string(&line, "id", delivery->id);
+	log_text(&line, "message_id", delivery->message_id);
+	log_text(&line, "traceparent", delivery->traceparent);
+	log_address(&line, "from", delivery->envelope.from);
+	log_address(&line, "to", delivery->envelope.to[0]);
+	log_u64(&line, "recipients", delivery->envelope.count);
+	log_u64(&line, "size", delivery->message.size);
+	if (err)
+		log_string(&line, "why", err_text(err));
+	log_end(&line);
+}
+
+static void finish(struct keeping *keeping, enum err err)
+{
+	struct delivery *delivery = keeping->delivery;
+	struct smtp_verdict verdict = err ? verdict_of(err) : queued;
+
+	/* What was tried before and cannot be kept has its own answer. */
+	if (!err || !delivery->result.attempt_count)
+		note(keeping, &verdict);
+	delivery->result.total_us = now_us() - delivery->began_us;
+	log_kept(keeping, err);
+	buf_free(&keeping->bytes);
+	buf_free(&keeping->told);
+	atomic_fetch_sub(&keeping->lettergate->in_flight, 1);
+	delivery->done(delivery);
+}
+
+/* The queue's thread. */
+static void kept(struct job *job)
+{
+	finish(job->waiter, job->err);
+}
+
+/* ---- the message as it is kept */
+
+static void fill_head(struct stored *stored, const struct delivery *delivery)
+{
+	const struct smtp_envelope *envelope = &delivery->envelope;
+
+	memcpy(stored->id, delivery->id, sizeof(stored->id));
+	stored->key_id = delivery->key_id;
+	stored->message_id = delivery->message_id;
+	stored->request_id = delivery->request_id;
+	stored->traceparent = delivery->traceparent;
+	stored->from = delivery->from;
+	stored->subject = delivery->subject;
+	stored->metadata = delivery->metadata;
+	stored->tags = delivery->tags;
+	stored->tag_count = delivery->tag_count;
+	stored->relays = delivery->relays;
+	stored->relay_count = delivery->relay_count;
+	stored->wish = stored->lane = delivery->relay;
+	stored->sender = envelope->from;
+	stored->envelope_id = envelope->envelope_id;
+	stored->notify = envelope->notify;
+	stored->ret = envelope->ret;
+	stored->needs_utf8 = envelope->needs_utf8;
+	stored->eight_bit = delivery->message.eight_bit;
+	stored->all_or_none = delivery->all_or_none;
+}
+
+static bool fill_recipients(struct stored *stored, const struct delivery *delivery)
+{
+	stored->count = delivery->envelope.count;
+	stored->to = region_zalloc(stored->region, stored->count + 1, sizeof(*stored->to));
+	for (size_t i = 0; stored->to && i < stored->count; i++)
+		stored->to[i] = (struct stored_recipient){
+			.address = delivery->envelope.to[i], .is_open = true, .outcome = SMTP_QUEUED
+		};
+	return stored->to;
+}
+
+static void fill_times(
+	struct lettergate *lettergate, struct stored *stored, const struct delivery *delivery)
+{
+	int64_t now_ms = now_unix_ms();
+	bool waits = delivery->send_at_ms > now_ms;
+
+	pthread_rwlock_rdlock(&lettergate->lock);
+	stored->hold_unknown = delivery->on_unknown == ON_UNKNOWN_USUAL
+				       ? lettergate->settings->hold_unknown
+				       : delivery->on_unknown == ON_UNKNOWN_HOLD;
+	stored->due_ms = waits ? delivery->send_at_ms : now_ms;
+	stored->expires_ms = schedule_expires_ms(&lettergate->settings->retry, stored->due_ms);
+	pthread_rwlock_unlock(&lettergate->lock);
+	stored->state = waits ? MESSAGE_SCHEDULED : MESSAGE_QUEUED;
+	stored->created_ms = stored->updated_ms = now_ms;
+	stored->size_bytes = delivery->message.size;
+	stored->has_body = true;
+}
+
+/* NULL: out of memory. */
+static struct keeping *keeping_new(struct lettergate *lettergate, struct delivery *delivery)
+{
+	struct keeping *keeping = region_zalloc(delivery->region, 1, sizeof(*keeping));
+
+	if (!keeping)
+		return NULL;
+	keeping->lettergate = lettergate;
+	keeping->delivery = delivery;
+	keeping->stored.region = delivery->region;
+	keeping->bytes = buf_born(delivery->message.size);
+	keeping->told = buf_born(EVENT_BYTES);
+	fill_head(&keeping->stored, delivery);
+	if (!fill_recipients(&keeping->stored, delivery))
+		return NULL;
+	fill_times(lettergate, &keeping->stored, delivery);
+	return keeping;
+}
+
+static enum err render(struct keeping *keeping)
+{
+	const struct smtp_message *message = &keeping->delivery->message;
+	struct smtp_message_reader reader = { 0 };
+	char *room = buf_reserve(&keeping->bytes, message->size);
+
+	if (!room)
+		return ERR_MEMORY;
+	buf_took(&keeping->bytes, smtp_message_read(message, &reader, room, message->size));
+	keeping->piece = buf_text(&keeping->bytes);
+	return keeping->piece.len == message->size ? OK : ERR_IO; /* a file of a form is gone */
+}
+
+static void hand_in(struct keeping *keeping)
+{
+	struct stored *stored = &keeping->stored;
+	enum err err = render(keeping);
+
+	told_of_message(
+		stored, "message.queued", stored->created_ms, &keeping->told, &keeping->event);
+	if (!err)
+		err = keeping->told.err;
+	if (err) {
+		finish(keeping, err);
+		return;
+	}
+	keeping->job =
+		(struct accept_job){ .job = { .kind = JOB_ACCEPT, .done = kept, .waiter = keeping },
+			.stored = stored,
+			.pieces = &keeping->piece,
+			.piece_count = 1,
+			.now_ms = stored->created_ms,
+			.event = &keeping->event };
+	queue_put(keeping->lettergate->queue, &keeping->job.job);
+}
+
+/* ---- the interface */
+
+void keep(struct lettergate *lettergate, struct delivery *delivery)
+{
+	struct keeping *keeping = keeping_new(lettergate, delivery);
+
+	if (keeping) {
+		hand_in(keeping);
+		return;
+	}
+	delivery->result.verdict = verdict_of(ERR_MEMORY);
+	atomic_fetch_sub(&lettergate->in_flight, 1);
+	delivery->done(delivery);
+}
+
+/* The queue's thread. Whether it could be written or not, the answer is what it is. */
+static void recorded(struct job *job)
+{
+	struct keeping *keeping = job->waiter;
+	struct delivery *delivery = keeping->delivery;
+
+	if (job->err)
+		log_kept(keeping, job->err);
+	buf_free(&keeping->bytes);
+	atomic_fetch_sub(&keeping->lettergate->in_flight, 1);
+	delivery->done(delivery);
+}
+
+/* No time is left, so that nothing of it is tried again. */
+static bool settle_for_good(struct keeping *keeping)
+{
+	static const struct schedule none = { .delays_ms = { 1 }, .count = 1 };
+	struct course_moment moment = { .now_ms = now_unix_ms() };
+	struct stored *stored = &keeping->stored;
+
+	stored->tries = 1;
+	stored->hold_unknown = false;
+	stored->expires_ms = 0;
+	return course_note(stored, &keeping->delivery->result, &none, moment) == OK;
+}
+
+bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struct text raw)
+{
+	struct keeping *keeping = keeping_new(lettergate, delivery);
+
+	if (!keeping || !settle_for_good(keeping))
+		return false;
+	buf_add(&keeping->bytes, raw);
+	if (keeping->bytes.err) {
+		buf_free(&keeping->bytes);
+		return false;
+	}
+	keeping->stored.has_body = raw.len > 0;
+	keeping->piece = buf_text(&keeping->bytes);
+	keeping->job = (struct accept_job){
+		.job = { .kind = JOB_ACCEPT, .done = recorded, .waiter = keeping },
+		.stored = &keeping->stored,
+		.pieces = &keeping->piece,
+		.piece_count = 1,
+		.now_ms = keeping->stored.created_ms
+	};
+	queue_put(lettergate->queue, &keeping->job.job);
+	return true;
+}
+
+bool keep_rest(struct lettergate *lettergate, struct delivery *delivery)
+{
+	struct keeping *keeping = keeping_new(lettergate, delivery);
+	struct course_moment moment = { .now_ms = now_unix_ms() };
+	struct schedule schedule;
+	enum err err;
+
+	if (!keeping)
+		return false;
+	random_bytes((unsigned char *)&moment.chance, sizeof(moment.chance));
+	pthread_rwlock_rdlock(&lettergate->lock);
+	schedule = lettergate->settings->retry;
+	pthread_rwlock_unlock(&lettergate->lock);
+	keeping->stored.tries = 1;
+	err = course_note(&keeping->stored, &delivery->result, &schedule, moment);
+	if (err || keeping->stored.state != MESSAGE_DEFERRED)
+		return false;
+	hand_in(keeping);
+	return true;
+}

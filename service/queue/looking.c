@@ -1,0 +1,285 @@
+#include "service/queue/looking.h"
+
+#include "service/clock.h"
+#include "service/queue/queue.h"
+#include "service/queue/told.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVENT_BYTES = 1 << 17 };
+
+/* One question, in the memory of whoever asks. */
+struct looking {
+	struct lettergate *lettergate;
+	struct asking *asking;
+	char id[DELIVERY_ID_LEN + 1];
+	union {
+		struct job job;
+		struct look_up_job one;
+		struct list_job list;
+		struct body_job body;
+		struct change_job change;
+	};
+	struct stored **found;
+};
+
+/* ---- a stored message as a record */
+
+static const struct smtp_answer *answers_of(const struct stored *stored, struct region *region)
+{
+	struct smtp_answer *answers = region_zalloc(region, stored->count + 1, sizeof(*answers));
+
+	for (size_t i = 0; answers && i < stored->count; i++) {
+		const struct stored_recipient *to = &stored->to[i];
+		bool is_taken = to->category == SMTP_OK_CATEGORY && to->outcome != SMTP_UNKNOWN;
+
+		answers[i].said = to->said;
+		answers[i].said.text = region_copy(region, to->said.text);
+		answers[i].verdict = (struct smtp_verdict){ .class = is_taken ? SMTP_TAKEN
+									      : SMTP_NEVER,
+			.outcome = to->outcome,
+			.phase = to->phase,
+			.category = to->category,
+			.status = is_taken ? 200 : smtp_category_words(to->category)->status,
+			.retryable = to->is_open,
+			.hint = "" };
+	}
+	return answers;
+}
+
+static const struct text *addresses_of(const struct stored *stored, struct region *region)
+{
+	struct text *to = region_zalloc(region, stored->count + 1, sizeof(*to));
+
+	for (size_t i = 0; to && i < stored->count; i++)
+		to[i] = region_copy(region, stored->to[i].address);
+	return to;
+}
+
+static const struct record_attempt *attempts_of(const struct stored *stored, struct region *region)
+{
+	struct record_attempt *attempts =
+		region_zalloc(region, stored->attempt_count + 1, sizeof(*attempts));
+
+	for (size_t i = 0; attempts && i < stored->attempt_count; i++) {
+		attempts[i] = (struct record_attempt){ stored->attempts[i].at_ms,
+			stored->attempts[i].attempt };
+		attempts[i].attempt.relay = region_copy(region, attempts[i].attempt.relay);
+		attempts[i].attempt.said.text = region_copy(region, attempts[i].attempt.said.text);
+	}
+	return attempts;
+}
+
+static const struct text *tags_of(const struct stored *stored, struct region *region)
+{
+	struct text *tags = region_zalloc(region, stored->tag_count + 1, sizeof(*tags));
+
+	for (size_t i = 0; tags && i < stored->tag_count; i++)
+		tags[i] = region_copy(region, stored->tags[i]);
+	return tags;
+}
+
+static bool is_waiting(enum message_state state)
+{
+	return state == MESSAGE_SCHEDULED || state == MESSAGE_QUEUED || state == MESSAGE_DEFERRED;
+}
+
+static const struct smtp_verdict queued = {
+	.class = SMTP_TAKEN, .outcome = SMTP_QUEUED, .status = 202, .hint = ""
+};
+
+/* False: out of memory. */
+static bool describe(const struct stored *stored, struct region *region, struct record *record)
+{
+	struct result *result = &record->result;
+
+	record->id = region_copy(region, text_of(stored->id)).at;
+	record->key_id = region_copy(region, stored->key_id);
+	record->message_id = region_copy(region, stored->message_id);
+	record->from = region_copy(region, stored->from);
+	record->subject = region_copy(region, stored->subject);
+	record->tags = tags_of(stored, region);
+	record->tag_count = stored->tag_count;
+	record->metadata = region_copy(region, stored->metadata);
+	record->created_ms = stored->created_ms;
+	record->updated_ms = stored->updated_ms;
+	record->size_bytes = stored->size_bytes;
+	record->state = message_state_name(stored->state);
+	record->next_ms = is_waiting(stored->state) ? stored->due_ms : 0;
+	record->attempts = attempts_of(stored, region);
+	record->attempt_count = stored->attempt_count;
+	result->count = stored->count;
+	result->to = addresses_of(stored, region);
+	result->answers = (struct smtp_answer *)answers_of(stored, region);
+	if (!record->id || !record->tags || !record->attempts || !result->to || !result->answers)
+		return false;
+	result->verdict = is_waiting(stored->state) || stored->state == MESSAGE_SENDING
+				  ? queued
+				  : smtp_verdict_of_all(result->answers, result->count);
+	return true;
+}
+
+static enum err describe_all(struct asking *asking, struct stored *const *found, size_t count)
+{
+	struct record *records = region_zalloc(asking->region, count + 1, sizeof(*records));
+
+	for (size_t i = 0; records && i < count; i++)
+		if (!describe(found[i], asking->region, &records[i]))
+			return ERR_MEMORY;
+	asking->records = records;
+	asking->count = count;
+	return records ? OK : ERR_MEMORY;
+}
+
+/* ---- answers; the queue's thread */
+
+static void told(struct looking *looking, enum err err)
+{
+	looking->asking->err = err;
+	looking->asking->done(looking->asking); /* nothing of ours is there any more */
+}
+
+static void found_one(struct job *job)
+{
+	struct looking *looking = job->waiter;
+	struct stored *found = looking->one.found;
+	enum err err = job->err ? job->err : describe_all(looking->asking, &found, 1);
+
+	stored_free(found);
+	told(looking, err);
+}
+
+static void found_list(struct job *job)
+{
+	struct looking *looking = job->waiter;
+	struct list_job *list = &looking->list;
+	enum err err = job->err;
+
+	if (!err)
+		err = describe_all(looking->asking, list->found, list->count);
+	if (!err)
+		looking->asking->cursor =
+			region_copy(looking->asking->region, text_of(list->cursor));
+	for (size_t i = 0; i < list->count; i++)
+		stored_free(list->found[i]);
+	told(looking, err);
+}
+
+static void found_text(struct job *job)
+{
+	struct looking *looking = job->waiter;
+
+	looking->asking->raw = looking->body.body;
+	told(looking, job->err);
+}
+
+static void changed(struct job *job)
+{
+	struct looking *looking = job->waiter;
+
+	looking->asking->state = message_state_name(looking->change.state);
+	looking->asking->lacks_text = looking->change.lacks_body;
+	told(looking, job->err);
+}
+
+/* ---- questions */
+
+static void ask_list(struct looking *looking, struct text key_id)
+{
+	const struct query *query = looking->asking->query;
+	struct list_job *list = &looking->list;
+
+	looking->found =
+		region_zalloc(looking->asking->region, query->limit + 1, sizeof(*looking->found));
+	if (!looking->found) {
+		told(looking, ERR_MEMORY);
+		return;
+	}
+	*list = (struct list_job){ .job = { .kind = JOB_LIST, .done = found_list },
+		.key_id = key_id,
+		.recipient = query->recipient,
+		.tag = query->tag,
+		.since_ms = query->since_ms,
+		.most = query->limit,
+		.found = looking->found };
+	list->has_state = query->state.len && message_state_find(query->state, &list->state);
+	if (query->cursor.len && query->cursor.len < sizeof(list->cursor))
+		memcpy(list->cursor, query->cursor.at, query->cursor.len);
+	list->job.waiter = looking;
+	queue_put(looking->lettergate->queue, &list->job);
+}
+
+static void ask_change(struct looking *looking, struct text key_id, enum change change)
+{
+	struct lettergate *lettergate = looking->lettergate;
+	int64_t now_ms = now_unix_ms();
+
+	looking->change = (struct change_job){
+		.job = { .kind = JOB_CHANGE, .done = changed, .waiter = looking },
+		.id = looking->id,
+		.key_id = key_id,
+		.change = change,
+		.now_ms = now_ms
+	};
+	pthread_rwlock_rdlock(&lettergate->lock);
+	looking->change.keep_body = lettergate->settings->keep_body_ms > 0;
+	looking->change.expires_ms = schedule_expires_ms(&lettergate->settings->retry, now_ms);
+	pthread_rwlock_unlock(&lettergate->lock);
+	queue_put(lettergate->queue, &looking->change.job);
+}
+
+static void ask_one(struct looking *looking, struct text key_id)
+{
+	looking->one = (struct look_up_job){
+		.job = { .kind = JOB_LOOK_UP, .done = found_one, .waiter = looking },
+		.id = looking->id,
+		.key_id = key_id
+	};
+	queue_put(looking->lettergate->queue, &looking->one.job);
+}
+
+static void ask_text(struct looking *looking, struct text key_id)
+{
+	looking->body = (struct body_job){
+		.job = { .kind = JOB_BODY, .done = found_text, .waiter = looking },
+		.id = looking->id,
+		.key_id = key_id,
+		.region = looking->asking->region
+	};
+	queue_put(looking->lettergate->queue, &looking->body.job);
+}
+
+void looking_ask(struct lettergate *lettergate, struct asking *asking)
+{
+	struct looking *looking = region_zalloc(asking->region, 1, sizeof(*looking));
+	bool is_admin = asking->caller->scopes & SCOPE_ADMIN;
+	struct text key_id = is_admin ? (struct text){ 0 } : asking->caller->key_id;
+
+	if (!looking || (asking->what != ASK_LIST && asking->id.len >= sizeof(looking->id))) {
+		asking->err = looking ? ERR_MISSING : ERR_MEMORY;
+		asking->done(asking);
+		return;
+	}
+	looking->lettergate = lettergate;
+	looking->asking = asking;
+	if (asking->what != ASK_LIST)
+		memcpy(looking->id, asking->id.at, asking->id.len);
+	switch (asking->what) {
+	case ASK_ONE:
+		ask_one(looking, key_id);
+		break;
+	case ASK_LIST:
+		ask_list(looking, key_id);
+		break;
+	case ASK_RAW:
+		ask_text(looking, key_id);
+		break;
+	case ASK_CANCEL:
+		ask_change(looking, key_id, CHANGE_CANCEL);
+		break;
+	case ASK_RETRY:
+		ask_change(looking, key_id, CHANGE_RETRY);
+		break;
+	}
+}

@@ -1,0 +1,24 @@
+/* outing - one message that is out: claimed, on its way, its verdict not yet on disk (for
+ * courier.c) */
+#pragma once
+
+#include "service/queue/courier.h"
+
+struct outing {
+	struct delivery delivery;
+	struct outing *next, *previous; /* the courier's list */
+	struct courier *courier;
+	struct stored *stored; /* owns the memory of all of it */
+	bool *was_open;        /* of each recipient, when it went out */
+	bool has_verdict;      /* it is noted in `stored` */
+	uint64_t again_us;     /* its verdict could not be written: when to try that again; 0: no */
+	struct settle_job settle;
+	struct release_job release;
+};
+
+/* Out of a claimed message and its bytes, in the message's memory; NULL: that is at its end, and
+ * the message is still the caller's. */
+struct outing *outing_new(struct stored *stored, struct text body, uint64_t attempt_us);
+/* Fills in the job that tells the queue what came of the delivery, and gives it; NULL: out of
+ * memory, for now. May be called again where the job failed. */
+struct job *outing_verdict(struct outing *outing, const struct courier_settings *settings);

@@ -1,0 +1,364 @@
+#include "service/queue/queue.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "service/clock.h"
+
+enum { GROUP_MOST = 512, LONGEST_WAIT_MS = 1000, SWEEP_EVERY_MS = 10000, SWEEP_PAUSE_MS = 20 };
+
+struct queue {
+	struct store store;
+	int64_t (*now_ms)(void);
+	void (*ripe)(void *context);
+	void *context;
+	int64_t furthest_ms;
+	pthread_t thread;
+	pthread_mutex_t lock; /* of what follows, up to the blank line */
+	pthread_cond_t wake;
+	struct job *first, **last;
+	struct store_keeps keeps;
+	bool stops, is_unsound;
+
+	/* the thread's own */
+	struct tick tick;
+	uint64_t sweep_at_us; /* monotonic */
+};
+
+/* ---- one job */
+
+/* The verb of each kind of job. The struct of a job has struct job as its first member. */
+#define VERB(name, kind)                                                                           \
+	static enum err run_##name(struct store *store, struct job *job)                           \
+	{                                                                                          \
+		return store->verbs->name(store->self, (struct kind *)job);                        \
+	}
+
+VERB(accept, accept_job)
+VERB(claim, claim_job)
+VERB(fence, fence_job)
+VERB(renew, renew_job)
+VERB(release, release_job)
+VERB(settle, settle_job)
+VERB(change, change_job)
+VERB(look_up, look_up_job)
+VERB(body, body_job)
+VERB(list, list_job)
+VERB(events, events_job)
+VERB(once_begin, once_begin_job)
+VERB(once_end, once_end_job)
+VERB(template, template_job)
+VERB(templates, templates_job)
+VERB(counts, counts_job)
+
+static const struct {
+	enum err (*run)(struct store *store, struct job *job);
+	bool may_ripen; /* there may be something to claim afterwards */
+} kinds[JOB_KINDS] = {
+	[JOB_ACCEPT] = { run_accept, true },
+	[JOB_CLAIM] = { run_claim, false },
+	[JOB_FENCE] = { run_fence, false },
+	[JOB_RENEW] = { run_renew, false },
+	[JOB_RELEASE] = { run_release, true },
+	[JOB_SETTLE] = { run_settle, true },
+	[JOB_CHANGE] = { run_change, true },
+	[JOB_LOOK_UP] = { run_look_up, false },
+	[JOB_BODY] = { run_body, false },
+	[JOB_LIST] = { run_list, false },
+	[JOB_EVENTS] = { run_events, false },
+	[JOB_ONCE_BEGIN] = { run_once_begin, false },
+	[JOB_ONCE_END] = { run_once_end, false },
+	[JOB_TEMPLATE] = { run_template, false },
+	[JOB_TEMPLATES] = { run_templates, false },
+	[JOB_COUNTS] = { run_counts, false },
+};
+
+static void forget_list(struct stored **list, size_t *count)
+{
+	for (size_t i = 0; i < *count; i++)
+		stored_free(list[i]);
+	*count = 0;
+}
+
+/* What it found before the rollback may never have been. */
+static void forget_findings(struct job *job)
+{
+	if (job->kind == JOB_CLAIM) {
+		struct claim_job *claim = (struct claim_job *)job;
+
+		forget_list(claim->claimed, &claim->count);
+	} else if (job->kind == JOB_LIST) {
+		struct list_job *list = (struct list_job *)job;
+
+		forget_list(list->found, &list->count);
+	} else if (job->kind == JOB_LOOK_UP) {
+		struct look_up_job *look_up = (struct look_up_job *)job;
+
+		stored_free(look_up->found);
+		look_up->found = NULL;
+	}
+}
+
+/* With these, nothing was written: the others of its group need not care. */
+static bool is_refusal(enum err err)
+{
+	return err == ERR_LIMIT || err == ERR_MISSING || err == ERR_VALUE;
+}
+
+/* ---- a group of jobs, under one commit */
+
+static enum err run_tick(struct queue *queue)
+{
+	queue->tick = (struct tick){
+		.now_ms = queue->now_ms(),
+		.furthest_ms = queue->furthest_ms,
+		.next_ms = INT64_MAX,
+	};
+	return queue->store.verbs->tick(queue->store.self, &queue->tick);
+}
+
+/* One after the other, then the commit. `list` ends with NULL. */
+static enum err run_together(struct queue *queue, struct job *list)
+{
+	const struct store_verbs *verbs = queue->store.verbs;
+	enum err err = verbs->begin(queue->store.self);
+
+	if (err)
+		return err;
+	for (struct job *job = list; job && !err; job = job->next) {
+		job->err = kinds[job->kind].run(&queue->store, job);
+		err = is_refusal(job->err) ? OK : job->err;
+	}
+	if (!err)
+		err = run_tick(queue);
+	if (!err)
+		err = verbs->commit(queue->store.self);
+	if (err)
+		verbs->rollback(queue->store.self);
+	return err;
+}
+
+static enum err run_alone(struct queue *queue, struct job *job)
+{
+	struct job *next = job->next;
+	enum err err;
+
+	forget_findings(job);
+	job->next = NULL;
+	err = run_together(queue, job);
+	job->next = next;
+	if (err) {
+		forget_findings(job);
+		job->err = err;
+	}
+	return err;
+}
+
+static void note_soundness(struct queue *queue, bool is_sound)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->is_unsound = !is_sound;
+	pthread_mutex_unlock(&queue->lock);
+}
+
+/* True: there may be something to claim. */
+static bool run_group(struct queue *queue, struct job *list)
+{
+	bool may_ripen = false, is_sound = true;
+	enum err err = run_together(queue, list);
+
+	if (err && list)
+		for (struct job *job = list; job; job = job->next)
+			is_sound = run_alone(queue, job) != ERR_IO && is_sound;
+	else
+		is_sound = !err;
+	note_soundness(queue, is_sound);
+	for (struct job *job = list, *next; job; job = next) {
+		next = job->next;
+		may_ripen = may_ripen || (!job->err && kinds[job->kind].may_ripen);
+		job->done(job); /* it is not ours any more */
+	}
+	return may_ripen || (!err && queue->tick.ripe);
+}
+
+/* ---- the thread */
+
+static void sweep_some(struct queue *queue, struct store_keeps keeps)
+{
+	struct sweep sweep = { .now_ms = queue->now_ms(), .keeps = keeps };
+	const struct store_verbs *verbs = queue->store.verbs;
+	enum err err;
+
+	if (now_us() < queue->sweep_at_us)
+		return;
+	err = verbs->begin(queue->store.self);
+	if (!err) {
+		err = verbs->sweep(queue->store.self, &sweep);
+		if (!err)
+			err = verbs->commit(queue->store.self);
+		if (err)
+			verbs->rollback(queue->store.self);
+	}
+	queue->sweep_at_us = now_us() + (uint64_t)1000 * (!err && sweep.has_more ? SWEEP_PAUSE_MS
+										 : SWEEP_EVERY_MS);
+}
+
+/* How long nothing needs to be done, in ms. */
+static int64_t pause_ms(const struct queue *queue)
+{
+	uint64_t now = now_us();
+	int64_t pause = LONGEST_WAIT_MS;
+	int64_t until_due = queue->tick.next_ms - queue->now_ms();
+	int64_t until_sweep =
+		queue->sweep_at_us > now ? (int64_t)((queue->sweep_at_us - now) / 1000) + 1 : 0;
+
+	if (queue->tick.has_more)
+		return 0;
+	if (until_due < pause)
+		pause = until_due > 0 ? until_due : 0;
+	return until_sweep < pause ? until_sweep : pause;
+}
+
+static struct timespec in_ms(int64_t ms)
+{
+	struct timespec moment;
+
+	clock_gettime(CLOCK_MONOTONIC, &moment);
+	moment.tv_sec += ms / 1000;
+	moment.tv_nsec += ms % 1000 * 1000000;
+	if (moment.tv_nsec >= 1000000000) {
+		moment.tv_sec++;
+		moment.tv_nsec -= 1000000000;
+	}
+	return moment;
+}
+
+/* The next group, NULL where there is none yet; under the lock. */
+static struct job *take_group(struct queue *queue)
+{
+	struct job *list = queue->first, *job = list;
+
+	if (!list)
+		return NULL;
+	for (int i = 1; i < GROUP_MOST && job->next; i++)
+		job = job->next;
+	queue->first = job->next;
+	if (!queue->first)
+		queue->last = &queue->first;
+	job->next = NULL;
+	return list;
+}
+
+/* Waits for jobs, or until it is time; false: the queue is to end. */
+static bool next_group(
+	struct queue *queue, int64_t pause, struct job **list_out, struct store_keeps *keeps_out)
+{
+	struct timespec until = in_ms(pause);
+	bool goes_on;
+	int rc = 0;
+
+	pthread_mutex_lock(&queue->lock);
+	while (!queue->first && !queue->stops && pause > 0 && rc == 0)
+		rc = pthread_cond_timedwait(&queue->wake, &queue->lock, &until);
+	goes_on = queue->first || !queue->stops;
+	*list_out = take_group(queue);
+	*keeps_out = queue->keeps;
+	pthread_mutex_unlock(&queue->lock);
+	return goes_on;
+}
+
+static void *work(void *self)
+{
+	struct queue *queue = self;
+	struct store_keeps keeps;
+	struct job *list;
+
+	while (next_group(queue, pause_ms(queue), &list, &keeps)) {
+		if (run_group(queue, list) && queue->ripe)
+			queue->ripe(queue->context);
+		sweep_some(queue, keeps);
+		if (queue->store.verbs->tidy(queue->store.self))
+			note_soundness(queue, false);
+	}
+	return NULL;
+}
+
+/* ---- life */
+
+static void destroy(struct queue *queue)
+{
+	pthread_cond_destroy(&queue->wake);
+	pthread_mutex_destroy(&queue->lock);
+	queue->store.verbs->close(queue->store.self);
+	free(queue);
+}
+
+enum err queue_open(
+	const struct queue_settings *settings, struct store store, struct queue **queue_out)
+{
+	struct queue *queue = calloc(1, sizeof(*queue));
+	pthread_condattr_t monotonic;
+
+	if (!queue) {
+		store.verbs->close(store.self);
+		return ERR_MEMORY;
+	}
+	queue->store = store;
+	queue->now_ms = settings->now_ms ? settings->now_ms : now_unix_ms;
+	queue->ripe = settings->ripe;
+	queue->context = settings->context;
+	queue->furthest_ms = settings->furthest_ms;
+	queue->keeps = settings->keeps;
+	queue->last = &queue->first;
+	pthread_mutex_init(&queue->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&queue->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	if (pthread_create(&queue->thread, NULL, work, queue) != 0) {
+		destroy(queue);
+		return ERR_MEMORY;
+	}
+	*queue_out = queue;
+	return OK;
+}
+
+void queue_close(struct queue *queue)
+{
+	if (!queue)
+		return;
+	pthread_mutex_lock(&queue->lock);
+	queue->stops = true;
+	pthread_cond_signal(&queue->wake);
+	pthread_mutex_unlock(&queue->lock);
+	pthread_join(queue->thread, NULL);
+	destroy(queue);
+}
+
+void queue_put(struct queue *queue, struct job *job)
+{
+	job->next = NULL;
+	pthread_mutex_lock(&queue->lock);
+	*queue->last = job;
+	queue->last = &job->next;
+	pthread_cond_signal(&queue->wake);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+void queue_keep(struct queue *queue, const struct store_keeps *keeps)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->keeps = *keeps;
+	pthread_mutex_unlock(&queue->lock);
+}
+
+bool queue_is_sound(struct queue *queue)
+{
+	bool is_sound;
+
+	pthread_mutex_lock(&queue->lock);
+	is_sound = !queue->is_unsound;
+	pthread_mutex_unlock(&queue->lock);
+	return is_sound;
+}

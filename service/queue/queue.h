@@ -1,0 +1,39 @@
+/* queue - mail that we have accepted and not yet settled
+ *
+ * The promise: when a job's done() is called with OK, what it did is on disk and survives a crash
+ * of the process, the machine, and the power; with any other error, nothing of it ever was. A
+ * message that was accepted is handed out by claims, until a settle says what became of it: it is
+ * never forgotten in between, and to nobody else while its lease holds.
+ *
+ * Threads: one of the queue's own does all that waits for a disk. Every thread may hand it jobs;
+ * those that arrive while a commit runs share the next one. If that fails, each is done by itself,
+ * so that a bad one does not fail its neighbours. */
+#pragma once
+
+#include "service/store/store.h"
+
+struct queue;
+
+struct queue_settings {
+	struct store_keeps keeps;
+	int64_t furthest_ms;     /* schedule_furthest_ms: no deferred message waits longer */
+	int64_t (*now_ms)(void); /* NULL: the clock's */
+	/* Messages may be there to be claimed. Called by the queue's thread: must not wait. NULL is
+	 * fine. */
+	void (*ripe)(void *context);
+	void *context;
+};
+
+/* Starts the thread. The store is the queue's from then on, also on an error. */
+MUST_USE enum err queue_open(
+	const struct queue_settings *settings, struct store store, struct queue **queue_out);
+/* All jobs that were handed in are done first. NULL is fine. */
+void queue_close(struct queue *queue);
+
+/* Takes the job until done(), which the queue's thread calls: it must not wait, and may hand in
+ * another job. Jobs are done in this order. Their number is bounded by those who own them. */
+void queue_put(struct queue *queue, struct job *job);
+/* From now on. */
+void queue_keep(struct queue *queue, const struct store_keeps *keeps);
+/* Could the last group be written? */
+bool queue_is_sound(struct queue *queue);

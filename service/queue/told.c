@@ -1,0 +1,113 @@
+#include "service/queue/told.h"
+
+#include "http/json/json.h"
+#include "http/result.h"
+
+#include <string.h>
+
+enum { EVENT_BYTES = 1 << 17 }; /* a hundred tags, each letter escaped */
+
+static void add_tags(struct buf *out, const struct stored *stored)
+{
+	json_add_name(out, "tags");
+	buf_add_byte(out, '[');
+	for (size_t i = 0; i < stored->tag_count; i++) {
+		json_add_comma(out);
+		json_add_string(out, stored->tags[i]);
+	}
+	buf_add_byte(out, ']');
+}
+
+/* What stands in all of them; leaves the object open. */
+static void begin(struct buf *out, const struct stored *stored)
+{
+	buf_add_byte(out, '{');
+	json_add_member(out, "id", text_of(stored->id));
+	json_add_member(out, "message_id", stored->message_id);
+	add_tags(out, stored);
+	json_add_name(out, "metadata");
+	buf_add(out, stored->metadata.len ? stored->metadata : TEXT("{}"));
+	if (stored->traceparent.len)
+		json_add_member(out, "traceparent", stored->traceparent);
+}
+
+void told_of_message(const struct stored *stored, const char *type, int64_t now_ms, struct buf *out,
+	struct event *event_out)
+{
+	size_t start = out->len;
+
+	begin(out, stored);
+	json_add_name(out, "recipients");
+	buf_add_byte(out, '[');
+	for (size_t i = 0; i < stored->count; i++) {
+		json_add_comma(out);
+		json_add_string(out, stored->to[i].address);
+	}
+	buf_add(out, TEXT("]}"));
+	*event_out = (struct event){ .at_ms = now_ms,
+		.type = text_of(type),
+		.key_id = stored->key_id,
+		.content = text_from(buf_text(out), start) };
+}
+
+/* ---- an attempt */
+
+static const char *type_of(const struct stored_recipient *to)
+{
+	if (to->outcome == SMTP_ACCEPTED || to->outcome == SMTP_CAPTURED)
+		return "message.sent";
+	if (to->outcome == SMTP_UNKNOWN)
+		return "message.unknown";
+	return to->is_open ? "message.deferred" : "message.failed";
+}
+
+static void add_recipient(
+	struct buf *out, const struct stored *stored, const struct stored_recipient *to)
+{
+	const struct stored_attempt *last =
+		stored->attempt_count ? &stored->attempts[stored->attempt_count - 1] : NULL;
+
+	begin(out, stored);
+	json_add_member(out, "recipient", to->address);
+	json_add_member(out, "outcome", text_of(smtp_outcome_name(to->outcome)));
+	if (to->category != SMTP_OK_CATEGORY)
+		json_add_member(out, "code", text_of(smtp_category_words(to->category)->code));
+	if (to->phase != SMTP_IN_QUEUE)
+		json_add_member(out, "phase", text_of(smtp_phase_name(to->phase)));
+	result_add_said(out, &to->said);
+	if (last)
+		json_add_member(out, "relay", last->attempt.relay);
+	json_add_member_u64(out, "attempt", stored->tries);
+	json_add_name(out, "next_attempt");
+	if (to->is_open)
+		json_add_time(out, stored->due_ms);
+	else
+		buf_add(out, TEXT("null"));
+	buf_add_byte(out, '}');
+}
+
+const struct event *told_of_attempt(
+	const struct stored *stored, const bool *was_open, int64_t now_ms, size_t *count_out)
+{
+	struct event *events = region_zalloc(stored->region, stored->count + 1, sizeof(*events));
+	struct buf content = buf_born(EVENT_BYTES);
+	size_t count = 0;
+
+	for (size_t i = 0; events && i < stored->count; i++) {
+		const struct stored_recipient *to = &stored->to[i];
+
+		if (!was_open[i])
+			continue;
+		buf_clear(&content);
+		add_recipient(&content, stored, to);
+		events[count] = (struct event){ .at_ms = now_ms,
+			.type = text_of(type_of(to)),
+			.key_id = stored->key_id,
+			.content = region_copy(stored->region, buf_text(&content)) };
+		if (content.err || !events[count++].content.at)
+			events = NULL;
+	}
+	buf_free(&content);
+	*count_out = events ? count : 0;
+	return events;
+}

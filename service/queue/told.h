@@ -1,0 +1,17 @@
+/* told - what is told of a message in events: webhooks and GET /events have the same words
+ *
+ * One event for each recipient of whom something became certain, or that is tried again; one for
+ * the message when it comes in, or is cancelled. Pure. */
+#pragma once
+
+#include "service/store/store.h"
+
+/* "message.queued" or "message.cancelled", of the message as a whole: its content is appended to
+ * `out`, and *event_out points to nothing else but that and `stored`. */
+void told_of_message(const struct stored *stored, const char *type, int64_t now_ms, struct buf *out,
+	struct event *event_out);
+
+/* What an attempt changed (course_note): one event for each recipient that was open before it. In
+ * the message's region; NULL: out of memory. `was_open[i]` is of recipient `i`. */
+const struct event *told_of_attempt(
+	const struct stored *stored, const bool *was_open, int64_t now_ms, size_t *count_out);

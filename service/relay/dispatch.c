@@ -1,0 +1,289 @@
+#include "service/relay/dispatch.h"
+
+#include "service/relay/capture.h"
+#include "service/clock.h"
+#include "service/relay/parts.h"
+#include "service/relay/settle.h"
+#include "service/session/worker.h"
+
+/* ---- all rest */
+
+static void add_cause(struct buf *words, const struct relay_state *state, const char *name)
+{
+	static const char *const causes[REST_CAUSES] = {
+		[REST_NONE] = "rests",
+		[REST_FAILURES] = "rests, because sessions to it failed time after time",
+		[REST_AUTH] =
+			"rests, because it refused our credentials: more tries could lock us out",
+		[REST_THROTTLED] = "rests, as it asked for",
+	};
+
+	buf_addf(words, "%s %s", name, causes[state->window.cause]);
+	if (state->trouble.at_ms)
+		buf_addf(words, "; the last that was heard: %s", state->trouble.words);
+	buf_add_byte(words, '\0');
+}
+
+/* Nothing is tried: the answer is that of the last try, for as long as the rest takes. */
+static void settle_resting(
+	struct lettergate *lettergate, struct delivery *delivery, struct relay *relay)
+{
+	static const struct smtp_said nothing;
+	const struct relay_settings *own = relay_settings(relay);
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_QUEUE, false);
+	struct buf words = buf_born(1024);
+	struct relay_state state;
+	uint64_t now = now_us(), until;
+
+	relay_state(relay, now, &state);
+	if (state.trouble.at_ms)
+		verdict = state.trouble.verdict;
+	verdict.outcome = SMTP_NOT_SENT;
+	verdict.class = SMTP_LATER;
+	verdict.status = 503;
+	verdict.retryable = true;
+	verdict.fresh_may_help = false;
+	verdict.retry_after_s = relay_rests(relay, now, &until) ? whole_seconds(until - now) : 1;
+	add_cause(&words, &state, own->name);
+	delivery->result.relay_name = delivery->result.relay_host = (struct text){ 0 };
+	settle_failed(lettergate, delivery, &verdict, &nothing,
+		words.err ? "all relays that it may use rest" : words.at);
+	buf_free(&words);
+}
+
+/* ---- one delivery */
+
+static void wake(struct lettergate *lettergate, int worker)
+{
+	if (worker != NO_WORKER)
+		worker_wake(lettergate->workers[worker]);
+}
+
+/* With several relays, none may have all the room there is to wait in. */
+static bool has_room(const struct lettergate *lettergate, struct relay *relay)
+{
+	return lettergate->fleet->count == 1 ||
+	       relay_counts(relay).waiting < (lettergate->max_in_flight + 1) / 2;
+}
+
+/* What the choice means for one that was never tried. */
+static enum submission meaning_of(enum fleet_choice choice)
+{
+	switch (choice) {
+	case FLEET_NO_SUCH:
+		return SUBMISSION_NO_RELAY;
+	case FLEET_FORBIDDEN:
+		return SUBMISSION_RELAY_FORBIDDEN;
+	default:
+		return SUBMITTED;
+	}
+}
+
+/* Of an attempt elsewhere. Those of parts that were sent stand: such a delivery does not get here.
+ */
+static void forget_answers(struct delivery *delivery)
+{
+	delivery->parts = 0;
+	for (size_t i = 0; i < delivery->result.count; i++)
+		delivery->result.answers[i] = (struct smtp_answer){ 0 };
+}
+
+/* When half of the time is over that it has from now on. */
+static uint64_t half_time(const struct delivery *delivery)
+{
+	uint64_t from = delivery->queued_us, to = delivery->deadline_us;
+
+	return to > from ? from + (to - from) / 2 : to;
+}
+
+/* With the lock. */
+static enum submission choose_and_submit(struct lettergate *lettergate, struct delivery *delivery,
+	bool was_tried, enum fleet_choice *choice_out, struct relay **relay_out, int *worker_out)
+{
+	enum submission submission;
+
+	if (lettergate->is_stopping)
+		return SUBMISSION_DRAINING;
+	delivery->queued_us = now_us();
+	*choice_out = fleet_choose(lettergate->fleet, delivery, delivery->queued_us, relay_out);
+	submission = meaning_of(*choice_out);
+	if (submission || *choice_out != FLEET_CHOSEN)
+		return submission;
+	if (!has_room(lettergate, *relay_out))
+		return SUBMISSION_OVERLOADED;
+	if (was_tried)
+		forget_answers(delivery);
+	delivery->elsewhere_us = half_time(delivery);
+	*worker_out = relay_submit(*relay_out, delivery);
+	return SUBMITTED;
+}
+
+static enum submission dispatch_to_relay(
+	struct lettergate *lettergate, struct delivery *delivery, bool was_tried)
+{
+	enum fleet_choice choice = FLEET_EXHAUSTED;
+	struct relay *relay = NULL;
+	int worker = NO_WORKER;
+	enum submission submission;
+
+	pthread_rwlock_rdlock(&lettergate->lock);
+	submission = choose_and_submit(lettergate, delivery, was_tried, &choice, &relay, &worker);
+	if (!submission && choice == FLEET_RESTING)
+		relay_hold(relay);
+	pthread_rwlock_unlock(&lettergate->lock);
+	wake(lettergate, worker);
+	if (submission || choice == FLEET_CHOSEN)
+		return submission;
+	if (choice == FLEET_RESTING && !was_tried)
+		settle_resting(lettergate, delivery, relay);
+	if (choice == FLEET_RESTING)
+		relay_release(relay);
+	return !was_tried && choice == FLEET_RESTING ? SUBMITTED : SUBMISSION_NO_RELAY;
+}
+
+static bool is_stopping(struct lettergate *lettergate)
+{
+	bool stops;
+
+	pthread_rwlock_rdlock(&lettergate->lock);
+	stops = lettergate->is_stopping;
+	pthread_rwlock_unlock(&lettergate->lock);
+	return stops;
+}
+
+static enum submission may_be_captured(const struct delivery *delivery)
+{
+	bool is_allowed = delivery->relay_count == 0;
+
+	if (delivery->relay.len && !text_equal(delivery->relay, TEXT("capture")))
+		return SUBMISSION_NO_RELAY;
+	for (size_t i = 0; i < delivery->relay_count; i++)
+		is_allowed |= text_equal(delivery->relays[i], TEXT("capture"));
+	return is_allowed ? SUBMITTED : SUBMISSION_RELAY_FORBIDDEN;
+}
+
+enum submission dispatch(struct lettergate *lettergate, struct delivery *delivery)
+{
+	enum submission submission;
+
+	if (!lettergate->captures)
+		return dispatch_to_relay(lettergate, delivery, false);
+	submission = is_stopping(lettergate) ? SUBMISSION_DRAINING : may_be_captured(delivery);
+	delivery->queued_us = now_us();
+	if (!submission)
+		capture(lettergate, delivery);
+	return submission;
+}
+
+/* Nobody decided over it, or the relay put it off at MAIL; and another relay may do better. */
+static bool may_go_on(const struct delivery *delivery)
+{
+	const struct smtp_verdict *verdict = &delivery->result.verdict;
+	bool is_ours = verdict->category == SMTP_DEADLINE_PASSED ||
+		       verdict->category == SMTP_DRAINING || verdict->category == SMTP_INTERNAL;
+
+	if (is_ours || delivery->result.attempt_count == ATTEMPTS_MAX ||
+		now_us() >= delivery->deadline_us)
+		return false;
+	return verdict->outcome == SMTP_NOT_SENT ||
+	       (verdict->outcome == SMTP_DEFERRED && verdict->phase == SMTP_IN_MAIL);
+}
+
+bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery)
+{
+	bool was_retried = delivery->was_retried;
+
+	if (!may_go_on(delivery))
+		return false;
+	delivery->was_retried = false;
+	if (dispatch_to_relay(lettergate, delivery, true) == SUBMITTED)
+		return true;
+	delivery->was_retried = was_retried;
+	return false;
+}
+
+/* The last attempt's answer stands, for all who have none. */
+static void settle_as_tried(struct lettergate *lettergate, struct delivery *delivery)
+{
+	struct smtp_verdict last = delivery->result.verdict;
+
+	parts_end(delivery, &last);
+	settle(lettergate, delivery, (struct text){ 0 });
+}
+
+/* Nobody takes it. It is the gateway that stops, that has no room, or that has no relay for it. */
+static void settle_refused(struct lettergate *lettergate, struct delivery *delivery,
+	enum submission submission, const char *words)
+{
+	static const struct smtp_said nothing;
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_QUEUE, false);
+
+	if (submission == SUBMISSION_DRAINING) {
+		settle_lost(lettergate, delivery, SMTP_LOSS_DRAINING, words);
+		return;
+	}
+	if (submission == SUBMISSION_OVERLOADED) {
+		verdict.category = SMTP_RELAY_BUSY;
+		verdict.hint = "Try again; nothing has to be changed.";
+	} else if (delivery->result.attempt_count && !delivery->parts) {
+		settle_as_tried(lettergate, delivery);
+		return;
+	} else {
+		verdict.hint = "The settings changed meanwhile: send it again to hear whether "
+			       "another relay may take it.";
+	}
+	settle_failed(lettergate, delivery, &verdict, &nothing, words);
+}
+
+void dispatch_list(struct lettergate *lettergate, struct delivery *list, const char *words)
+{
+	enum submission submission;
+	struct delivery *next;
+
+	for (struct delivery *delivery = list; delivery; delivery = next) {
+		next = delivery->next;
+		delivery->next = NULL;
+		submission = dispatch(lettergate, delivery);
+		if (submission)
+			settle_refused(lettergate, delivery, submission, words);
+	}
+}
+
+static void note_waiting(struct delivery *delivery, struct relay *relay)
+{
+	struct relay_counts counts = relay_counts(relay);
+	struct result *result = &delivery->result;
+
+	result->verdict = smtp_verdict_of_loss(
+		SMTP_LOSS_TIMEOUT, counts.opening ? counts.opening_phase : SMTP_IN_QUEUE, false);
+	result->said = (struct smtp_said){ 0 };
+	note_attempt(delivery, region_copy(delivery->region, text_of(relay_settings(relay)->name)),
+		now_us() - delivery->queued_us);
+}
+
+void dispatch_waiting(struct lettergate *lettergate, struct relay *relay, struct delivery *list)
+{
+	struct delivery *next;
+	int worker;
+
+	for (struct delivery *delivery = list; delivery; delivery = next) {
+		uint64_t queued_us = delivery->queued_us;
+		size_t attempts = delivery->result.attempt_count;
+
+		next = delivery->next;
+		delivery->next = NULL;
+		note_waiting(delivery, relay);
+		if (dispatch_elsewhere(lettergate, delivery))
+			continue;
+		delivery->result.attempt_count = attempts;
+		delivery->queued_us = queued_us;
+		delivery->elsewhere_us = UINT64_MAX;
+		if (relay_take_back(relay, delivery, &worker))
+			wake(lettergate, worker);
+		else
+			dispatch_list(
+				lettergate, delivery, "the relay was taken out of the settings");
+	}
+}

@@ -1,0 +1,11 @@
+/* carrier_own - what the parts of a carrier share (for carrier.c and carrier_open.c alone) */
+#pragma once
+
+#include "service/session/carrier.h"
+
+/* Into one of its worker's lists; NULL: into none. */
+void carrier_move_to(struct carrier *carrier, struct carrier **list);
+/* What it is at, measured. To be called where that may have changed. */
+void carrier_note_phase(struct carrier *carrier);
+/* Settles what it means for others, and frees it; or begins anew, with another token. */
+void carrier_end(struct carrier *carrier);

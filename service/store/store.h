@@ -1,0 +1,325 @@
+/* store - the verbs behind the queue: what a backend has to do, one job at a time
+ *
+ * Backends: store_memory.c (tests), store_sqlite*.c. Synchronous, and never called by two threads
+ * at a time. All run between begin and commit; what they did counts only when commit gave OK, and
+ * after rollback none of it ever was.
+ *
+ * What the verbs answer: ERR_LIMIT, the queue is full; ERR_MISSING, there is no such message, or it
+ * is another key's; ERR_VALUE, not in the state that it is in, or somebody else has its lease:
+ * with these three nothing was written. ERR_SYNTAX, what is kept is damaged; ERR_IO, the store
+ * cannot be written or read, or has no room for more; ERR_MEMORY: these ask for a rollback.
+ *
+ * Leases end by a clock that nobody sets, so they are given for a while, not until a moment. */
+#pragma once
+
+#include "service/store/stored.h"
+
+enum {
+	STORE_LANE_BYTES = 255,
+	STORE_LIST_STEPS = 2000, /* messages looked at for one page, at most */
+	STORE_SWEEP_STEPS = 200, /* messages swept at a time, at most */
+	STORE_RIPE_STEPS = 1000,
+	STORE_ONCE_HASH = 32,
+};
+
+/* Settings of a store. 0 is no bound. */
+struct store_limits {
+	uint64_t messages, bytes, per_key; /* that are not settled */
+};
+
+/* How long things are remembered after they are settled, in ms. */
+struct store_keeps {
+	int64_t sent_ms, failed_ms, body_ms, once_ms, event_ms;
+};
+
+/* Something that happened to a message, told by webhooks and GET /events. */
+struct event {
+	uint64_t cursor; /* grows with each; given by the store */
+	int64_t at_ms;
+	struct text type;    /* "message.sent" */
+	struct text key_id;  /* whose message it is */
+	struct text content; /* a JSON object: `data` of what is told */
+};
+
+/* A request that is to be done once (Idempotency-Key), scoped to its API key. */
+struct once {
+	struct text key_id, key;
+	unsigned char hash[STORE_ONCE_HASH]; /* of the message: what has to be the same */
+	struct text answer;                  /* what is told again; opaque */
+};
+
+enum once_found {
+	ONCE_NEW, /* it is noted as running, by whoever asked */
+	ONCE_RUNNING,
+	ONCE_CUT, /* a process died over it: nobody knows what became of it */
+	ONCE_DONE,
+	ONCE_OTHER, /* the key was used for another message */
+};
+
+enum job_kind {
+	JOB_ACCEPT,
+	JOB_CLAIM,
+	JOB_FENCE,
+	JOB_RENEW,
+	JOB_RELEASE,
+	JOB_SETTLE,
+	JOB_CHANGE,
+	JOB_LOOK_UP,
+	JOB_BODY,
+	JOB_LIST,
+	JOB_EVENTS,
+	JOB_ONCE_BEGIN,
+	JOB_ONCE_END,
+	JOB_TEMPLATE,
+	JOB_TEMPLATES,
+	JOB_COUNTS,
+	JOB_KINDS,
+};
+
+/* The first member of every job. Whoever hands it in keeps it, and all that it points at, until
+ * done(). */
+struct job {
+	enum job_kind kind;
+	struct job *next; /* the queue's own */
+	enum err err;     /* what came of it */
+	void (*done)(struct job *job);
+	void *waiter; /* for done() */
+};
+
+/* A message comes in. Its state says what is to become of it: queued, scheduled and deferred ones
+ * wait for due_ms; a sending one is the caller's, as if claimed; settled ones are only remembered,
+ * with their bytes if `has_body` says so. */
+struct accept_job {
+	struct job job;
+	const struct stored *stored;
+	const struct text *pieces; /* its bytes, in pieces */
+	size_t piece_count;
+	int64_t now_ms;
+	int64_t lease_for_ms;      /* of a sending one, with its token */
+	const struct event *event; /* NULL: none */
+	/* NULL: none. Unless it is new, nothing is accepted, and `found` is why; its answer is
+	 * kept with the message. What was told before is copied into `region`. */
+	const struct once *once;
+	struct region *region;
+	enum once_found found;
+	struct text answer;
+};
+
+/* Messages that are due, the oldest of each key's first, keys taking turns; for relays that are not
+ * in `resting`. One that a process has died over comes alone, and while it is out nothing else
+ * comes. Each counts as a try from then on. */
+struct claim_job {
+	struct job job;
+	const struct text *resting; /* lanes that are left out; "" is the lane of those for any */
+	size_t resting_count;
+	size_t most; /* messages */
+	bool has_body;
+	enum message_mark mark; /* set from the beginning */
+	int64_t now_ms, lease_for_ms;
+	uint64_t token;          /* of all of them; not 0 */
+	struct stored **claimed; /* room for `most`; the caller's, to be freed by stored_free */
+	struct text *bodies;     /* the same, if has_body; in the message's region */
+	size_t count;
+	bool has_more;  /* there may be others that are due */
+	size_t damaged; /* so many could not be read, and are held from now on */
+};
+
+/* Is the lease still ours? Asked right before what cannot be taken back; sets the mark with it.
+ * ERR_VALUE: it is not. */
+struct fence_job {
+	struct job job;
+	const char *id;
+	uint64_t token;
+	int64_t lease_for_ms; /* it is renewed with that */
+	enum message_mark mark;
+};
+
+struct lease {
+	const char *id;
+	uint64_t token;
+	bool is_lost; /* told: it is somebody else's, or nobody's */
+};
+
+struct renew_job {
+	struct job job;
+	struct lease *leases;
+	size_t count;
+	int64_t lease_for_ms;
+};
+
+/* Given back untried: the try does not count, there is no mark. `lane` as it is from now on. */
+struct release_job {
+	struct job job;
+	const char *id;
+	uint64_t token;
+	int64_t now_ms, due_ms;
+	struct text lane;
+};
+
+/* What came of a claimed message: state, course, lane, due_ms and expires_ms of `stored`, in one
+ * transaction with its events. Its bytes go if it is settled, unless `keep_body`. */
+struct settle_job {
+	struct job job;
+	const struct stored *stored; /* with the token of its lease */
+	bool keep_body;
+	int64_t now_ms;
+	const struct event *events;
+	size_t event_count;
+};
+
+/* Somebody wants a message cancelled, or tried again now. */
+struct change_job {
+	struct job job;
+	const char *id;
+	struct text key_id; /* whose it has to be; `at` NULL: anybody's */
+	enum change { CHANGE_CANCEL, CHANGE_RETRY } change;
+	bool keep_body;
+	int64_t now_ms, expires_ms; /* expires_ms: of one that is tried again */
+	const struct event *event;  /* if it is changed; NULL: none */
+	enum message_state state;   /* told: the one it is in. ERR_VALUE: it was left alone */
+	bool lacks_body;            /* told with ERR_VALUE: its text is not kept any more */
+};
+
+struct look_up_job {
+	struct job job;
+	const char *id;
+	struct text key_id;   /* as above */
+	struct stored *found; /* to be freed by stored_free */
+};
+
+/* ERR_VALUE: its text is not kept. */
+struct body_job {
+	struct job job;
+	const char *id;
+	struct text key_id; /* as above */
+	struct region *region;
+	struct text body;
+};
+
+/* Newest first. One page looks at STORE_LIST_STEPS messages at most, so it may hold few or none and
+ * there be more nevertheless. */
+struct list_job {
+	struct job job;
+	struct text key_id; /* as above */
+	bool has_state;
+	enum message_state state;
+	struct text recipient, tag; /* empty: any */
+	int64_t since_ms;
+	char cursor[DELIVERY_ID_LEN + 1]; /* in: older than that; "": from the newest. Out: for the
+					     next page; "": that was all */
+	size_t most;
+	struct stored **found; /* room for `most`; to be freed by stored_free */
+	size_t count;
+};
+
+/* In the order in which they were written. */
+struct events_job {
+	struct job job;
+	uint64_t after;
+	struct text key_id; /* as above */
+	size_t most;
+	struct region *region;
+	struct event *events; /* room for `most` */
+	size_t count;
+	uint64_t cursor; /* told: to ask for the next from there */
+};
+
+struct once_begin_job {
+	struct job job;
+	const struct once *once; /* but for its answer */
+	int64_t now_ms;
+	struct region *region;
+	enum once_found found;
+	struct text answer; /* ONCE_DONE */
+};
+
+/* `is_free`: it may be done again; else the answer is kept. */
+struct once_end_job {
+	struct job job;
+	const struct once *once;
+	bool is_free;
+	int64_t now_ms;
+};
+
+/* Keeps a template, or removes it where `content` has no `at`. ERR_MISSING: there was none. */
+struct template_job {
+	struct job job;
+	struct text name, content; /* opaque */
+	bool was_there;            /* told */
+};
+
+/* All of them, by name. */
+struct templates_job {
+	struct job job;
+	struct region *region;
+	struct kept_template {
+		struct text name, content;
+	} * templates;
+	size_t count;
+};
+
+struct counts_job {
+	struct job job;
+	uint64_t messages[MESSAGE_STATES];
+	uint64_t bytes;    /* of those that are not settled */
+	int64_t oldest_ms; /* when the oldest of those was accepted; 0: there is none */
+};
+
+/* Not jobs: what the queue does by itself between them. */
+struct tick {
+	int64_t now_ms;
+	bool looks;          /* leases and far moments are looked after now, else once a second */
+	int64_t furthest_ms; /* from now: no deferred message waits longer (F-36) */
+	size_t ripe;         /* told: so many became due */
+	bool has_more;       /* … and there are others */
+	int64_t next_ms;     /* the next becomes due then; INT64_MAX: none waits */
+};
+
+struct sweep {
+	int64_t now_ms;
+	struct store_keeps keeps;
+	bool has_more; /* told */
+};
+
+struct store_verbs {
+	enum err (*begin)(void *self);
+	enum err (*commit)(void *self);
+	void (*rollback)(void *self);
+	enum err (*accept)(void *self, struct accept_job *accept);
+	enum err (*claim)(void *self, struct claim_job *claim);
+	enum err (*fence)(void *self, struct fence_job *fence);
+	enum err (*renew)(void *self, struct renew_job *renew);
+	enum err (*release)(void *self, struct release_job *release);
+	enum err (*settle)(void *self, struct settle_job *settle);
+	enum err (*change)(void *self, struct change_job *change);
+	enum err (*look_up)(void *self, struct look_up_job *look_up);
+	enum err (*body)(void *self, struct body_job *body);
+	enum err (*list)(void *self, struct list_job *list);
+	enum err (*events)(void *self, struct events_job *events);
+	enum err (*once_begin)(void *self, struct once_begin_job *begin);
+	enum err (*once_end)(void *self, struct once_end_job *end);
+	enum err (*template)(void *self, struct template_job *template);
+	enum err (*templates)(void *self, struct templates_job *templates);
+	enum err (*counts)(void *self, struct counts_job *counts);
+	/* Makes due what has become so, takes back leases that are over. */
+	enum err (*tick)(void *self, struct tick *tick);
+	/* Forgets some of what need not be kept. */
+	enum err (*sweep)(void *self, struct sweep *sweep);
+	/* Outside of a transaction, now and then: what keeps it fast. */
+	enum err (*tidy)(void *self);
+	void (*close)(void *self);
+};
+
+struct store {
+	const struct store_verbs *verbs;
+	void *self;
+};
+
+/* All that it holds goes with it. */
+MUST_USE enum err store_memory_open(const struct store_limits *limits, struct store *store_out);
+/* Makes the file if there is none, mode 0600. All leases are void: those of messages whose MAIL was
+ * marked become strikes. An error is one line in *why: ERR_IO, it cannot be opened or written, or
+ * another process has it; ERR_SYNTAX, it is damaged or not ours; ERR_VALUE, a newer version's. The
+ * file is left as it was then. */
+MUST_USE enum err store_sqlite_open(const char *path, const struct store_limits *limits,
+	struct store *store_out, struct buf *why);

@@ -1,0 +1,297 @@
+/* The SQLite backend: its life, its transactions, and how statements are run.
+ *
+ * One connection does all writes and checkpoints (SQLite before 3.51 can lose a checkpoint that two
+ * make at a time); the log is synced with each commit. Whatever SQLite says of a sync that failed
+ * or of damage ends it: the kernel forgets what it could not write, so nothing may be tried again
+ * as if it were good. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/store/store_sqlite_own.h"
+
+enum {
+	BODY_BYTES = 1 << 30,
+};
+
+/* ---- statements */
+
+enum err sql_failed(struct sqlite_store *store, int code)
+{
+	switch (code) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return OK;
+	case SQLITE_IOERR_FSYNC:
+	case SQLITE_IOERR_DIR_FSYNC:
+		store->is_failed = true;
+		return ERR_IO;
+	default:
+		break;
+	}
+	switch (code & 0xff) {
+	case SQLITE_NOMEM:
+		return ERR_MEMORY;
+	case SQLITE_FULL:
+		reserve_release(store);
+		return ERR_IO;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		store->is_failed = true;
+		return ERR_SYNTAX;
+	default:
+		if (sqlite3_system_errno(store->db) == EDQUOT)
+			reserve_release(store);
+		return ERR_IO;
+	}
+}
+
+sqlite3_stmt *sql_use(struct sqlite_store *store, enum sql sql)
+{
+	return store->statements[sql];
+}
+
+void sql_number(sqlite3_stmt *statement, int place, int64_t value)
+{
+	sqlite3_bind_int64(statement, place, value);
+}
+
+/* What has no length is empty, not NULL. */
+void sql_text(sqlite3_stmt *statement, int place, struct text text)
+{
+	sqlite3_bind_text64(
+		statement, place, text.len ? text.at : "", text.len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+void sql_bytes(sqlite3_stmt *statement, int place, struct text bytes)
+{
+	sqlite3_bind_blob64(statement, place, bytes.len ? bytes.at : "", bytes.len, SQLITE_STATIC);
+}
+
+bool sql_row(sqlite3_stmt *statement)
+{
+	return sqlite3_step(statement) == SQLITE_ROW;
+}
+
+/* The reset tells again what the last step did, unless it was a row or the end. */
+enum err sql_end(struct sqlite_store *store, sqlite3_stmt *statement)
+{
+	int code = sqlite3_reset(statement);
+
+	sqlite3_clear_bindings(statement);
+	return sql_failed(store, code);
+}
+
+enum err sql_run(struct sqlite_store *store, sqlite3_stmt *statement)
+{
+	while (sql_row(statement))
+		;
+	return sql_end(store, statement);
+}
+
+struct text sql_column(sqlite3_stmt *statement, int column)
+{
+	const void *at = sqlite3_column_blob(statement, column);
+
+	return (struct text){ at, at ? (size_t)sqlite3_column_bytes(statement, column) : 0 };
+}
+
+/* ---- transactions */
+
+static enum err commit(void *self)
+{
+	struct sqlite_store *store = self;
+	enum err err = store->is_failed ? ERR_IO : tally_write(store);
+
+	if (!err)
+		err = sql_run(store, sql_use(store, SQL_COMMIT));
+	if (!err)
+		tally_settle(store, true);
+	return err;
+}
+
+/* Some errors have ended the transaction already. */
+static void rollback(void *self)
+{
+	struct sqlite_store *store = self;
+	enum err err = OK;
+
+	if (!sqlite3_get_autocommit(store->db))
+		err = sql_run(store, sql_use(store, SQL_ROLLBACK));
+	if (err)
+		store->is_failed = true;
+	tally_settle(store, false);
+}
+
+static int count_pages(void *self, sqlite3 *db, const char *name, int pages)
+{
+	struct sqlite_store *store = self;
+
+	(void)db;
+	(void)name;
+	store->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+static enum err checkpoint(struct sqlite_store *store, int mode)
+{
+	int code = sqlite3_wal_checkpoint_v2(store->db, NULL, mode, NULL, NULL);
+
+	if (code == SQLITE_OK)
+		store->wal_pages = 0;
+	return sql_failed(store, code);
+}
+
+static enum err tidy(void *self)
+{
+	struct sqlite_store *store = self;
+	bool was_full = store->is_full;
+	enum err err;
+
+	if (store->is_failed)
+		return ERR_IO;
+	if (store->wal_pages == 0 || (store->wal_pages < store->wal_most && !store->is_full))
+		return OK;
+	err = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+	if (err && store->is_full && !was_full) /* there is room now that was set aside */
+		err = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+	return err;
+}
+
+/* On a full disk the log must not grow: it is put into the file each time, and begins anew. */
+static enum err begin(void *self)
+{
+	struct sqlite_store *store = self;
+
+	if (store->is_failed)
+		return ERR_IO;
+	reserve_restore(store);
+	if (store->is_full)
+		(void)tidy(store); /* without it, what little is left has to do */
+	return store->is_failed ? ERR_IO : sql_run(store, sql_use(store, SQL_BEGIN));
+}
+
+/* ---- life */
+
+static void close_store(void *self)
+{
+	struct sqlite_store *store = self;
+
+	if (!store->is_failed)
+		(void)checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);
+	for (int sql = 0; sql < SQLS; sql++)
+		sqlite3_finalize(store->statements[sql]);
+	sqlite3_close(store->db);
+	reserve_close(store);
+	tally_free(&store->tally);
+	buf_free(&store->head);
+	buf_free(&store->course);
+	buf_free(&store->body);
+	buf_free(&store->lane);
+	buf_free(&store->lane_key);
+	free(store);
+}
+
+static const struct store_verbs verbs = {
+	.begin = begin,
+	.commit = commit,
+	.rollback = rollback,
+	.accept = sqlite_accept,
+	.claim = sqlite_claim,
+	.fence = sqlite_fence,
+	.renew = sqlite_renew,
+	.release = sqlite_release,
+	.settle = sqlite_settle,
+	.change = sqlite_change,
+	.look_up = sqlite_look_up,
+	.body = sqlite_body,
+	.list = sqlite_list,
+	.events = sqlite_events,
+	.once_begin = sqlite_once_begin,
+	.once_end = sqlite_once_end,
+	.template = sqlite_template,
+	.templates = sqlite_templates,
+	.counts = sqlite_counts,
+	.tick = sqlite_tick,
+	.sweep = sqlite_sweep,
+	.tidy = tidy,
+	.close = close_store,
+};
+
+/* All of them fit the tables, or the file is not what it says. */
+static enum err prepare_all(struct sqlite_store *store)
+{
+	for (int sql = 0; sql < SQLS; sql++) {
+		int code = sqlite3_prepare_v3(store->db, sql_texts[sql], -1,
+			SQLITE_PREPARE_PERSISTENT, &store->statements[sql], NULL);
+
+		if (code != SQLITE_OK)
+			return code == SQLITE_ERROR ? ERR_SYNTAX : sql_failed(store, code);
+	}
+	return OK;
+}
+
+/* What the last process left. */
+static enum err take_over(struct sqlite_store *store)
+{
+	enum err err = begin(store);
+
+	if (!err)
+		err = sqlite_void_leases(store);
+	if (!err)
+		err = commit(store);
+	if (err)
+		rollback(store);
+	return err;
+}
+
+static enum err read_all(struct sqlite_store *store, const char *path, struct buf *why)
+{
+	enum err err = prepare_all(store);
+
+	if (!err)
+		err = tally_read(store);
+	if (!err)
+		err = reserve_open(store, path);
+	if (!err)
+		err = take_over(store);
+	if (err == ERR_IO && store->is_full && !store->is_failed)
+		err = take_over(store); /* in the room that was given up */
+	if (err) {
+		sqlite_say(
+			why, path, err == ERR_SYNTAX ? "is damaged" : "cannot be used", store->db);
+		store->is_failed = true; /* it is left as it was */
+	}
+	return err;
+}
+
+enum err store_sqlite_open(const char *path, const struct store_limits *limits,
+	struct store *store_out, struct buf *why)
+{
+	struct sqlite_store *store = calloc(1, sizeof(*store));
+	enum err err;
+
+	if (!store)
+		return ERR_MEMORY;
+	store->limits = *limits;
+	store->reserve_fd = -1;
+	store->head = buf_born(STORED_HEAD_BYTES);
+	store->course = buf_born(STORED_COURSE_BYTES);
+	store->body = buf_born(BODY_BYTES);
+	store->lane = buf_born(STORE_LANE_BYTES);
+	store->lane_key = buf_born(UINT16_MAX);
+	err = sqlite_file_open(path, &store->db, why);
+	if (err) {
+		free(store);
+		return err;
+	}
+	sqlite3_wal_hook(store->db, count_pages, store);
+	err = read_all(store, path, why);
+	if (err) {
+		close_store(store);
+		return err;
+	}
+	*store_out = (struct store){ &verbs, store };
+	return OK;
+}

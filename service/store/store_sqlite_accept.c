@@ -1,0 +1,121 @@
+/* Messages come in: the message, its bytes, its event, and the answer to its Idempotency-Key, or
+ * nothing of them. */
+#include "service/clock.h"
+#include "service/store/pack.h"
+#include "service/store/store_sqlite_own.h"
+
+/* Its bytes in one piece, borrowed where they are in one. */
+static enum err gather(
+	struct sqlite_store *store, const struct accept_job *accept, struct text *body_out)
+{
+	buf_clear(&store->body);
+	if (accept->piece_count == 1) {
+		*body_out = accept->pieces[0];
+		return OK;
+	}
+	for (size_t i = 0; i < accept->piece_count; i++)
+		buf_add(&store->body, accept->pieces[i]);
+	*body_out = buf_text(&store->body);
+	return store->body.err;
+}
+
+static enum err put_body(struct sqlite_store *store, int64_t place, struct text body)
+{
+	sqlite3_stmt *put = sql_use(store, SQL_BODY_PUT);
+
+	sql_number(put, 1, place);
+	sql_number(put, 2, pack_crc(0, body));
+	sql_bytes(put, 3, body);
+	return sql_run(store, put);
+}
+
+static enum err pack(struct sqlite_store *store, const struct stored *stored)
+{
+	buf_clear(&store->head);
+	buf_clear(&store->course);
+	stored_pack_head(stored, &store->head);
+	stored_pack_course(stored, &store->course);
+	return store->head.err ? store->head.err : store->course.err;
+}
+
+/* What was scheduled for a moment that is past is simply queued. */
+static enum message_state state_of(const struct stored *stored, int64_t now_ms)
+{
+	return stored->state == MESSAGE_SCHEDULED && stored->due_ms <= now_ms ? MESSAGE_QUEUED
+									      : stored->state;
+}
+
+static enum err put_message(struct sqlite_store *store, const struct accept_job *accept)
+{
+	const struct stored *stored = accept->stored;
+	sqlite3_stmt *put = sql_use(store, SQL_ACCEPT);
+	enum message_state state = state_of(stored, accept->now_ms);
+	bool is_leased = state == MESSAGE_SENDING;
+	enum err err;
+
+	if (!sql_id(put, 1, stored->id))
+		return ERR_VALUE;
+	sql_text(put, 2, stored->key_id);
+	sql_text(put, 3, stored->lane);
+	sql_number(put, 4, state);
+	sql_number(put, 5, turn_of(state, stored->due_ms, accept->now_ms, 0));
+	sql_number(put, 6, stored->created_ms);
+	sql_number(put, 7, stored->due_ms);
+	sql_number(put, 8, stored->expires_ms);
+	sql_number(put, 9, stored->updated_ms);
+	sql_number(put, 10, (int64_t)stored->size_bytes);
+	sql_number(put, 11, stored->has_body);
+	sql_number(put, 12, is_leased ? 1 : stored->tries);
+	sql_number(put, 13, is_leased ? (int64_t)stored->token : 0);
+	sql_number(put, 14, (int64_t)(now_us() / 1000) + accept->lease_for_ms);
+	sql_bytes(put, 15, buf_text(&store->head));
+	sql_bytes(put, 16, buf_text(&store->course));
+	err = sql_run(store, put);
+	if (!err)
+		tally_move(
+			store, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_STATES, state);
+	return err;
+}
+
+/* Before anything is written: is there room, and can it be packed? */
+static enum err check(
+	struct sqlite_store *store, const struct accept_job *accept, struct text *body_out)
+{
+	const struct stored *stored = accept->stored;
+	char id[ID_BYTES];
+	enum err err = tally_make_room(store, stored->key_id);
+
+	if (err)
+		return err;
+	if (store->is_full)
+		return ERR_IO;
+	if (!id_to_bytes(stored->id, id))
+		return ERR_VALUE;
+	if (!message_state_is_settled(stored->state) &&
+		!tally_has_room(store, stored->key_id, stored->size_bytes))
+		return ERR_LIMIT;
+	err = pack(store, stored);
+	if (!err)
+		err = gather(store, accept, body_out);
+	return err;
+}
+
+enum err sqlite_accept(void *self, struct accept_job *accept)
+{
+	struct sqlite_store *store = self;
+	struct text body = { 0 };
+	enum err err = check(store, accept, &body);
+
+	accept->found = ONCE_NEW;
+	if (!err && accept->once)
+		err = once_check(store, accept->once, true, accept->now_ms, accept->region,
+			&accept->found, &accept->answer);
+	if (err || accept->found != ONCE_NEW)
+		return err;
+	err = put_message(store, accept);
+	if (!err && accept->stored->has_body)
+		err = put_body(store, sqlite3_last_insert_rowid(store->db), body);
+	if (!err && accept->event)
+		err = event_put(store, accept->event);
+	return err;
+}

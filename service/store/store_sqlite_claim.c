@@ -1,0 +1,286 @@
+/* Messages are handed out, held, and given back. */
+#include "service/clock.h"
+#include "service/store/store_sqlite_own.h"
+
+/* Leases end by the monotonic clock: they end with the process anyway. */
+static int64_t lease_end(int64_t for_ms)
+{
+	return (int64_t)(now_us() / 1000) + for_ms;
+}
+
+/* ---- whose turn it is */
+
+static bool is_resting(const struct claim_job *claim, struct text lane)
+{
+	for (size_t i = 0; i < claim->resting_count; i++)
+		if (text_equal(claim->resting[i], lane))
+			return true;
+	return false;
+}
+
+static enum err note_turn(struct sqlite_store *store, struct text lane, struct text key_id)
+{
+	buf_clear(&store->lane);
+	buf_clear(&store->lane_key);
+	buf_add(&store->lane, lane);
+	buf_add(&store->lane_key, key_id);
+	store->has_lane = true;
+	return store->lane.err ? store->lane.err : store->lane_key.err;
+}
+
+/* Where the next message is looked for. */
+enum step {
+	STEP_KEY,   /* of the next key of this lane */
+	STEP_LANE,  /* of the next lane */
+	STEP_START, /* of the first of all */
+};
+
+static sqlite3_stmt *next_in_turn(struct sqlite_store *store, enum step step)
+{
+	static const enum sql sqls[] = { SQL_CLAIM_NEXT, SQL_CLAIM_NEXT_LANE, SQL_CLAIM_FIRST };
+	sqlite3_stmt *next = sql_use(store, sqls[step]);
+
+	if (step != STEP_START)
+		sql_text(next, 1, buf_text(&store->lane));
+	if (step == STEP_KEY)
+		sql_text(next, 2, buf_text(&store->lane_key));
+	return next;
+}
+
+/* ---- handing out */
+
+static enum err lease(struct sqlite_store *store, struct claim_job *claim, struct stored *stored)
+{
+	sqlite3_stmt *lease = sql_use(store, SQL_LEASE);
+	enum err err = tally_make_room(store, stored->key_id);
+
+	if (err)
+		return err;
+	sql_number(lease, 1, stored->place);
+	sql_number(lease, 2, claim->mark);
+	sql_number(lease, 3, (int64_t)claim->token);
+	sql_number(lease, 4, lease_end(claim->lease_for_ms));
+	err = sql_run(store, lease);
+	if (err)
+		return err;
+	tally_move(
+		store, stored->key_id, (int64_t)stored->size_bytes, stored->state, MESSAGE_SENDING);
+	stored->state = MESSAGE_SENDING;
+	stored->tries++;
+	stored->token = claim->token;
+	if (claim->has_body) {
+		claim->bodies[claim->count] = (struct text){ 0 };
+		err = body_read(store, stored->place, stored->region, &claim->bodies[claim->count]);
+	}
+	return err;
+}
+
+/* What cannot be read is set aside, or it would be handed out for ever. */
+static enum err set_aside(struct sqlite_store *store, struct claim_job *claim, int64_t place,
+	struct text key_id, int64_t size, enum message_state state)
+{
+	claim->damaged++;
+	if (state >= MESSAGE_STATES)
+		state = MESSAGE_QUEUED;
+	return row_move(store, place, key_id, size, state, MESSAGE_HELD, TURN_HELD);
+}
+
+/* The row that the statement stands on; ends the statement. */
+static enum err take(struct sqlite_store *store, struct claim_job *claim, sqlite3_stmt *row)
+{
+	int64_t place = sqlite3_column_int64(row, ROW_PLACE);
+	int64_t size = sqlite3_column_int64(row, ROW_SIZE);
+	enum message_state state = (enum message_state)sqlite3_column_int64(row, ROW_STATE);
+	struct stored *stored = NULL;
+	enum err err = row_read(row, &stored), end = sql_end(store, row);
+
+	if (end)
+		err = end;
+	else if (err == ERR_SYNTAX)
+		return set_aside(store, claim, place, buf_text(&store->lane_key), size, state);
+	else if (!err)
+		err = lease(store, claim, stored);
+	if (err == ERR_SYNTAX && !store->is_failed) { /* its bytes */
+		err = set_aside(store, claim, place, stored->key_id, size, MESSAGE_SENDING);
+		stored_free(stored);
+		return err;
+	}
+	if (err) {
+		stored_free(stored);
+		return err;
+	}
+	claim->claimed[claim->count++] = stored;
+	return OK;
+}
+
+/* One that a process died over, alone. *took_out: there was one. */
+static enum err claim_suspect(struct sqlite_store *store, struct claim_job *claim, bool *took_out)
+{
+	sqlite3_stmt *suspects = sql_use(store, SQL_SUSPECTS);
+	enum err err;
+
+	*took_out = false;
+	while (sql_row(suspects)) {
+		if (is_resting(claim, sql_column(suspects, ROW_LANE)))
+			continue;
+		err = note_turn(
+			store, sql_column(suspects, ROW_LANE), sql_column(suspects, ROW_KEY));
+		if (err)
+			return err;
+		*took_out = true;
+		return take(store, claim, suspects);
+	}
+	return sql_end(store, suspects);
+}
+
+static enum err is_suspect_out(struct sqlite_store *store, bool *is_out)
+{
+	sqlite3_stmt *out = sql_use(store, SQL_SUSPECT_OUT);
+
+	*is_out = sql_row(out);
+	return sql_end(store, out);
+}
+
+/* The row that the statement stands on is taken, unless its relay rests. */
+static enum err take_in_turn(
+	struct sqlite_store *store, struct claim_job *claim, sqlite3_stmt *row, bool *rests_out)
+{
+	enum err err = note_turn(store, sql_column(row, ROW_LANE), sql_column(row, ROW_KEY)), end;
+
+	*rests_out = is_resting(claim, buf_text(&store->lane));
+	if (!err && !*rests_out)
+		return take(store, claim, row);
+	end = sql_end(store, row);
+	return err ? err : end;
+}
+
+/* Around the circle of keys, one of each at a time, until there are enough, or a whole round gave
+ * none. */
+static enum err claim_in_turn(struct sqlite_store *store, struct claim_job *claim)
+{
+	enum step step = store->has_lane ? STEP_KEY : STEP_START;
+	bool found = false, is_whole_round = step == STEP_START, rests;
+	enum err err = OK;
+
+	while (!err && claim->count < claim->most) {
+		sqlite3_stmt *next = next_in_turn(store, step);
+
+		if (sql_row(next)) {
+			err = take_in_turn(store, claim, next, &rests);
+			found = found || !rests;
+			step = rests ? STEP_LANE : STEP_KEY;
+			continue;
+		}
+		err = sql_end(store, next);
+		if (step == STEP_START || (step == STEP_LANE && is_whole_round && !found))
+			break;
+		if (step == STEP_LANE) {
+			is_whole_round = true;
+			found = false;
+		}
+		step++;
+	}
+	claim->has_more = claim->count == claim->most;
+	return err;
+}
+
+enum err sqlite_claim(void *self, struct claim_job *claim)
+{
+	struct sqlite_store *store = self;
+	bool is_taken = false;
+	enum err err;
+
+	claim->count = claim->damaged = 0;
+	claim->has_more = false;
+	err = is_suspect_out(store, &is_taken);
+	if (err || is_taken || claim->most == 0)
+		return err;
+	err = claim_suspect(store, claim, &is_taken);
+	if (err || is_taken) {
+		claim->has_more = !err;
+		return err;
+	}
+	return claim_in_turn(store, claim);
+}
+
+/* ---- holding */
+
+static enum err hold(struct sqlite_store *store, sqlite3_stmt *statement)
+{
+	enum err err = sql_run(store, statement);
+
+	return err ? err : sqlite3_changes(store->db) == 1 ? OK : ERR_VALUE;
+}
+
+enum err sqlite_fence(void *self, struct fence_job *fence)
+{
+	struct sqlite_store *store = self;
+	sqlite3_stmt *statement = sql_use(store, SQL_FENCE);
+
+	if (!fence->token || !sql_id(statement, 1, fence->id))
+		return ERR_VALUE;
+	sql_number(statement, 2, (int64_t)fence->token);
+	sql_number(statement, 3, fence->mark);
+	sql_number(statement, 4, lease_end(fence->lease_for_ms));
+	return hold(store, statement);
+}
+
+enum err sqlite_renew(void *self, struct renew_job *renew)
+{
+	struct sqlite_store *store = self;
+	enum err err = OK;
+
+	for (size_t i = 0; i < renew->count && (!err || err == ERR_VALUE); i++) {
+		struct lease *lease = &renew->leases[i];
+		sqlite3_stmt *statement = sql_use(store, SQL_RENEW);
+
+		lease->is_lost = true;
+		if (!lease->token || !sql_id(statement, 1, lease->id))
+			continue;
+		sql_number(statement, 2, (int64_t)lease->token);
+		sql_number(statement, 3, lease_end(renew->lease_for_ms));
+		err = hold(store, statement);
+		lease->is_lost = err == ERR_VALUE;
+	}
+	return err == ERR_VALUE ? OK : err;
+}
+
+/* ---- giving back */
+
+static enum err give_back(
+	struct sqlite_store *store, const struct release_job *release, const struct stored *stored)
+{
+	enum message_state state = stored->attempt_count > 0 ? MESSAGE_DEFERRED : MESSAGE_QUEUED;
+	sqlite3_stmt *statement = sql_use(store, SQL_RELEASE);
+	enum err err = tally_make_room(store, stored->key_id);
+
+	if (err)
+		return err;
+	sql_number(statement, 1, stored->place);
+	sql_number(statement, 2, state);
+	sql_number(statement, 3, turn_of(state, release->due_ms, release->now_ms, stored->strikes));
+	sql_text(statement, 4, release->lane);
+	sql_number(statement, 5, release->due_ms);
+	err = sql_run(store, statement);
+	if (!err)
+		tally_move(
+			store, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_SENDING, state);
+	return err;
+}
+
+enum err sqlite_release(void *self, struct release_job *release)
+{
+	struct sqlite_store *store = self;
+	struct stored *stored = NULL;
+	enum turn turn;
+	enum err err = row_find(store, release->id, (struct text){ 0 }, &stored, &turn);
+
+	if (err)
+		return err;
+	if (turn != TURN_LEASED || stored->token != release->token)
+		err = ERR_VALUE;
+	if (!err)
+		err = give_back(store, release, stored);
+	stored_free(stored);
+	return err;
+}

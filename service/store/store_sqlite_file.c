@@ -1,0 +1,260 @@
+/* The database file: making it, opening it, and refusing what it is not.
+ *
+ * It is made under another name, whole and synced, and then linked into place: a file of this name
+ * is always one of ours, so an empty or foreign one is never overwritten. What is refused is left
+ * as it was. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "service/store/store_sqlite_own.h"
+
+enum {
+	APPLICATION = 0x4c47514d, /* "LGQM" */
+	SCHEMA = 1,
+	HEADER_BYTES = 100,
+};
+
+/* Version 1. INTEGER PRIMARY KEY is SQLite's own row number; messages are added at the end of each
+ * tree but those of the keys' turns, and one that waits is in one of the trees of `turn`. */
+static const char schema[] =
+	"CREATE TABLE message (place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
+	"key_id TEXT NOT NULL, lane TEXT NOT NULL, state BIGINT NOT NULL, turn BIGINT NOT NULL, "
+	"created_ms BIGINT NOT NULL, due_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, "
+	"updated_ms BIGINT NOT NULL, size_bytes BIGINT NOT NULL, has_body BIGINT NOT NULL, "
+	"tries BIGINT NOT NULL, strikes BIGINT NOT NULL, mark BIGINT NOT NULL, "
+	"maybe_sent BIGINT NOT NULL, token BIGINT NOT NULL, lease_ms BIGINT NOT NULL, "
+	"head BLOB NOT NULL, course BLOB NOT NULL);"
+	"CREATE TABLE body (place INTEGER PRIMARY KEY, crc BIGINT NOT NULL, bytes BLOB NOT NULL);"
+	"CREATE TABLE event (place INTEGER PRIMARY KEY AUTOINCREMENT, at_ms BIGINT NOT NULL, "
+	"type TEXT NOT NULL, key_id TEXT NOT NULL, content TEXT NOT NULL);"
+	"CREATE TABLE once (key_id TEXT NOT NULL, word TEXT NOT NULL, state BIGINT NOT NULL, "
+	"hash BLOB NOT NULL, at_ms BIGINT NOT NULL, answer BLOB NOT NULL, "
+	"PRIMARY KEY (key_id, word));"
+	"CREATE TABLE template (name TEXT PRIMARY KEY, content BLOB NOT NULL);"
+	"CREATE TABLE tally (key_id TEXT NOT NULL, state BIGINT NOT NULL, messages BIGINT NOT "
+	"NULL, "
+	"bytes BIGINT NOT NULL, PRIMARY KEY (key_id, state));"
+	"CREATE INDEX message_ready ON message (lane, key_id, due_ms) WHERE turn = 1;"
+	"CREATE INDEX message_later ON message (state, due_ms) WHERE turn = 2;"
+	"CREATE INDEX message_suspect ON message (due_ms) WHERE turn = 3;"
+	"CREATE INDEX message_leased ON message (strikes, lease_ms) WHERE turn = 4;"
+	"CREATE INDEX message_unsettled ON message (created_ms) WHERE turn > 0;"
+	"CREATE INDEX message_settled ON message (state, updated_ms) WHERE turn = 0;"
+	"CREATE INDEX message_bodied ON message (updated_ms) WHERE turn = 0 AND has_body = 1;"
+	"CREATE INDEX once_at ON once (at_ms);";
+
+void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db)
+{
+	buf_addf(why, "STORE: %s: %s", path, words);
+	if (db)
+		buf_addf(why, " (%s)", sqlite3_errmsg(db));
+}
+
+static enum err say_errno(struct buf *why, const char *path, const char *words)
+{
+	buf_addf(why, "STORE: %s: %s: %s", path, words, strerror(errno));
+	return ERR_IO;
+}
+
+/* ---- making it */
+
+static bool sync_folder(const char *path)
+{
+	char folder[PATH_BYTES];
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+	bool is_synced;
+	int fd;
+
+	if (len >= sizeof(folder))
+		return false;
+	memcpy(folder, path, len);
+	folder[len] = '\0';
+	fd = open(slash ? (len ? folder : "/") : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	is_synced = fsync(fd) == 0;
+	close(fd);
+	return is_synced;
+}
+
+/* In one transaction of the rollback journal, so that the file itself has all of it. */
+static bool write_schema(sqlite3 *db)
+{
+	char numbers[96];
+	struct buf buf = buf_over(numbers, sizeof(numbers));
+
+	buf_addf(
+		&buf, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION, SCHEMA);
+	buf_add_byte(&buf, '\0');
+	return sqlite3_exec(db, "PRAGMA page_size = 4096; PRAGMA synchronous = FULL; BEGIN", NULL,
+		       NULL, NULL) == SQLITE_OK &&
+	       sqlite3_exec(db, schema, NULL, NULL, NULL) == SQLITE_OK &&
+	       sqlite3_exec(db, numbers, NULL, NULL, NULL) == SQLITE_OK &&
+	       sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static enum err make_at(const char *path, const char *name, struct buf *why)
+{
+	sqlite3 *db = NULL;
+	enum err err = OK;
+
+	if (sqlite3_open_v2(name, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+			SQLITE_OK ||
+		!write_schema(db)) {
+		sqlite_say(why, path, "cannot be made", db);
+		err = ERR_IO;
+	}
+	if (sqlite3_close(db) != SQLITE_OK && !err)
+		err = ERR_IO;
+	/* Whoever was quicker has made one as good. */
+	if (!err && link(name, path) != 0 && errno != EEXIST)
+		err = say_errno(why, path, "cannot be made");
+	return err;
+}
+
+static enum err make(const char *path, struct buf *why)
+{
+	char name[PATH_BYTES];
+	struct buf buf = buf_over(name, sizeof(name));
+	enum err err;
+	int fd;
+
+	buf_addf(&buf, "%s-new-XXXXXX", path);
+	buf_add_byte(&buf, '\0');
+	if (buf.err) {
+		sqlite_say(why, path, "is too long", NULL);
+		return ERR_IO;
+	}
+	fd = mkostemp(name, O_CLOEXEC); /* mode 0600 */
+	if (fd < 0)
+		return say_errno(why, path, "cannot be made");
+	close(fd);
+	err = make_at(path, name, why);
+	unlink(name);
+	if (!err && !sync_folder(path))
+		err = say_errno(why, path, "its folder cannot be synced");
+	return err;
+}
+
+/* ---- judging it */
+
+static uint32_t big_endian(const unsigned char *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static enum err judge(const char *path, const unsigned char *header, ssize_t len, struct buf *why)
+{
+	if (len == 0) {
+		sqlite_say(why, path,
+			"is empty, so it is no queue; remove it to begin with a new one", NULL);
+		return ERR_SYNTAX;
+	}
+	if (len < HEADER_BYTES || memcmp(header, "SQLite format 3", 16) != 0) {
+		sqlite_say(why, path, "is not an SQLite database, or damaged", NULL);
+		return ERR_SYNTAX;
+	}
+	if (big_endian(header + 68) != APPLICATION) {
+		sqlite_say(why, path, "is a database, but not a queue of lettergate's", NULL);
+		return ERR_SYNTAX;
+	}
+	if (big_endian(header + 60) > SCHEMA) {
+		sqlite_say(why, path, "was written by a newer version of lettergate", NULL);
+		return ERR_VALUE;
+	}
+	return OK;
+}
+
+/* Before SQLite has it open: to close a file that is open elsewhere in the process drops its
+ * locks. ERR_MISSING: there is none. */
+static enum err look_at(const char *path, struct buf *why)
+{
+	unsigned char header[HEADER_BYTES];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return errno == ENOENT ? ERR_MISSING : say_errno(why, path, "cannot be opened");
+	len = read(fd, header, sizeof(header));
+	close(fd);
+	return len < 0 ? say_errno(why, path, "cannot be read") : judge(path, header, len, why);
+}
+
+/* A log without its file was somebody's queue. */
+static bool has_orphan(const char *path)
+{
+	char name[PATH_BYTES];
+	struct buf buf = buf_over(name, sizeof(name));
+
+	buf_addf(&buf, "%s-wal", path);
+	buf_add_byte(&buf, '\0');
+	return !buf.err && access(name, F_OK) == 0;
+}
+
+/* ---- opening it */
+
+static bool prepare(sqlite3 *db)
+{
+	static const char pragmas[] =
+		"PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON; "
+		"PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; "
+		"PRAGMA cache_size = -32768; PRAGMA journal_mode = WAL; "
+		"PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; "
+		"BEGIN IMMEDIATE; SELECT count(*) FROM sqlite_schema; COMMIT";
+
+	sqlite3_extended_result_codes(db, 1);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+	/* What is refused is left as it was; what is closed in order, store_sqlite.c tidies. */
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+	return sqlite3_exec(db, pragmas, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static enum err say_refused(struct buf *why, const char *path, sqlite3 *db)
+{
+	switch (sqlite3_errcode(db) & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		sqlite_say(why, path, "another process has it open", NULL);
+		return ERR_IO;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_ERROR:
+		sqlite_say(why, path, "is damaged", db);
+		return ERR_SYNTAX;
+	case SQLITE_NOMEM:
+		sqlite_say(why, path, "there is no memory", NULL);
+		return ERR_MEMORY;
+	default:
+		sqlite_say(why, path, "cannot be opened", db);
+		return ERR_IO;
+	}
+}
+
+enum err sqlite_file_open(const char *path, sqlite3 **db_out, struct buf *why)
+{
+	sqlite3 *db = NULL;
+	enum err err = look_at(path, why);
+
+	if (err == ERR_MISSING && has_orphan(path)) {
+		sqlite_say(why, path, "is missing, though its -wal is there", NULL);
+		return ERR_SYNTAX;
+	}
+	if (err == ERR_MISSING)
+		err = make(path, why);
+	if (err)
+		return err;
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+			SQLITE_OK ||
+		!prepare(db)) {
+		err = say_refused(why, path, db);
+		sqlite3_close(db);
+		return err;
+	}
+	*db_out = db;
+	return OK;
+}

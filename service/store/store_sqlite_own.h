@@ -1,0 +1,226 @@
+/* store_sqlite_own - what the files of the SQLite backend share
+ *
+ * store_sqlite.c opens, commits and closes; …_file.c makes and judges the file; …_sql.c has every
+ * statement; …_row.c reads rows; …_tally.c counts; the others have the verbs by topic. */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "service/store/store.h"
+
+/* Where a message waits. Kept in the file, and named in SQL by number. */
+enum turn {
+	TURN_NONE,    /* it is settled */
+	TURN_READY,   /* due */
+	TURN_LATER,   /* not before due_ms */
+	TURN_SUSPECT, /* due, and to be handed out alone */
+	TURN_LEASED,
+	TURN_HELD, /* not before somebody decides */
+};
+
+enum sql {
+	SQL_BEGIN,
+	SQL_COMMIT,
+	SQL_ROLLBACK,
+	SQL_ACCEPT,
+	SQL_BODY_PUT,
+	SQL_BODY_GET,
+	SQL_BODY_DROP,
+	SQL_EVENT_PUT,
+	SQL_EVENT_LIST,
+	SQL_EVENT_SWEEP,
+	SQL_CLAIM_FIRST,
+	SQL_CLAIM_NEXT,
+	SQL_CLAIM_NEXT_LANE,
+	SQL_SUSPECTS,
+	SQL_SUSPECT_OUT,
+	SQL_LEASE,
+	SQL_FENCE,
+	SQL_RENEW,
+	SQL_FIND,
+	SQL_MOVE,
+	SQL_RELEASE,
+	SQL_SETTLE,
+	SQL_CHANGE,
+	SQL_RIPE,
+	SQL_NEXT_DUE,
+	SQL_HASTEN,
+	SQL_LEASES_OVER,
+	SQL_MAYBE_SENT,
+	SQL_VOID,
+	SQL_LIST,
+	SQL_OLDEST,
+	SQL_SETTLED,
+	SQL_BODIED,
+	SQL_BODY_GONE,
+	SQL_FORGET,
+	SQL_ONCE_GET,
+	SQL_ONCE_PUT,
+	SQL_ONCE_DROP,
+	SQL_ONCE_CUT,
+	SQL_ONCE_SWEEP,
+	SQL_TEMPLATE_PUT,
+	SQL_TEMPLATE_DROP,
+	SQL_TEMPLATE_GET,
+	SQL_TEMPLATE_LIST,
+	SQL_TALLY_LIST,
+	SQL_TALLY_PUT,
+	SQL_FREE_PAGES,
+	SQL_CENSUS,
+	SQLS,
+};
+
+extern const char *const sql_texts[SQLS];
+
+/* Messages and bytes of one API key, in all and by how much this transaction changed them. */
+struct tally_key {
+	char *key_id;
+	size_t len;
+	int64_t messages[MESSAGE_STATES], changed[MESSAGE_STATES];
+	int64_t bytes[MESSAGE_STATES], bytes_changed[MESSAGE_STATES];
+	bool is_dirty;
+};
+
+struct tally {
+	struct tally_key *keys; /* sorted by key_id */
+	size_t count, room;
+	int64_t waiting, waiting_bytes; /* of all keys, not settled */
+};
+
+struct sqlite_store {
+	sqlite3 *db;
+	sqlite3_stmt *statements[SQLS];
+	struct store_limits limits;
+	struct tally tally;
+	struct buf head, course, body; /* what is being written */
+	struct buf lane, lane_key;     /* whose turn it was last */
+	bool has_lane;
+	int64_t looked_ms;       /* when leases and far moments were last looked after; monotonic */
+	int wal_pages, wal_most; /* of the log; at how many they are put into the file */
+	bool is_failed; /* a sync failed, or the file is damaged: nothing is believed any more */
+	bool is_full;   /* nothing more is accepted, see store_sqlite_reserve.c */
+	int reserve_fd;
+	uint64_t tried_us; /* when room was last looked for */
+};
+
+/* ---- statements: a statement is used from sql_use() to the end of sql_run() or sql_end() */
+
+/* Ready for its values; NULL: see sql_failed. */
+sqlite3_stmt *sql_use(struct sqlite_store *store, enum sql sql);
+void sql_number(sqlite3_stmt *statement, int place, int64_t value);
+void sql_text(sqlite3_stmt *statement, int place, struct text text);
+void sql_bytes(sqlite3_stmt *statement, int place, struct text bytes);
+/* Runs it to its end; rows are passed over. */
+MUST_USE enum err sql_run(struct sqlite_store *store, sqlite3_stmt *statement);
+/* The next row; false: the end, or an error, which sql_end tells. */
+bool sql_row(sqlite3_stmt *statement);
+MUST_USE enum err sql_end(struct sqlite_store *store, sqlite3_stmt *statement);
+/* What SQLite's code means, and for the store as a whole. */
+enum err sql_failed(struct sqlite_store *store, int code);
+struct text sql_column(sqlite3_stmt *statement, int column); /* until the next step */
+
+/* ---- files */
+
+/* Opens the file, or makes it. */
+MUST_USE enum err sqlite_file_open(const char *path, sqlite3 **db_out, struct buf *why);
+/* Appends SQLite's own word. */
+void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db);
+
+/* ---- room on the disk */
+
+enum { PATH_BYTES = 4096 };
+
+/* ERR_IO: it cannot be opened. Without room for it the store is full from the beginning. */
+MUST_USE enum err reserve_open(struct sqlite_store *store, const char *path);
+/* The disk is full. */
+void reserve_release(struct sqlite_store *store);
+/* Is there room again? Looked at now and then; outside of transactions. */
+void reserve_restore(struct sqlite_store *store);
+void reserve_close(struct sqlite_store *store);
+
+/* ---- rows */
+
+enum { ID_BYTES = 16 };
+
+/* False: that is no id of ours. */
+bool id_to_bytes(const char *id, char bytes_out[ID_BYTES]);
+void id_from_bytes(struct text bytes, char id_out[DELIVERY_ID_LEN + 1]);
+/* Binds an id; false: there can be no such message. */
+bool sql_id(sqlite3_stmt *statement, int place, const char *id);
+/* Reads the row (ROW_COLUMNS) that the statement stands on. */
+MUST_USE enum err row_read(sqlite3_stmt *statement, struct stored **stored_out);
+enum row_column {
+	ROW_PLACE,
+	ROW_ID,
+	ROW_KEY,
+	ROW_LANE,
+	ROW_STATE,
+	ROW_TURN,
+	ROW_CREATED,
+	ROW_DUE,
+	ROW_EXPIRES,
+	ROW_UPDATED,
+	ROW_SIZE,
+	ROW_HAS_BODY,
+	ROW_TRIES,
+	ROW_STRIKES,
+	ROW_MAYBE_SENT,
+	ROW_TOKEN,
+	ROW_HEAD,
+	ROW_COURSE,
+};
+#define ROW_COLUMNS                                                                                \
+	"place, id, key_id, lane, state, turn, created_ms, due_ms, expires_ms, updated_ms, "       \
+	"size_bytes, has_body, tries, strikes, maybe_sent, token, head, course"
+/* The message of this id, if it is this key's (`at` NULL: whosever). ERR_MISSING. */
+MUST_USE enum err row_find(struct sqlite_store *store, const char *id, struct text key_id,
+	struct stored **stored_out, enum turn *turn_out);
+enum turn turn_of(enum message_state state, int64_t due_ms, int64_t now_ms, unsigned strikes);
+/* Moves it to another state without a verdict. */
+MUST_USE enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id,
+	int64_t size, enum message_state from, enum message_state to, enum turn turn);
+MUST_USE enum err body_read(
+	struct sqlite_store *store, int64_t place, struct region *region, struct text *body_out);
+MUST_USE enum err event_put(struct sqlite_store *store, const struct event *event);
+
+/* ---- tally */
+
+MUST_USE enum err tally_read(struct sqlite_store *store);
+/* Room for a key, so that tally_move cannot fail. */
+MUST_USE enum err tally_make_room(struct sqlite_store *store, struct text key_id);
+bool tally_has_room(const struct sqlite_store *store, struct text key_id, uint64_t bytes);
+/* One message goes from a state to another; MESSAGE_STATES: from, or to, nowhere. */
+void tally_move(struct sqlite_store *store, struct text key_id, int64_t bytes,
+	enum message_state from, enum message_state to);
+/* The same for all messages in a state. */
+void tally_move_all(struct sqlite_store *store, enum message_state from, enum message_state to);
+MUST_USE enum err tally_write(struct sqlite_store *store);
+void tally_settle(struct sqlite_store *store, bool is_committed);
+void tally_free(struct tally *tally);
+
+/* ---- the verbs */
+
+enum err sqlite_accept(void *self, struct accept_job *accept);
+enum err sqlite_claim(void *self, struct claim_job *claim);
+enum err sqlite_fence(void *self, struct fence_job *fence);
+enum err sqlite_renew(void *self, struct renew_job *renew);
+enum err sqlite_release(void *self, struct release_job *release);
+enum err sqlite_settle(void *self, struct settle_job *settle);
+enum err sqlite_change(void *self, struct change_job *change);
+enum err sqlite_look_up(void *self, struct look_up_job *look_up);
+enum err sqlite_body(void *self, struct body_job *body);
+enum err sqlite_list(void *self, struct list_job *list);
+enum err sqlite_events(void *self, struct events_job *events);
+enum err sqlite_once_begin(void *self, struct once_begin_job *begin);
+enum err sqlite_once_end(void *self, struct once_end_job *end);
+enum err sqlite_template(void *self, struct template_job *template);
+enum err sqlite_templates(void *self, struct templates_job *templates);
+enum err sqlite_counts(void *self, struct counts_job *counts);
+enum err sqlite_tick(void *self, struct tick *tick);
+enum err sqlite_sweep(void *self, struct sweep *sweep);
+
+/* The same as once_begin; a new one is noted as done with its answer, if `is_done`. */
+MUST_USE enum err once_check(struct sqlite_store *store, const struct once *once, bool is_done,
+	int64_t now_ms, struct region *region, enum once_found *found_out, struct text *answer_out);
+/* All leases are void, what ran is cut short: the process that held them is dead. */
+MUST_USE enum err sqlite_void_leases(struct sqlite_store *store);

@@ -1,0 +1,168 @@
+/* Verdicts, and what people decide: the message, its bytes and its events change together. */
+#include "service/store/store_sqlite_own.h"
+
+static enum err drop_body(struct sqlite_store *store, int64_t place)
+{
+	sqlite3_stmt *drop = sql_use(store, SQL_BODY_DROP);
+
+	sql_number(drop, 1, place);
+	return sql_run(store, drop);
+}
+
+static enum err pack_course(struct sqlite_store *store, const struct stored *stored)
+{
+	buf_clear(&store->course);
+	stored_pack_course(stored, &store->course);
+	return store->course.err;
+}
+
+static enum err put_events(struct sqlite_store *store, const struct event *events, size_t count)
+{
+	enum err err = OK;
+
+	for (size_t i = 0; i < count && !err; i++)
+		err = event_put(store, &events[i]);
+	return err;
+}
+
+/* ---- verdicts */
+
+static enum err put_verdict(
+	struct sqlite_store *store, const struct settle_job *settle, bool keeps_body)
+{
+	const struct stored *stored = settle->stored;
+	sqlite3_stmt *put = sql_use(store, SQL_SETTLE);
+	enum err err;
+
+	sql_number(put, 1, stored->place);
+	sql_number(put, 2, (int64_t)stored->token);
+	sql_number(put, 3, stored->state);
+	sql_number(put, 4, turn_of(stored->state, stored->due_ms, settle->now_ms, 0));
+	sql_text(put, 5, stored->lane);
+	sql_number(put, 6, stored->due_ms);
+	sql_number(put, 7, stored->expires_ms);
+	sql_number(put, 8, settle->now_ms);
+	sql_number(put, 9, keeps_body);
+	sql_bytes(put, 10, buf_text(&store->course));
+	sql_number(put, 11, stored->maybe_sent);
+	err = sql_run(store, put);
+	return err ? err : sqlite3_changes(store->db) == 1 ? OK : ERR_VALUE;
+}
+
+enum err sqlite_settle(void *self, struct settle_job *settle)
+{
+	struct sqlite_store *store = self;
+	const struct stored *stored = settle->stored;
+	bool keeps_body =
+		stored->has_body && (settle->keep_body || !message_state_is_settled(stored->state));
+	enum err err = tally_make_room(store, stored->key_id);
+
+	if (!stored->token || stored->state == MESSAGE_SENDING)
+		return ERR_VALUE;
+	if (!err)
+		err = pack_course(store, stored);
+	if (!err)
+		err = put_verdict(store, settle, keeps_body);
+	if (err)
+		return err;
+	tally_move(
+		store, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_SENDING, stored->state);
+	if (stored->has_body && !keeps_body)
+		err = drop_body(store, stored->place);
+	return err ? err : put_events(store, settle->events, settle->event_count);
+}
+
+/* ---- decisions */
+
+static bool may_cancel(enum turn turn)
+{
+	return turn == TURN_READY || turn == TURN_LATER || turn == TURN_SUSPECT ||
+	       turn == TURN_HELD;
+}
+
+/* What is queued already is due; what is scheduled was meant to wait. */
+static bool may_retry(enum message_state state)
+{
+	return state == MESSAGE_FAILED || state == MESSAGE_PARTIAL || state == MESSAGE_UNKNOWN ||
+	       state == MESSAGE_HELD || state == MESSAGE_DEFERRED;
+}
+
+/* Changes *stored as is wanted. ERR_VALUE: that cannot be. */
+static enum err decide(struct change_job *change, struct stored *stored, enum turn turn)
+{
+	if (change->change == CHANGE_CANCEL) {
+		if (!may_cancel(turn))
+			return ERR_VALUE;
+		stored->state = MESSAGE_CANCELLED;
+		return OK;
+	}
+	if (!may_retry(stored->state))
+		return ERR_VALUE;
+	if (!stored->has_body) {
+		change->lacks_body = true;
+		return ERR_VALUE;
+	}
+	stored_reopen(stored);
+	stored->state = MESSAGE_QUEUED;
+	stored->due_ms = change->now_ms;
+	stored->expires_ms = change->expires_ms;
+	return OK;
+}
+
+static enum err put_change(struct sqlite_store *store, const struct change_job *change,
+	const struct stored *stored, bool keeps_body)
+{
+	sqlite3_stmt *put = sql_use(store, SQL_CHANGE);
+
+	sql_number(put, 1, stored->place);
+	sql_number(put, 2, stored->state);
+	sql_number(put, 3, turn_of(stored->state, stored->due_ms, change->now_ms, 0));
+	sql_number(put, 4, stored->due_ms);
+	sql_number(put, 5, stored->expires_ms);
+	sql_number(put, 6, change->now_ms);
+	sql_number(put, 7, keeps_body);
+	sql_bytes(put, 8, buf_text(&store->course));
+	return sql_run(store, put);
+}
+
+static enum err carry_out(struct sqlite_store *store, struct change_job *change,
+	struct stored *stored, enum turn turn)
+{
+	enum message_state from = stored->state;
+	enum err err = decide(change, stored, turn);
+	bool keeps_body =
+		stored->has_body && (change->keep_body || !message_state_is_settled(stored->state));
+
+	if (!err)
+		err = tally_make_room(store, stored->key_id);
+	if (!err && message_state_is_settled(from) &&
+		!tally_has_room(store, stored->key_id, stored->size_bytes))
+		err = ERR_LIMIT;
+	if (!err)
+		err = pack_course(store, stored);
+	if (!err)
+		err = put_change(store, change, stored, keeps_body);
+	if (err)
+		return err;
+	tally_move(store, stored->key_id, (int64_t)stored->size_bytes, from, stored->state);
+	change->state = stored->state;
+	if (stored->has_body && !keeps_body)
+		err = drop_body(store, stored->place);
+	return err ? err : put_events(store, change->event, change->event ? 1 : 0);
+}
+
+enum err sqlite_change(void *self, struct change_job *change)
+{
+	struct sqlite_store *store = self;
+	struct stored *stored = NULL;
+	enum turn turn;
+	enum err err = row_find(store, change->id, change->key_id, &stored, &turn);
+
+	change->lacks_body = false;
+	if (err)
+		return err;
+	change->state = stored->state;
+	err = carry_out(store, change, stored, turn);
+	stored_free(stored);
+	return err;
+}

@@ -1,0 +1,102 @@
+/* Every statement of the SQLite backend. They keep to what PostgreSQL takes as well, but for
+ * PRAGMA. The literal conditions on `turn` are those of the partial indexes in
+ * store_sqlite_file.c: without them an index is of no use. */
+#include "service/store/store_sqlite_own.h"
+
+#define READY "SELECT " ROW_COLUMNS " FROM message WHERE turn = 1"
+
+const char *const sql_texts[SQLS] = {
+	[SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[SQL_COMMIT] = "COMMIT",
+	[SQL_ROLLBACK] = "ROLLBACK",
+
+	[SQL_ACCEPT] = "INSERT INTO message (id, key_id, lane, state, turn, created_ms, due_ms, "
+		       "expires_ms, updated_ms, size_bytes, has_body, tries, strikes, mark, "
+		       "maybe_sent, token, lease_ms, head, course) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+		       "?7, ?8, ?9, ?10, ?11, ?12, 0, 0, 0, ?13, ?14, ?15, ?16)",
+	[SQL_BODY_PUT] = "INSERT INTO body (place, crc, bytes) VALUES (?1, ?2, ?3)",
+	[SQL_BODY_GET] = "SELECT crc, bytes FROM body WHERE place = ?1",
+	[SQL_BODY_DROP] = "DELETE FROM body WHERE place = ?1",
+
+	[SQL_EVENT_PUT] = "INSERT INTO event (at_ms, type, key_id, content) "
+			  "VALUES (?1, ?2, ?3, ?4)",
+	[SQL_EVENT_LIST] = "SELECT place, at_ms, type, key_id, content FROM event "
+			   "WHERE place > ?1 ORDER BY place LIMIT ?2",
+	[SQL_EVENT_SWEEP] = "DELETE FROM event WHERE place IN (SELECT place FROM event "
+			    "ORDER BY place LIMIT ?2) AND at_ms < ?1",
+
+	/* One row is the oldest of the next key that has any: keys take turns by their order, lane
+	 * by lane. (A comparison of both at once, as rows, would look at all of the key before.) */
+	[SQL_CLAIM_FIRST] = READY " ORDER BY lane, key_id, due_ms LIMIT 1",
+	[SQL_CLAIM_NEXT] = READY " AND lane = ?1 AND key_id > ?2 ORDER BY key_id, due_ms LIMIT 1",
+	[SQL_CLAIM_NEXT_LANE] = READY " AND lane > ?1 ORDER BY lane, key_id, due_ms LIMIT 1",
+	[SQL_SUSPECTS] = "SELECT " ROW_COLUMNS " FROM message WHERE turn = 3 ORDER BY due_ms",
+	[SQL_SUSPECT_OUT] = "SELECT 1 FROM message WHERE turn = 4 AND strikes > 0 LIMIT 1",
+	[SQL_LEASE] = "UPDATE message SET state = 2, turn = 4, tries = tries + 1, mark = ?2, "
+		      "token = ?3, lease_ms = ?4 WHERE place = ?1",
+	[SQL_FENCE] = "UPDATE message SET mark = ?3, lease_ms = ?4 "
+		      "WHERE id = ?1 AND token = ?2 AND turn = 4",
+	[SQL_RENEW] = "UPDATE message SET lease_ms = ?3 WHERE id = ?1 AND token = ?2 AND turn = 4",
+	[SQL_FIND] = "SELECT " ROW_COLUMNS " FROM message WHERE id = ?1",
+	[SQL_MOVE] = "UPDATE message SET state = ?2, turn = ?3, token = 0, mark = 0 "
+		     "WHERE place = ?1",
+	[SQL_RELEASE] = "UPDATE message SET state = ?2, turn = ?3, lane = ?4, due_ms = ?5, "
+			"tries = tries - 1, token = 0, mark = 0 WHERE place = ?1",
+	[SQL_SETTLE] = "UPDATE message SET state = ?3, turn = ?4, lane = ?5, due_ms = ?6, "
+		       "expires_ms = ?7, updated_ms = ?8, has_body = ?9, course = ?10, "
+		       "strikes = 0, mark = 0, maybe_sent = ?11, token = 0 "
+		       "WHERE place = ?1 AND token = ?2 AND turn = 4",
+	[SQL_CHANGE] = "UPDATE message SET state = ?2, turn = ?3, due_ms = ?4, expires_ms = ?5, "
+		       "updated_ms = ?6, has_body = ?7, course = ?8, strikes = 0, maybe_sent = 0 "
+		       "WHERE place = ?1",
+
+	[SQL_RIPE] = "SELECT place, key_id, state, size_bytes, strikes FROM message "
+		     "WHERE turn = 2 AND state = ?1 AND due_ms <= ?2 ORDER BY due_ms LIMIT 1",
+	[SQL_NEXT_DUE] = "SELECT due_ms FROM message WHERE turn = 2 AND state = ?1 "
+			 "ORDER BY due_ms LIMIT 1",
+	[SQL_HASTEN] = "UPDATE message SET due_ms = ?1 WHERE place IN (SELECT place FROM message "
+		       "WHERE turn = 2 AND state = 5 AND due_ms > ?1 "
+		       "ORDER BY due_ms DESC LIMIT ?2)",
+	[SQL_LEASES_OVER] = "SELECT place, key_id, state, size_bytes, strikes FROM message "
+			    "WHERE turn = 4 AND lease_ms <= ?1 LIMIT 1",
+	[SQL_MAYBE_SENT] = "UPDATE message SET maybe_sent = 1 WHERE place = ?1 AND mark = 2",
+	[SQL_VOID] = "UPDATE message SET strikes = strikes + CASE WHEN mark > 0 THEN 1 ELSE 0 END, "
+		     "maybe_sent = CASE WHEN mark = 2 THEN 1 ELSE maybe_sent END, "
+		     "turn = CASE WHEN strikes > 0 OR mark > 0 THEN 3 ELSE 1 END, "
+		     "state = 5, token = 0, mark = 0 WHERE turn = 4",
+
+	[SQL_LIST] = "SELECT " ROW_COLUMNS " FROM message WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+	[SQL_OLDEST] = "SELECT created_ms FROM message WHERE turn > 0 ORDER BY created_ms LIMIT 1",
+
+	[SQL_SETTLED] = "SELECT place, key_id, state, size_bytes, has_body FROM message "
+			"WHERE turn = 0 AND state = ?1 AND updated_ms < ?2 "
+			"ORDER BY updated_ms LIMIT 1",
+	[SQL_BODIED] = "SELECT place FROM message WHERE turn = 0 AND has_body = 1 "
+		       "AND updated_ms < ?1 ORDER BY updated_ms LIMIT 1",
+	[SQL_BODY_GONE] = "UPDATE message SET has_body = 0 WHERE place = ?1",
+	[SQL_FORGET] = "DELETE FROM message WHERE place = ?1",
+
+	[SQL_ONCE_GET] = "SELECT state, hash, answer FROM once WHERE key_id = ?1 AND word = ?2",
+	[SQL_ONCE_PUT] = "INSERT INTO once (key_id, word, state, hash, at_ms, answer) "
+			 "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (key_id, word) DO UPDATE SET "
+			 "state = excluded.state, hash = excluded.hash, at_ms = excluded.at_ms, "
+			 "answer = excluded.answer",
+	[SQL_ONCE_DROP] = "DELETE FROM once WHERE key_id = ?1 AND word = ?2",
+	[SQL_ONCE_CUT] = "UPDATE once SET state = 2 WHERE state = 1",
+	[SQL_ONCE_SWEEP] =
+		"DELETE FROM once WHERE (key_id, word) IN (SELECT key_id, word FROM once "
+		"WHERE state <> 1 AND at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+
+	[SQL_TEMPLATE_PUT] = "INSERT INTO template (name, content) VALUES (?1, ?2) "
+			     "ON CONFLICT (name) DO UPDATE SET content = excluded.content",
+	[SQL_TEMPLATE_DROP] = "DELETE FROM template WHERE name = ?1",
+	[SQL_TEMPLATE_GET] = "SELECT 1 FROM template WHERE name = ?1",
+	[SQL_TEMPLATE_LIST] = "SELECT name, content FROM template ORDER BY name",
+
+	[SQL_TALLY_LIST] = "SELECT key_id, state, messages, bytes FROM tally ORDER BY key_id",
+	[SQL_TALLY_PUT] = "INSERT INTO tally (key_id, state, messages, bytes) "
+			  "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key_id, state) DO UPDATE SET "
+			  "messages = excluded.messages, bytes = excluded.bytes",
+	[SQL_FREE_PAGES] = "PRAGMA freelist_count",
+	[SQL_CENSUS] = "SELECT count(*) FROM message WHERE turn > 0",
+};
