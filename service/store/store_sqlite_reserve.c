@@ -14,7 +14,7 @@ enum {
 	SHARE = 4,
 	TRY_EVERY_US = 500000,
 	PAGE_BYTES = 4096,
-	LOG_PAGES = 4000,
+	LOG_PAGES = 1000,
 };
 
 /* 0: there is not enough to speak of. */
