@@ -88,17 +88,30 @@ static struct smtp_verdict judge(const struct carrier *carrier)
 			     : smtp_verdict_of_loss(carrier->given_up, SMTP_IN_AUTH, false);
 }
 
-/* It has its place, its delivery and whoever waits for it, and looks for another token. */
-static void begin_anew(struct carrier *carrier)
+/* It keeps its place, its delivery and whoever waits for it. The next tick goes on. */
+static void begin_anew(struct carrier *carrier, enum smtp_phase phase)
 {
 	link_close(carrier->link);
 	carrier->link = NULL;
 	smtp_session_close(&carrier->session);
 	memset(&carrier->session, 0, sizeof(carrier->session));
 	carrier->is_connected = false;
-	carrier->has_begun_anew = true;
 	buf_wipe(&carrier->token);
-	relay_note_opening(carrier->relay, SMTP_IN_AUTH);
+	relay_note_opening(carrier->relay, phase);
+}
+
+/* What answers at the address is no use as a relay, or nothing does; and the name has another one.
+ * Where it says "not now" that is heard, and where we give up, the address is not to blame. */
+static bool may_try_another(struct carrier *carrier, const struct smtp_verdict *verdict)
+{
+	const struct smtp_session *session = &carrier->session;
+	bool is_ours = session->loss == SMTP_LOSS_DRAINING || session->loss == SMTP_LOSS_DEADLINE ||
+		       session->loss == SMTP_LOSS_INTERNAL;
+
+	if (carrier->stage != CARRIER_OPENING || !carrier->is_connected || is_ours ||
+		verdict->phase >= SMTP_IN_AUTH || session->said.code / 100 == 4)
+		return false;
+	return link_doubt(carrier->link) && !relay_is_retired(carrier->relay);
 }
 
 void carrier_end(struct carrier *carrier)
@@ -106,7 +119,13 @@ void carrier_end(struct carrier *carrier)
 	struct smtp_verdict verdict = judge(carrier);
 
 	if (carrier_may_begin_anew(carrier)) {
-		begin_anew(carrier);
+		carrier->has_begun_anew = true;
+		begin_anew(carrier, SMTP_IN_AUTH);
+		return;
+	}
+	if (may_try_another(carrier, &verdict)) {
+		carrier_log_end(carrier, &verdict);
+		begin_anew(carrier, SMTP_IN_CONNECT);
 		return;
 	}
 	carrier_log_end(carrier, &verdict);
@@ -238,6 +257,7 @@ static bool find_work(struct carrier *carrier)
 	struct relay_news news;
 
 	if (carrier->stage == CARRIER_OPENING) {
+		link_trust(carrier->link);
 		relay_carrier_opened(carrier->relay, carrier->brings, &news);
 		carrier_log_news(carrier, &news);
 		carrier->brings = false;

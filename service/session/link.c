@@ -1,5 +1,7 @@
 #include "service/session/link.h"
 
+#include "service/clock.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,6 +27,9 @@ struct link {
 	enum smtp_loss loss;
 	char words[WORDS];
 	char address[ADDRESS];
+	struct sockaddr_storage peer;
+	bool has_other; /* address than the peer's, when it was connected */
+	struct doubts *doubts;
 };
 
 static void lose(struct link *link, enum smtp_loss loss, const char *words)
@@ -78,6 +83,8 @@ static void raced(void *self, int fd)
 	else if (status)
 		lose(link, SMTP_LOSS_INTERNAL, uv_strerror(status));
 	snprintf(link->address, sizeof(link->address), "%s", race_address(link->race));
+	link->peer = *race_winner(link->race);
+	link->has_other = race_has_other(link->race);
 	race_close(link->race);
 	link->race = NULL;
 	if (link->has_poll) {
@@ -99,6 +106,7 @@ enum err link_open(struct resolver *resolver, uv_loop_t *loop, const char *host,
 	link->told = told;
 	link->owner = owner;
 	link->fd = -1;
+	link->doubts = resolver_doubts(resolver);
 	err = race_open(resolver, loop, host, port, raced, link, &link->race);
 	if (err) {
 		free(link);
@@ -125,6 +133,19 @@ void link_close(struct link *link)
 		close(link->fd);
 	if (!link->has_poll)
 		free(link);
+}
+
+bool link_doubt(struct link *link)
+{
+	if (link->fd < 0)
+		return false;
+	doubt_address(link->doubts, &link->peer, now_us());
+	return link->has_other;
+}
+
+void link_trust(struct link *link)
+{
+	trust_address(link->doubts, &link->peer);
 }
 
 bool link_is_looking_up(const struct link *link)

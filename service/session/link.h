@@ -59,6 +59,12 @@ SSL *link_ssl(const struct link *link);
 /* The address that was reached, "192.0.2.1:25"; "" before. */
 const char *link_address(const struct link *link);
 
+/* It was connected, and then turned out to be of no use: other addresses are tried before this one
+ * for a while. True: there is another, and it is not doubted. */
+bool link_doubt(struct link *link);
+/* It is of use. */
+void link_trust(struct link *link);
+
 /* Why it broke, in class and words; words are "" where there are none, and the link's own. */
 enum smtp_loss link_loss(const struct link *link);
 const char *link_words(const struct link *link);

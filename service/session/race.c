@@ -1,5 +1,7 @@
 #include "service/session/race.h"
 
+#include "service/clock.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -19,6 +21,7 @@ struct racer {
 	struct race *race;
 	struct racer *next;
 	int fd; /* -1: handed over */
+	uint64_t began_us;
 	const struct sockaddr_storage *address;
 };
 
@@ -27,6 +30,7 @@ struct race {
 	race_over *over;
 	void *owner;
 	const char *host;
+	struct doubts *doubts;
 	struct family {
 		struct lookup *lookup; /* NULL: done */
 		enum smtp_loss loss;
@@ -42,11 +46,21 @@ struct race {
 	enum smtp_loss loss;
 	char words[WORDS];
 	char address[ADDRESS];
+	struct sockaddr_storage winner;
 };
 
 static void free_data(uv_handle_t *handle)
 {
 	free(handle->data);
+}
+
+/* It has had the time that others are given before the next one joins. */
+static void doubt_if_late(struct race *race, const struct racer *racer)
+{
+	uint64_t now = now_us();
+
+	if (now - racer->began_us >= STAGGER_MS * UINT64_C(1000))
+		doubt_address(race->doubts, racer->address, now);
 }
 
 static void remove_racer(struct race *race, struct racer *racer)
@@ -60,6 +74,14 @@ static void remove_racer(struct race *race, struct racer *racer)
 	uv_close((uv_handle_t *)&racer->poll, free_data);
 	if (racer->fd >= 0)
 		close(racer->fd);
+}
+
+static void remove_all(struct race *race)
+{
+	while (race->racers) {
+		doubt_if_late(race, race->racers);
+		remove_racer(race, race->racers);
+	}
 }
 
 static void name_address(struct race *race, const struct sockaddr_storage *address)
@@ -76,6 +98,7 @@ static void lose_address(struct race *race, const struct sockaddr_storage *addre
 {
 	char text[128];
 
+	doubt_address(race->doubts, address, now_us());
 	name_address(race, address);
 	snprintf(race->words, sizeof(race->words), "%s: %s", race->address,
 		strerror_r(reason, text, sizeof(text)));
@@ -107,8 +130,9 @@ static void win(struct race *race, struct racer *winner)
 
 	winner->fd = -1;
 	name_address(race, winner->address);
-	while (race->racers)
-		remove_racer(race, race->racers);
+	race->winner = *winner->address;
+	remove_racer(race, winner);
+	remove_all(race);
 	uv_timer_stop(&race->timer);
 	race->over(race->owner, fd);
 }
@@ -175,6 +199,7 @@ static struct racer *racer_new(struct race *race, const struct sockaddr_storage 
 	racer->next = race->racers;
 	racer->fd = fd;
 	racer->address = address;
+	racer->began_us = now_us();
 	racer->poll.data = racer;
 	race->racers = racer;
 	race->running++;
@@ -182,19 +207,34 @@ static struct racer *racer_new(struct race *race, const struct sockaddr_storage 
 	return racer;
 }
 
-/* IPv6 and IPv4 take turns, beginning with IPv6 (RFC 8305 section 4). NULL: none is left for now.
- */
-static const struct sockaddr_storage *take_address(struct race *race)
+/* The next of a family's, if it has one; without doubts, or whatever they are. */
+static bool may_take(const struct race *race, const struct family *family, bool with_doubts)
+{
+	return family->tried < family->count &&
+	       (with_doubts ||
+		       !is_doubted(race->doubts, &family->addresses[family->tried], now_us()));
+}
+
+static const struct sockaddr_storage *take_one(struct race *race, bool with_doubts)
 {
 	for (int i = 0; i < FAMILIES; i++) {
 		struct family *family = &race->families[(race->turn + i) % FAMILIES];
 
-		if (family->tried == family->count)
+		if (!may_take(race, family, with_doubts))
 			continue;
 		race->turn = (race->turn + i + 1) % FAMILIES;
 		return &family->addresses[family->tried++];
 	}
 	return NULL;
+}
+
+/* IPv6 and IPv4 take turns, beginning with IPv6 (RFC 8305 section 4), those last that are doubted.
+ * NULL: none is left for now. */
+static const struct sockaddr_storage *take_address(struct race *race)
+{
+	const struct sockaddr_storage *address = take_one(race, false);
+
+	return address ? address : take_one(race, true);
 }
 
 static bool has_address(const struct race *race)
@@ -274,6 +314,7 @@ static void looked_up(void *self, int number, enum smtp_loss loss,
 	family->loss = loss;
 	family->count = count;
 	memcpy(family->addresses, addresses, count * sizeof(addresses[0]));
+	doubted_last(race->doubts, family->addresses, count, now_us());
 	if (race->is_asked)
 		wait_or_begin(race);
 }
@@ -309,6 +350,7 @@ enum err race_open(struct resolver *resolver, uv_loop_t *loop, const char *host,
 	race->over = over;
 	race->owner = owner;
 	race->host = host;
+	race->doubts = resolver_doubts(resolver);
 	uv_timer_init(loop, &race->timer);
 	race->timer.data = race;
 	err = look_up(race, resolver, port);
@@ -327,8 +369,7 @@ void race_close(struct race *race)
 	for (int i = 0; i < FAMILIES; i++)
 		if (race->families[i].lookup)
 			lookup_cancel(race->families[i].lookup);
-	while (race->racers)
-		remove_racer(race, race->racers);
+	remove_all(race);
 	uv_close((uv_handle_t *)&race->timer, free_data);
 }
 
@@ -350,4 +391,24 @@ const char *race_words(const struct race *race)
 const char *race_address(const struct race *race)
 {
 	return race->address;
+}
+
+const struct sockaddr_storage *race_winner(const struct race *race)
+{
+	return &race->winner;
+}
+
+bool race_has_other(const struct race *race)
+{
+	uint64_t now = now_us();
+
+	for (int i = 0; i < FAMILIES; i++)
+		for (size_t j = 0; j < race->families[i].count; j++) {
+			const struct sockaddr_storage *address = &race->families[i].addresses[j];
+
+			if (!is_same_address(address, &race->winner) &&
+				!is_doubted(race->doubts, address, now))
+				return true;
+		}
+	return false;
 }

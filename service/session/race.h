@@ -24,3 +24,6 @@ enum smtp_loss race_loss(const struct race *race);
 const char *race_words(const struct race *race);
 /* The winner's address, "192.0.2.1:25"; "" before. */
 const char *race_address(const struct race *race);
+/* Won: its address, and whether there is another one that is not doubted. */
+const struct sockaddr_storage *race_winner(const struct race *race);
+bool race_has_other(const struct race *race);

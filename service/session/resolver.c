@@ -20,6 +20,7 @@ struct resolver {
 	bool is_stale;       /* its list of name servers may be out of date */
 	unsigned asked;      /* look-ups under way */
 	struct known *known; /* NULL: nothing is kept */
+	struct doubts doubts;
 };
 
 struct lookup {
@@ -54,6 +55,11 @@ enum err resolver_open(uv_loop_t *loop, struct known *known, struct resolver **r
 	resolver->known = known;
 	*resolver_out = resolver;
 	return OK;
+}
+
+struct doubts *resolver_doubts(struct resolver *resolver)
+{
+	return &resolver->doubts;
 }
 
 void resolver_close(struct resolver *resolver)

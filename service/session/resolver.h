@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "service/session/doubt.h"
 #include "service/session/known.h"
 #include "smtp/verdict/verdict.h"
 
@@ -28,6 +29,9 @@ MUST_USE enum err resolver_open(
 void resolver_close(struct resolver *resolver);
 /* The name servers may be others by now: their list is read again when nothing is being asked. */
 void resolver_forget(struct resolver *resolver);
+
+/* What those who connect within its loop found out about addresses. */
+struct doubts *resolver_doubts(struct resolver *resolver);
 
 /* Is `host` an address, not a name? Then it needs no look-up. */
 bool resolver_read_address(const char *host, uint16_t port, struct sockaddr_storage *address_out);

@@ -142,6 +142,34 @@ def test_one_address_that_works_is_enough(namespace, tmp_path, zone):
         nothing_lost_nothing_twice(here, answers)
 
 
+@pytest.mark.parametrize("greeting", [
+    "554 5.3.2 never", {"reply": "", "then": "close"}, {"reply": "", "then": "stall"},
+    "HTTP/1.1 400 Bad Request"], ids=["554", "closes", "silent", "http"])
+def test_an_address_that_is_no_relay_does_not_take_the_others_down(namespace, tmp_path, greeting):
+    """F-25, F-26: it lets us connect, and is of no use. The next one is tried, in time for the same
+    message, and it is not the first choice again for a while."""
+    with Names({NAME: [HERE, THERE]}, sockets=namespace.socket) as names, \
+            Relay({"greeting": greeting}, listener=namespace.listener(), host=HERE, port=PORT) as bad, \
+            Relay(listener=namespace.listener(), host=THERE, port=PORT) as good, \
+            Gateway(None, wrap=namespace.wrap, unix=tmp_path / "socket", SMTP_SECURE="NONE",
+                    SMTP_HOST=NAME, SMTP_PORT=PORT, SMTP_TIMEOUT_COMMAND=ms(1500),
+                    SMTP_MAX_MESSAGES="1") as gateway:
+        del names
+        answers = [gateway.send(subject=str(n)) for n in range(8)]
+        assert [a.status for a in answers] == [200] * 8, answers
+        nothing_lost_nothing_twice(good, answers)
+        assert 1 <= len(bad.connections) <= 3, "each worker finds it out once"
+        assert not gateway.log("relay_rests")
+
+
+def test_an_address_that_is_busy_is_heard(namespace, tmp_path):
+    """F-13: "not now" is about the relay, not about the address."""
+    with asking(namespace, tmp_path, [HERE, THERE]) as (_names, gateway, here, there):
+        here.script["greeting"] = there.script["greeting"] = "421 4.3.2 not now"
+        assert gateway.send(deadline=ms(1500)).status == 503
+        assert len(here.connections) >= 1 and not there.connections
+
+
 def test_a_name_that_moves_is_followed(namespace, tmp_path):
     """Each session asks anew, as far as the answer's TTL has passed; a CNAME is a name like others."""
     with asking(namespace, tmp_path, {"addresses": [HERE], "ttl": 1}) as (names, gateway, here, there):
