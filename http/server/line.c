@@ -24,8 +24,7 @@ void lines_close(struct lines *lines)
 	pthread_mutex_destroy(&lines->lock);
 }
 
-struct line *lines_add(struct lines *lines, int fd, struct network_address address, uint64_t now_us,
-	uint32_t headers_ms)
+struct line *lines_add(struct lines *lines, int fd, struct network_address address, uint64_t now_us)
 {
 	struct line *line = calloc(1, sizeof(*line)), **bucket;
 
@@ -35,8 +34,7 @@ struct line *lines_add(struct lines *lines, int fd, struct network_address addre
 	line->address = address;
 	network_address_name(&address, line->client);
 	line->opened_us = now_us;
-	atomic_init(&line->deadline_us, now_us + headers_ms * 1000ull);
-	atomic_init(&line->is_idle, true);
+	atomic_init(&line->deadline_us, UINT64_MAX);
 	bucket = &lines->buckets[bucket_of(&address)];
 	pthread_mutex_lock(&lines->lock);
 	line->next = *bucket;
@@ -150,6 +148,14 @@ void lines_tick(struct lines *lines, uint64_t now_us, bool draining)
 		}
 	}
 	pthread_mutex_unlock(&lines->lock);
+}
+
+void line_begin(struct line *line, uint32_t headers_ms)
+{
+	if (!line)
+		return;
+	atomic_store(&line->is_idle, true);
+	line_set_deadline(line, line->opened_us + headers_ms * 1000ull);
 }
 
 void line_set_deadline(struct line *line, uint64_t deadline_us)

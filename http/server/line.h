@@ -34,10 +34,10 @@ struct lines {
 
 void lines_open(struct lines *lines);
 void lines_close(struct lines *lines);
-/* When the connection is accepted; its first request is to be whole `headers_ms` later. NULL: out
- * of memory. */
-struct line *lines_add(struct lines *lines, int fd, struct network_address address, uint64_t now_us,
-	uint32_t headers_ms);
+/* When the connection is accepted: it is counted from now on. Nobody hangs up on it before
+ * line_begin. NULL: out of memory. */
+struct line *lines_add(
+	struct lines *lines, int fd, struct network_address address, uint64_t now_us);
 /* The one that was added for this descriptor; NULL: none. */
 struct line *lines_find(struct lines *lines, int fd, const struct network_address *address);
 /* Before the descriptor is closed. NULL is fine. */
@@ -50,5 +50,8 @@ unsigned lines_from(struct lines *lines, const struct network_address *address);
  * does not go on for two seconds. */
 void lines_tick(struct lines *lines, uint64_t now_us, bool draining);
 
+/* The library has it. Its first request is to be whole `headers_ms` after it was accepted. NULL is
+ * fine. */
+void line_begin(struct line *line, uint32_t headers_ms);
 /* All but lines_tick: the serving thread's. NULL is fine. */
 void line_set_deadline(struct line *line, uint64_t deadline_us);

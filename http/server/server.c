@@ -28,6 +28,7 @@ static void line_opened(struct door *door, struct MHD_Connection *connection, vo
 	address = network_address_of(told ? told->client_addr : NULL);
 	atomic_fetch_add(&door->lines, 1);
 	*context = lines_find(&door->server->lines, fd, &address);
+	line_begin(*context, door->server->settings.headers_ms);
 }
 
 static void line_changed(void *self, struct MHD_Connection *connection, void **context,
@@ -77,7 +78,7 @@ static void take_connection(
 		return;
 	}
 	server->gateway->stamp(server->gateway->self, &stamp);
-	line = lines_add(&server->lines, fd, peer, stamp.now_us, server->settings.headers_ms);
+	line = lines_add(&server->lines, fd, peer, stamp.now_us);
 	if (MHD_add_connection(choose_door(server, is_admin)->daemon, fd, address, address_len) !=
 		MHD_YES)
 		lines_drop(&server->lines, line);
