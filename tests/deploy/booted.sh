@@ -37,6 +37,17 @@ sort /answers | uniq -c
 [ "$(grep -c '^200$' /answers)" = 30 ]
 [ "$(shown MainPID)" != "$pid" ]
 
+echo "The queue has its folder, and what it took outlives the process"
+echo STORE=sqlite:/var/lib/lettergate/queue.db >> /etc/lettergate/settings
+systemctl restart lettergate.service
+at=$(date -u -d '+1 hour' +%Y-%m-%dT%H:%M:%SZ)
+where=$(curl -sS --fail-with-body -m 20 $url/send -H 'Authorization: Bearer test-key-0123456789' \
+	-H 'Content-Type: application/json' -o /dev/null -w '%header{location}' \
+	-d '{"from":"shop@example.com","to":"ann@example.org","text":"Hello.","send_at":"'"$at"'"}')
+systemctl kill -s KILL lettergate.service
+curl -sS --fail-with-body -m 20 --retry 10 --retry-connrefused $url"$where" \
+	-H 'Authorization: Bearer test-key-0123456789' | grep '"state":"scheduled"'
+
 echo "The socket starts it by itself"
 systemctl stop lettergate.service 2>&1
 [ "$(shown Result) $(shown ExecMainStatus)" = "success 0" ]
