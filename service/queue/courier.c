@@ -180,9 +180,29 @@ static void delivered(struct delivery *delivery)
 
 /* ---- what was claimed */
 
+static void deliver(struct outing *outing)
+{
+	outing->courier->settings.deliver(outing->courier->settings.self, &outing->delivery);
+}
+
+/* The queue's thread. Without its mark it is not sent. */
+static void marked(struct job *job)
+{
+	struct outing *outing = job->waiter;
+
+	if (!job->err) {
+		deliver(outing);
+		return;
+	}
+	outing->delivery.result.verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_QUEUE, false);
+	put_verdict(outing);
+}
+
 static void send_out(struct courier *courier, struct outing *outing)
 {
 	struct delivery *delivery = &outing->delivery;
+	struct job *mark;
 
 	outing->courier = courier;
 	pthread_mutex_lock(&courier->lock);
@@ -193,7 +213,18 @@ static void send_out(struct courier *courier, struct outing *outing)
 	pthread_mutex_unlock(&courier->lock);
 	delivery->done = delivered;
 	delivery->waiter = outing;
-	courier->settings.deliver(courier->settings.self, delivery);
+	if (outing_is_held(outing)) {
+		put_verdict(outing);
+		return;
+	}
+	mark = outing_mark(outing, LEASE_MS);
+	if (!mark) {
+		deliver(outing);
+		return;
+	}
+	mark->done = marked;
+	mark->waiter = outing;
+	queue_put(courier->queue, mark);
 }
 
 /* The queue's thread. */

@@ -139,6 +139,21 @@ static enum message_state last_state(const struct stored *stored)
 	return taken ? MESSAGE_PARTIAL : MESSAGE_FAILED;
 }
 
+void course_hold(struct stored *stored)
+{
+	for (size_t i = 0; i < stored->count; i++) {
+		struct stored_recipient *to = &stored->to[i];
+
+		if (!to->is_open)
+			continue;
+		*to = (struct stored_recipient){ .address = to->address,
+			.outcome = SMTP_UNKNOWN,
+			.phase = SMTP_IN_DOT,
+			.category = SMTP_OUTCOME_UNKNOWN };
+	}
+	stored->state = MESSAGE_HELD;
+}
+
 enum err course_note(struct stored *stored, const struct result *result,
 	const struct schedule *schedule, struct course_moment moment)
 {

@@ -17,6 +17,10 @@ struct course_moment {
  * region; NULL: out of memory. */
 struct text *course_open_recipients(const struct stored *stored, size_t *count_out);
 
+/* A process died over it, and nobody knows what the relay has: its open recipients are unknown, and
+ * it is set aside. */
+void course_hold(struct stored *stored);
+
 /* Notes what came of the open recipients, which are those of `result` in their order: their
  * outcomes, the state, due_ms where it is tried again, and the attempts. Texts are borrowed from
  * `result`. An unknown outcome is held where the message says so, else tried again. ERR_VALUE: it

@@ -94,6 +94,33 @@ struct outing *outing_new(struct stored *stored, struct text body, uint64_t atte
 	return outing;
 }
 
+/* ---- before it is sent */
+
+bool outing_is_held(struct outing *outing)
+{
+	struct stored *stored = outing->stored;
+
+	if (!(stored->hold_unknown && stored->maybe_sent) && !schedule_sets_aside(stored->strikes))
+		return false;
+	course_hold(stored);
+	outing->has_verdict = true;
+	return true;
+}
+
+/* It stands for the whole attempt: whoever wants no second mail is told "unknown" rather once too
+ * often. */
+struct job *outing_mark(struct outing *outing, int64_t lease_for_ms)
+{
+	if (!outing->stored->hold_unknown)
+		return NULL;
+	outing->fence = (struct fence_job){ .job.kind = JOB_FENCE,
+		.id = outing->stored->id,
+		.token = outing->stored->token,
+		.lease_for_ms = lease_for_ms,
+		.mark = MARK_END };
+	return &outing->fence.job;
+}
+
 /* ---- what came of it */
 
 /* No relay was asked: we stop, all of them rest, or there is none for it. No try is to be counted,
@@ -143,6 +170,7 @@ static bool note_verdict(struct outing *outing, const struct courier_settings *s
 	if (course_note(outing->stored, &outing->delivery.result, &settings->schedule, moment))
 		return false;
 	outing->stored->lane = lane_of(outing);
+	outing->stored->maybe_sent = false;
 	outing->has_verdict = true;
 	return true;
 }

@@ -120,6 +120,25 @@ def test_unknown(store, policy, outcome):
         reaches(gateway, number, *(["held"] if other == "hold" else ["deferred"]))
 
 
+@pytest.mark.parametrize("policy,outcome", [("retry", "sent"), ("hold", "held")])
+def test_killed_while_the_relay_has_it(store, policy, outcome):
+    """F-32: the process dies between the end of the data and the answer. Who wants no second mail gets
+    none."""
+    with Relay({"dot": {"then": "stall", "reply": ""}}) as relay:
+        gateway = Gateway(relay, STORE=store, ON_UNKNOWN=policy)
+        number = queued(gateway)
+        assert relay.wait(lambda: b"\r\n.\r\n" in relay.received or relay.commands("BDAT"))
+        gateway.kill()
+        relay.script.clear()
+        with Gateway(relay, STORE=store, ON_UNKNOWN=policy) as gateway:
+            told = reaches(gateway, number, outcome)
+            assert len(relay.ledger) == (1 if policy == "retry" else 0)
+            if policy == "hold":
+                assert told["recipients"][0]["outcome"] == "unknown"
+                assert gateway.request("POST", "/messages/%s/retry" % number).status == 200
+                reaches(gateway, number, "sent")
+
+
 def test_now_then_queue(store):
     with Relay({"mail": "451 4.3.0 not now"}) as relay, \
             Gateway(relay, STORE=store, RETRY_DELAYS=ms(200)) as gateway:
