@@ -86,6 +86,8 @@ void relay_carrier_detached(struct relay *relay, bool is_detached);
 /* Does something wait for a session for which there is no room, because more than half of it is
  * taken up by such carriers? */
 bool relay_wants_place(struct relay *relay, uint64_t now_us);
+/* One went for that. Where the relay still says "too many", another waits for half a minute. */
+void relay_made_place(struct relay *relay, uint64_t now_us);
 /* Are more established than there may be, since it became fewer? */
 bool relay_is_crowded(struct relay *relay);
 /* opening → gone. Gives back, as a list, the deliveries that share its fate: those that were
@@ -107,8 +109,9 @@ void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
 /* A delivery of which a part is still to come waits again, behind its key's others, so that many
  * parts do not hold up a single mail. False: the relay is retired. */
 bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker_out);
-/* The delivery waits again, before all others, if there are sessions that will take it. */
-bool relay_put_back(struct relay *relay, struct delivery *delivery, uint64_t now_us);
+/* One whose session was one too many waits again, before all others, if there are sessions: it is
+ * for one of them, or for the place of one. */
+bool relay_put_back(struct relay *relay, struct delivery *delivery);
 /* Something may go now, and another worker has a carrier to spare for it: which one to wake. */
 bool relay_has_idle_elsewhere(
 	struct relay *relay, unsigned worker, uint64_t now_us, unsigned *worker_out);

@@ -37,12 +37,15 @@ struct relay {
 	unsigned promised[WORKERS_MAX]; /* idle ones that a worker was woken for */
 	unsigned next_worker;           /* whose turn it is to open a carrier */
 	struct window window;
-	uint64_t opened_us;     /* when the last carrier began to open */
-	uint64_t heard_us;      /* when a session was last ready, or took something up */
-	uint64_t unready_us;    /* since when one opens while none is up; 0: that is not so */
-	unsigned peak;          /* most that were up lately */
-	uint64_t peak_us;       /* … since when */
-	bool is_proven;         /* a session became ready since nobody knows better */
+	uint64_t opened_us;  /* when the last carrier began to open */
+	uint64_t heard_us;   /* when a session was last ready, or took something up */
+	uint64_t unready_us; /* since when one opens while none is up; 0: that is not so */
+	unsigned peak;       /* most that were up lately */
+	uint64_t peak_us;    /* … since when */
+	bool is_proven;      /* a session became ready since nobody knows better */
+	/* when a late answer was given up for a place; 0: a session was opened since. … and if the
+	 * relay did not give that away, none is until then */
+	uint64_t made_us, barren_until_us;
 	uint64_t warm_after_us; /* when sessions may be opened that nobody waits for */
 	/* the rate: a message is due at due_us, or has been for up to BURST_US */
 	uint64_t due_us, interval_us;

@@ -27,9 +27,16 @@ bool relay_wants_place(struct relay *relay, uint64_t now_us)
 	has_work = relay->turns.count > relay->opening - relay->bringing + relay->idle_all;
 	wants = is_full && has_work && relay_has_detached_to_spare(relay) &&
 		window_has_room(&relay->window, 0, relay->opening, now_us) &&
-		!relay_is_retired(relay);
+		now_us >= relay->barren_until_us && !relay_is_retired(relay);
 	pthread_mutex_unlock(&relay->lock);
 	return wants;
+}
+
+void relay_made_place(struct relay *relay, uint64_t now_us)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->made_us = now_us;
+	pthread_mutex_unlock(&relay->lock);
 }
 
 bool relay_is_crowded(struct relay *relay)

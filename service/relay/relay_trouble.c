@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { WARM_PAUSE_US = 5000000 };
+enum { WARM_PAUSE_US = 5000000, BARREN_US = 30000000 };
 
 /* What the relay takes for sure: a session that made room for another is not one fewer. */
 static unsigned taken_for_sure(const struct relay *relay, uint64_t now_us)
@@ -14,6 +14,15 @@ static unsigned taken_for_sure(const struct relay *relay, uint64_t now_us)
 	unsigned now = relay->opening + relay->established;
 
 	return now_us < relay->peak_us + RELAY_PEAK_US && relay->peak > now ? relay->peak : now;
+}
+
+/* "Too many", of a relay that has some of our sessions, though they may all be slow: it is not
+ * down. Those that wait do so for one of them, or for a place that a late answer makes
+ * (relay_room.c). */
+static bool is_full(const struct relay *relay, const struct relay_failure *failure)
+{
+	return failure->busy && relay->established &&
+	       failure->verdict->category == SMTP_RELAY_THROTTLED;
 }
 
 static void note_trouble(struct relay *relay, const struct relay_failure *failure)
@@ -60,6 +69,13 @@ static bool judge_failure(
 		relay->is_proven = false;
 		*rests_out = !others_up;
 		return !others_up;
+	}
+	if (!others_up && is_full(relay, failure)) {
+		window_fit(&relay->window, taken_for_sure(relay, now_us), now_us);
+		if (relay->made_us)
+			relay->barren_until_us = relay->made_us + BARREN_US;
+		failure->was_too_many = true;
+		return false;
 	}
 	if (others_up || (failure->busy && others_try)) {
 		window_narrow(&relay->window, taken_for_sure(relay, now_us), now_us);

@@ -275,12 +275,12 @@ bool relay_admit_carrier(struct relay *relay, uint64_t now_us)
 	return is_let_in;
 }
 
-static void note_peak(struct relay *relay)
+static void note_peak(struct relay *relay, uint64_t now_us)
 {
-	if (relay->established < relay->peak && relay->heard_us < relay->peak_us + RELAY_PEAK_US)
+	if (relay->established < relay->peak && now_us < relay->peak_us + RELAY_PEAK_US)
 		return;
 	relay->peak = relay->established;
-	relay->peak_us = relay->heard_us;
+	relay->peak_us = now_us;
 }
 
 void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *news_out)
@@ -294,8 +294,9 @@ void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *n
 	relay->established++;
 	relay->is_proven = true;
 	atomic_store(&relay->lacks_token, false);
+	relay->made_us = relay->barren_until_us = 0;
 	relay->heard_us = now_us();
-	note_peak(relay);
+	note_peak(relay, relay->heard_us);
 	window_succeeded(&relay->window);
 	relay_show(relay);
 	*news_out = relay_news(relay, &before);
@@ -305,6 +306,7 @@ void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *n
 void relay_carrier_leaves(struct relay *relay)
 {
 	pthread_mutex_lock(&relay->lock);
+	note_peak(relay, now_us());
 	relay->established--;
 	relay->leaving++;
 	relay_show(relay);
@@ -314,6 +316,7 @@ void relay_carrier_leaves(struct relay *relay)
 void relay_carrier_left(struct relay *relay, bool was_leaving)
 {
 	pthread_mutex_lock(&relay->lock);
+	note_peak(relay, now_us()); /* the relay may not have noticed yet */
 	relay->established -= !was_leaving;
 	relay->leaving -= was_leaving;
 	relay_show(relay);
@@ -345,12 +348,12 @@ bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker
 	return is_taken;
 }
 
-bool relay_put_back(struct relay *relay, struct delivery *delivery, uint64_t now_us)
+bool relay_put_back(struct relay *relay, struct delivery *delivery)
 {
 	bool is_served;
 
 	pthread_mutex_lock(&relay->lock);
-	is_served = relay_is_up(relay, now_us) && !relay_is_retired(relay);
+	is_served = relay->established && !relay_is_retired(relay);
 	if (is_served) {
 		turns_put_back(&relay->turns, delivery);
 		relay_note_waiting(relay);

@@ -17,18 +17,22 @@ void window_open(struct window *window, unsigned most)
 }
 
 /* Growth that is answered with "too many" again is tried less and less often. */
-void window_narrow(struct window *window, unsigned sessions, uint64_t now_us)
+void window_fit(struct window *window, unsigned sessions, uint64_t now_us)
 {
-	unsigned half = window->width / 2;
-	unsigned width = sessions > half ? sessions : half;
-
 	if (window->has_grown)
 		window->quiet_us = lesser(window->quiet_us * 2, 5 * MINUTE);
 	window->has_grown = false;
-	if (width < window->width)
-		window->width = width ? width : 1;
+	if (sessions < window->width)
+		window->width = sessions ? sessions : 1;
 	window->changed_us = now_us;
 	window_pause(window, now_us);
+}
+
+void window_narrow(struct window *window, unsigned sessions, uint64_t now_us)
+{
+	unsigned half = window->width / 2;
+
+	window_fit(window, sessions > half ? sessions : half, now_us);
 }
 
 void window_took(struct window *window, uint64_t now_us)

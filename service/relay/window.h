@@ -39,6 +39,8 @@ void window_open(struct window *window, unsigned most);
 /* "Too many": as many as there are (`sessions`) or half of what was allowed, whichever is more;
  * none is opened for a second. */
 void window_narrow(struct window *window, unsigned sessions, uint64_t now_us);
+/* The same, but at once to as many as there are. */
+void window_fit(struct window *window, unsigned sessions, uint64_t now_us);
 /* A message is given to a session. */
 void window_took(struct window *window, uint64_t now_us);
 /* "Slower": half as many messages a second as there were, from now on. */

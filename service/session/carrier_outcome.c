@@ -221,8 +221,7 @@ void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *ve
 	failed = relay_carrier_failed(carrier->relay, &failure, now_us(), &news);
 	metrics_session_failed(relay_metrics_of(carrier->relay));
 	carrier_log_news(carrier, &news);
-	if (delivery &&
-		!(failure.was_too_many && relay_put_back(carrier->relay, delivery, now_us()))) {
+	if (delivery && !(failure.was_too_many && relay_put_back(carrier->relay, delivery))) {
 		delivery->next = failed;
 		failed = delivery;
 	}

@@ -119,6 +119,7 @@ static bool make_place(struct berth *berth)
 			oldest = carrier;
 	if (!oldest || carrier_now_ms(oldest) < oldest->since_ms + LATE_MS)
 		return false;
+	relay_made_place(berth->relay, now_us());
 	carrier_drop(oldest, SMTP_LOSS_DEADLINE);
 	return true;
 }

@@ -1,3 +1,4 @@
+#include "service/clock.h"
 #include "service/relay/relay.h"
 #include "unit.h"
 
@@ -76,6 +77,23 @@ static struct delivery *one_fails(
 		.busy = busy,
 		.began_us = began_us };
 
+	return relay_carrier_failed(which, &failure, now_us, &news);
+}
+
+/* A carrier was told that there are too many. */
+static struct delivery *one_too_many(struct relay *which, bool brings, uint64_t now_us)
+{
+	static const struct smtp_said nothing;
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_GREETING, false);
+	struct relay_failure failure = { .verdict = &verdict,
+		.said = &nothing,
+		.words = "",
+		.brings = brings,
+		.busy = true,
+		.began_us = now_us };
+
+	verdict.category = SMTP_RELAY_THROTTLED;
 	return relay_carrier_failed(which, &failure, now_us, &news);
 }
 
@@ -263,11 +281,11 @@ START_TEST(what_a_busy_relay_sent_back_waits_first)
 {
 	struct delivery waiting = delivery_of(1, 100), back = delivery_of(2, 100);
 
-	ck_assert(!relay_put_back(relay, &back, 10)); /* nobody is there to take it */
+	ck_assert(!relay_put_back(relay, &back)); /* nobody is there to take it */
 	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	(void)relay_submit(relay, &waiting);
-	ck_assert(relay_put_back(relay, &back, 10));
+	ck_assert(relay_put_back(relay, &back));
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10), &back);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 10), &waiting);
 }
@@ -569,9 +587,87 @@ START_TEST(who_waits_for_a_late_answer_is_not_up)
 	(void)relay_submit(relay, &mail);
 	ck_assert(relay_wants_carrier(relay, 10));
 	ck_assert_ptr_eq(one_fails(relay, false, 10, 30, false), &mail);
-	ck_assert(!relay_put_back(relay, &mail, 40));
-	relay_carrier_detached(relay, false);
-	ck_assert(relay_put_back(relay, &mail, 40));
+	relay_carrier_left(relay, false);
+	ck_assert_msg(!relay_put_back(relay, &mail), "none is left to wait for");
+}
+END_TEST
+
+/* "Too many", where all that there are wait for late answers: the window is as wide as they are, a
+ * place is made, and however often it is said nobody fails and nothing rests. */
+START_TEST(too_many_beside_late_answers_is_no_failure)
+{
+	struct relay *eight = relay_of("8", "", "0");
+	struct delivery mail = delivery_of(1, UINT64_MAX);
+	uint64_t now = now_us() + 5 * SECOND, until;
+
+	open_and_detach(eight, 2);
+	(void)relay_submit(eight, &mail);
+	for (int i = 0; i < 4; i++, now += 2 * SECOND) {
+		if (!i)
+			ck_assert(relay_wants_carrier(eight, now));
+		else
+			ck_assert(relay_admit_carrier(eight, now));
+		ck_assert_ptr_null(one_too_many(eight, i > 0, now));
+		ck_assert_uint_eq(relay_counts(eight).window, 2);
+		ck_assert(!relay_rests(eight, now, &until));
+		ck_assert(relay_wants_place(eight, now + SECOND));
+	}
+	one_detached_goes(eight);
+	ck_assert(relay_wants_carrier(eight, now));
+	ck_assert_ptr_null(one_too_many(eight, false, now_us()));
+	ck_assert_msg(relay_counts(eight).window == 2, "the relay has not forgotten it yet");
+	(void)relay_empty(eight);
+	relay_release(eight);
+}
+END_TEST
+
+/* A place was made, and the relay goes on to count the session that had it: no other is given up.
+ */
+START_TEST(a_place_that_is_no_use_is_the_last_for_a_while)
+{
+	struct relay *three = relay_of("3", "", "0");
+	struct delivery mails[2] = { delivery_of(1, UINT64_MAX), delivery_of(1, UINT64_MAX) };
+	uint64_t now = now_us();
+
+	open_and_detach(three, 3);
+	for (int i = 0; i < 2; i++)
+		(void)relay_submit(three, &mails[i]);
+	ck_assert(relay_wants_place(three, now));
+	relay_made_place(three, now);
+	one_detached_goes(three);
+	ck_assert(relay_wants_carrier(three, now));
+	now += 2 * SECOND;
+	ck_assert_ptr_null(one_too_many(three, false, now));
+	ck_assert_uint_eq(relay_counts(three).window, 2);
+	ck_assert(!relay_wants_place(three, now + 2 * SECOND));
+	ck_assert(!relay_wants_place(three, now + 28 * SECOND - 1));
+	ck_assert(relay_wants_place(three, now + 28 * SECOND));
+	ck_assert(relay_admit_carrier(three, now));
+	one_opens(three);
+	relay_carrier_detached(three, true);
+	ck_assert_msg(relay_wants_place(three, now + 2 * SECOND), "one was let in: it was of use");
+	(void)relay_empty(three);
+	relay_release(three);
+}
+END_TEST
+
+/* … and where they are silent over a message for long. */
+START_TEST(too_many_beside_slow_sessions_is_no_failure)
+{
+	struct delivery mail = delivery_of(1, UINT64_MAX);
+	uint64_t now = now_us() + MINUTE;
+
+	ck_assert(relay_admit_carrier(relay, 10));
+	one_opens(relay);
+	(void)relay_submit(relay, &mail);
+	ck_assert(relay_is_probing(relay, now));
+	for (int i = 0; i < 4; i++) {
+		ck_assert(relay_admit_carrier(relay, now));
+		ck_assert_ptr_null(one_too_many(relay, true, now));
+		ck_assert_uint_eq(relay_counts(relay).window, 1);
+	}
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, now), &mail);
+	ck_assert(relay_put_back(relay, &mail));
 	(void)relay_empty(relay);
 }
 END_TEST
@@ -614,7 +710,7 @@ START_TEST(keys_have_their_turns)
 	ck_assert(relay_admit_carrier(relay, 10));
 	one_opens(relay);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[0]);
-	ck_assert(relay_put_back(relay, &batch[0], 10));
+	ck_assert(relay_put_back(relay, &batch[0]));
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[0]);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &single);
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &batch[2]);
@@ -762,6 +858,9 @@ UNIT_MAIN(relay, tcase_add_checked_fixture(cases, open_relay, close_relay);
 	  tcase_add_loop_test(cases, late_answers_are_waited_for_in_half_of_the_window, 0, 4);
 	  tcase_add_test(cases, nobody_makes_place_for_nothing);
 	  tcase_add_test(cases, who_waits_for_a_late_answer_is_not_up);
+	  tcase_add_test(cases, too_many_beside_late_answers_is_no_failure);
+	  tcase_add_test(cases, a_place_that_is_no_use_is_the_last_for_a_while);
+	  tcase_add_test(cases, too_many_beside_slow_sessions_is_no_failure);
 	  tcase_add_test(cases, a_narrower_window_is_kept_by_those_that_are_up);
 	  tcase_add_test(cases, keys_have_their_turns);
 	  tcase_add_test(cases, a_part_waits_before_all_others_unless_the_relay_is_of_the_past);

@@ -3,6 +3,7 @@ recipients, domains, messages, connections, pace, logins. Callers see nothing of
 avoided, and GET /relays shows it."""
 
 import re
+import select
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from fleet import Fleet
 from gateway import SLOW, Gateway, b64, mail, problem, together, wait_for
 from ledger import CHUNKED, PIPELINED, PLAIN, WAYS, attempts, nothing_lost_nothing_twice
 from relay import Relay
+from wire import Over
 
 MANY = ["r%d@example.org" % n for n in range(95)]
 
@@ -276,6 +278,39 @@ def test_late_answers_take_up_half_of_the_sessions(sessions, stay):
         for id in lost[sessions - stay:]:
             assert wait_for(lambda id=id: gateway.get("/messages/" + id)["state"] == "sent")
         assert gateway.send().status == 200 and len(relay.connections) == sessions + 1
+
+
+def stuck(connection, gate):
+    """It does not answer until `gate`, and notices when the gateway hangs up."""
+    while not gate.wait(0.02):
+        if select.select([connection.wire.sock], [], [], 0)[0]:
+            raise Over("eof")
+
+
+def test_late_answers_where_the_relay_takes_few_sessions():
+    """F-13, F-07: two of eight are let in, and both wait for late answers. "Too many" is then no fault of
+    the relay's: mail goes in the place of the one that has waited for longest, and nothing rests."""
+    gate = threading.Event()
+
+    def greet(connection, _step, _line):
+        return "421 4.7.0 too many connections" if len(connection.relay.open_connections) > 2 else None
+
+    def dot(connection, _step, _line):
+        if connection.number <= 2:
+            stuck(connection, gate)
+        return {"take": True}
+    with Relay({"greeting": greet, "dot": dot}, keywords=PIPELINED) as relay, \
+            Gateway(relay, SMTP_SESSIONS=8) as gateway:
+        for answer in together(lambda n: gateway.send(deadline="1s"), range(2), 2):
+            problem(answer, 504, "outcome_unknown", "unknown")
+        assert len(relay.open_connections) == 2
+        answers = together(lambda n: gateway.send(subject=str(n), deadline="30s"), range(20), 10)
+        assert {a.status for a in answers} == {200}, [a for a in answers if a.status != 200][:2]
+        assert len(relay.connections) < 20, "no storm"
+        now = relay_of(gateway)
+        assert now["state"] == "working" and not now["rest"] and now["window"] <= 3, now
+        assert not gateway.log("relay_rests")
+        gate.set()
 
 
 def test_sessions_above_a_narrower_window_say_goodbye():
