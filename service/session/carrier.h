@@ -11,6 +11,9 @@
 
 struct oauth_failure;
 
+/* How long it waits for a late answer, whatever else wants its place: most come then. */
+enum { CARRIER_LATE_MS = 1000 };
+
 struct carrier {
 	struct carrier *previous, *next, **list; /* in one of its worker's lists */
 	struct worker *worker;

@@ -72,6 +72,9 @@ void carrier_tick(struct carrier *carrier)
 	} else if (carrier->stage == CARRIER_LEAVING &&
 		   is_past(carrier->since_ms, patience_for_goodbye(carrier), now)) {
 		carrier_drop(carrier, SMTP_LOSS_TIMEOUT);
+	} else if (carrier->is_detached && relay_is_retired(carrier->relay) &&
+		   is_past(carrier->since_ms, CARRIER_LATE_MS, now)) {
+		carrier_drop(carrier, SMTP_LOSS_DEADLINE); /* it counts for no window any more */
 	} else {
 		tick_busy(carrier);
 	}

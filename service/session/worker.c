@@ -10,14 +10,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-enum {
-	TICK_MS = 50,
-	STOPPING_MS = 1500,
-	TRIM_MS = 10000,
-	TRIM_BYTES = 8 << 20,
-	QUIET = 16,
-	LATE_MS = 1000
-};
+enum { TICK_MS = 50, STOPPING_MS = 1500, TRIM_MS = 10000, TRIM_BYTES = 8 << 20, QUIET = 16 };
 
 /* ---- what there is to do */
 
@@ -117,7 +110,7 @@ static bool make_place(struct berth *berth)
 		if (carrier->berth == berth && carrier->is_detached &&
 			(!oldest || carrier->since_ms < oldest->since_ms))
 			oldest = carrier;
-	if (!oldest || carrier_now_ms(oldest) < oldest->since_ms + LATE_MS)
+	if (!oldest || carrier_now_ms(oldest) < oldest->since_ms + CARRIER_LATE_MS)
 		return false;
 	relay_made_place(berth->relay, now_us());
 	carrier_drop(oldest, SMTP_LOSS_DEADLINE);

@@ -4,6 +4,7 @@ avoided, and GET /relays shows it."""
 
 import re
 import select
+import signal
 import socket
 import threading
 import time
@@ -311,6 +312,25 @@ def test_late_answers_where_the_relay_takes_few_sessions():
         assert now["state"] == "working" and not now["rest"] and now["window"] <= 3, now
         assert not gateway.log("relay_rests")
         gate.set()
+
+
+def test_a_reload_does_not_leave_late_answers_behind():
+    """F-07, F-13: sessions to a relay of the past are in no window, so that they wait no longer than a
+    second: else each reload adds as many as there may be."""
+    gate = threading.Event()
+
+    def dot(connection, _step, _line):
+        return stuck(connection, gate)
+    with Relay({"dot": dot}, keywords=PIPELINED) as relay, Gateway(relay, SMTP_SESSIONS=2) as gateway:
+        for n in range(2):
+            for answer in together(lambda _: gateway.send(deadline="1s"), range(2), 2):
+                problem(answer, 504, "outcome_unknown", "unknown")
+            assert len(relay.connections) == 2 * n + 2
+            gateway.process.send_signal(signal.SIGHUP)
+            assert wait_for(lambda n=n: len(gateway.log("reload")) > n)
+            assert relay.wait(lambda: not relay.open_connections, 10 * SLOW)
+        gate.set()
+        assert gateway.send().status == 200
 
 
 def test_sessions_above_a_narrower_window_say_goodbye():
