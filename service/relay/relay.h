@@ -170,7 +170,7 @@ bool relay_rests(const struct relay *relay, uint64_t now_us, uint64_t *until_us)
 /* Is its first session behind a rest being opened, or is it silent? Others are better off
  * elsewhere. */
 bool relay_is_probing(const struct relay *relay, uint64_t now_us);
-/* Somebody has mended it: it is tried again. */
+/* Somebody has mended it: it is tried again, unless the relay itself asked for the rest. */
 void relay_wake(struct relay *relay, struct relay_news *news_out);
 /* It rests, or is about to, because there was no token, and now there is one: it is tried again at
  * once. False: that is not so. */

@@ -118,7 +118,6 @@ struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure 
 	return failed;
 }
 
-/* What the relay itself asked for, it gets. */
 bool relay_token_came(struct relay *relay, uint64_t now_us, struct relay_news *news_out)
 {
 	struct relay_notes before;
@@ -130,8 +129,7 @@ bool relay_token_came(struct relay *relay, uint64_t now_us, struct relay_news *n
 	before = relay_notes(relay);
 	atomic_store(&relay->lacks_token, false);
 	relay->warm_after_us = now_us;
-	if (relay->window.cause != REST_THROTTLED)
-		window_wake(&relay->window);
+	window_wake(&relay->window);
 	relay_show(relay);
 	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);

@@ -297,7 +297,7 @@ void relay_carrier_opened(struct relay *relay, bool brings, struct relay_news *n
 	relay->made_us = relay->barren_until_us = 0;
 	relay->heard_us = now_us();
 	note_peak(relay, relay->heard_us);
-	window_succeeded(&relay->window);
+	window_wake(&relay->window);
 	relay_show(relay);
 	*news_out = relay_news(relay, &before);
 	pthread_mutex_unlock(&relay->lock);

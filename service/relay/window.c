@@ -69,11 +69,18 @@ static void hasten(struct window *window, uint64_t now_us)
 	window->slowed_us = now_us;
 }
 
+static void end_rest(struct window *window)
+{
+	window->failures = 0;
+	window->cause = REST_NONE;
+	window->rest_us = window->rest_until_us = 0;
+}
+
 void window_widen(struct window *window, uint64_t now_us)
 {
 	hasten(window, now_us);
 	if (window->cause == REST_THROTTLED && !window_rests(window, now_us))
-		window_wake(window);
+		end_rest(window);
 	if (now_us <= window->changed_us + window->quiet_us)
 		return;
 	if (window->width >= window->most) { /* … and that held */
@@ -135,18 +142,11 @@ void window_throttled(struct window *window, uint32_t seconds, uint64_t now_us)
 	window->rest_us = rest_us;
 }
 
-void window_succeeded(struct window *window)
-{
-	window->failures = 0;
-	if (window->cause != REST_THROTTLED)
-		window_wake(window);
-}
-
 void window_wake(struct window *window)
 {
 	window->failures = 0;
-	window->cause = REST_NONE;
-	window->rest_us = window->rest_until_us = 0;
+	if (window->cause != REST_THROTTLED)
+		end_rest(window);
 }
 
 bool window_rests(const struct window *window, uint64_t now_us)

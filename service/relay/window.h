@@ -56,9 +56,8 @@ bool window_failed(struct window *window, uint64_t now_us);
 void window_refused_auth(struct window *window, uint64_t now_us);
 /* The relay wants nothing for so long; at most five minutes of it are believed. */
 void window_throttled(struct window *window, uint32_t seconds, uint64_t now_us);
-/* A session is ready: there is nothing to rest from. */
-void window_succeeded(struct window *window);
-/* Rest is over, as if nobody had failed: somebody has mended it. */
+/* A session is ready, or somebody has mended it: rest is over, as if nobody had failed. What the
+ * relay itself asked for, it gets. */
 void window_wake(struct window *window);
 
 bool window_rests(const struct window *window, uint64_t now_us);

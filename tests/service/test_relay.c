@@ -826,6 +826,11 @@ START_TEST(a_reload_inherits)
 	relay_wake(narrower, &news);
 	ck_assert(news.works_again && news.cause == REST_AUTH && !news.rests);
 	ck_assert(!relay_rests(narrower, 100 * SECOND, &until));
+	relay_throttled(narrower, 30, 100 * SECOND, &news);
+	relay_wake(narrower, &news);
+	ck_assert_msg(!news.works_again && relay_rests(narrower, 130 * SECOND - 1, &until),
+		"what the relay asked for, it gets");
+	ck_assert(!relay_rests(narrower, 130 * SECOND, &until));
 	relay_release(wider);
 	relay_release(narrower);
 }

@@ -125,7 +125,7 @@ START_TEST(it_rests_after_three_failures_in_a_row)
 
 	ck_assert(!window_failed(&window, now));
 	ck_assert(!window_failed(&window, now));
-	window_succeeded(&window);
+	window_wake(&window);
 	ck_assert(!window_failed(&window, now));
 	ck_assert(!window_failed(&window, now));
 	ck_assert(!window_rests(&window, now));
@@ -151,7 +151,7 @@ START_TEST(rests_grow_from_a_second_to_five_minutes)
 		now += rests[i] * SECOND;
 		ck_assert_msg(!window_rests(&window, now), "every rest has an end");
 	}
-	window_succeeded(&window);
+	window_wake(&window);
 	ck_assert(window_has_room(&window, 3, 3, now));
 	for (int i = 0; i < 3; i++)
 		(void)window_failed(&window, now);
@@ -180,7 +180,7 @@ START_TEST(behind_a_rest_there_is_one_probe)
 	ck_assert(window_has_room(&window, 0, 0, now));
 	ck_assert(!window_has_room(&window, 1, 1, now));
 	ck_assert_msg(window_has_room(&window, 1, 0, now), "a session that leaves is none");
-	window_succeeded(&window);
+	window_wake(&window);
 	ck_assert(window_has_room(&window, 2, 1, now));
 }
 END_TEST
@@ -247,7 +247,7 @@ START_TEST(it_rests_as_the_relay_asks_up_to_five_minutes)
 	window_throttled(&window, rows[_i].asked, 100);
 	ck_assert_uint_eq(window.rest_until_us, 100 + rows[_i].rests * SECOND);
 	ck_assert_str_eq(rest_cause_name(window.cause), "throttled");
-	window_succeeded(&window); /* one that was opening: that is no reason to go on */
+	window_wake(&window); /* one that was opening: that is no reason to go on */
 	ck_assert(window_rests(&window, 100 + rows[_i].rests * SECOND - 1));
 	ck_assert(!window_rests(&window, 100 + rows[_i].rests * SECOND));
 	ck_assert(window_has_room(&window, 3, 3, 100 + rows[_i].rests * SECOND));
