@@ -11,6 +11,7 @@ enum holdback {
 	HELD_BY_PACE,
 	HELD_BY_PIPELINING,
 	HELD_BY_HANG_UPS,
+	HELD_BY_LATE_ANSWERS,
 	HOLDBACKS,
 };
 const char *holdback_name(enum holdback which);

@@ -69,6 +69,7 @@ static void add_sessions(
 	json_add_member_u64(json, "opening", counts->opening);
 	json_add_member_u64(json, "idle", counts->idle);
 	json_add_member_u64(json, "busy", counts->busy);
+	json_add_member_u64(json, "awaiting_late", counts->detached);
 	json_add_member_u64(json, "leaving", counts->leaving);
 	json_add_member_u64(json, "most", settings->sessions);
 	buf_add_byte(json, '}');
@@ -83,6 +84,7 @@ const char *holdback_name(enum holdback which)
 		[HELD_BY_PACE] = "too_fast",
 		[HELD_BY_PIPELINING] = "pipelining_went_wrong",
 		[HELD_BY_HANG_UPS] = "hangs_up",
+		[HELD_BY_LATE_ANSWERS] = "late_answers",
 	};
 
 	return names[which];
@@ -99,6 +101,8 @@ bool holds_back(const struct relay_state *state, enum holdback which)
 		return state->distrusts_pipelining;
 	case HELD_BY_HANG_UPS:
 		return state->learned.hung_up_us != 0;
+	case HELD_BY_LATE_ANSWERS:
+		return state->counts.detached > 0;
 	case HOLDBACKS:
 		break;
 	}

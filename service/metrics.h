@@ -58,7 +58,7 @@ struct metrics_gauges {
 		struct relay_value {
 			const char *name; /* NULL: no more */
 			double value;     /* seconds where it is a time */
-		} learned[5], rests[4], held_back[5];
+		} learned[5], rests[4], held_back[6];
 	} * relays;
 	unsigned in_flight;
 	uint64_t in_flight_bytes;

@@ -211,7 +211,8 @@ static struct relay_counts counts_of(const struct relay *relay)
 {
 	return (struct relay_counts){ relay->opening, relay->idle_all,
 		relay->established - relay->idle_all, relay->leaving, (unsigned)relay->turns.count,
-		relay->window.width, (enum smtp_phase)atomic_load(&relay->opening_phase) };
+		relay->window.width, relay->detached,
+		(enum smtp_phase)atomic_load(&relay->opening_phase) };
 }
 
 struct relay_counts relay_counts(struct relay *relay)

@@ -187,6 +187,7 @@ struct relay_trouble {
 struct relay_state {
 	struct relay_counts {
 		unsigned opening, idle, busy, leaving, waiting, window;
+		unsigned detached;             /* of those busy */
 		enum smtp_phase opening_phase; /* where there are any */
 	} counts;
 	struct window window;

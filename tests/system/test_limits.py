@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fleet import Fleet
-from gateway import SLOW, Gateway, b64, mail, problem, together, wait_for
+from gateway import SLOW, Gateway, b64, mail, metric, problem, together, wait_for
 from ledger import CHUNKED, PIPELINED, PLAIN, WAYS, attempts, nothing_lost_nothing_twice
 from relay import Relay
 from wire import Over
@@ -269,9 +269,14 @@ def test_late_answers_take_up_half_of_the_sessions(sessions, stay):
         for _ in range(sessions):
             lost.append(problem(gateway.send(deadline="500ms"), 504, "outcome_unknown", "unknown")["id"])
         assert len(relay.open_connections) == sessions, "where nothing waits, they wait on"
+        now = relay_of(gateway)
+        assert (now["sessions"]["busy"], now["sessions"]["awaiting_late"]) == (sessions, sessions), now
+        assert now["held_back_by"] == ["late_answers"], now
+        text = gateway.get("/metrics").body.decode()
+        assert metric(text, "lettergate_relay_held_back", reason="late_answers") == 1
         assert gateway.send(deadline="20s").status == 200
         now = relay_of(gateway)["sessions"]
-        assert (now["busy"], now["idle"]) == (stay, 1), now
+        assert (now["busy"], now["awaiting_late"], now["idle"]) == (stay, stay, 1), now
         assert len(relay.connections) == sessions + 1
         gate.set()
         states = [gateway.get("/messages/" + id)["state"] for id in lost[:sessions - stay]]
@@ -279,6 +284,8 @@ def test_late_answers_take_up_half_of_the_sessions(sessions, stay):
         for id in lost[sessions - stay:]:
             assert wait_for(lambda id=id: gateway.get("/messages/" + id)["state"] == "sent")
         assert gateway.send().status == 200 and len(relay.connections) == sessions + 1
+        now = relay_of(gateway)
+        assert (now["sessions"]["awaiting_late"], now["held_back_by"]) == (0, []), now
 
 
 def stuck(connection, gate):

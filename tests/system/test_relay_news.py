@@ -78,7 +78,8 @@ def test_too_many_connections_are_told():
         assert [a.status for a in answers] == [200] * 30
         narrowed = heard(gateway, "relay_narrowed")
         assert narrowed and all(line["window"] < 8 for line in narrowed)
-        reasons = ("too_many_connections", "too_fast", "pipelining_went_wrong", "hangs_up")
+        reasons = ("too_many_connections", "too_fast", "pipelining_went_wrong", "hangs_up",
+                   "late_answers")
         told = told_of(gateway, "relay_held_back", "reason", *reasons)
         assert told == {**dict.fromkeys(reasons, 0), "too_many_connections": 1}
         assert gateway.get("/relays")["relays"][0]["held_back_by"] == ["too_many_connections"]
