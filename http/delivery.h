@@ -45,6 +45,7 @@ struct attempt {
 
 struct result {
 	struct smtp_verdict verdict; /* on the whole message */
+	struct smtp_verdict last;    /* on what was tried last: in parts, that was one of them */
 	struct smtp_said said;       /* the reply that decided; code 0: none */
 	const char *detail;          /* more words where the link failed; NULL: none. Static,
 					or in the region */
@@ -86,6 +87,8 @@ struct delivery {
 				     and the result's verdict are all that is known of it */
 	bool was_retried;         /* on a fresh session: that is done once */
 	unsigned parts;           /* that it was cut into, so far; 0: none */
+	bool *is_settled;         /* one per recipient: an earlier relay's answer stands; NULL:
+				     there is none such */
 	struct buf *trace;        /* NULL: not wanted */
 	const struct text *tags;
 	size_t tag_count;

@@ -32,7 +32,7 @@ void capture(struct lettergate *lettergate, struct delivery *delivery)
 	for (size_t i = 0; i < result->count; i++)
 		result->answers[i].verdict = verdict;
 	result->relay_name = result->relay_host = TEXT("capture");
-	note_attempt(delivery, result->relay_name, 0);
+	note_attempt(delivery, result->relay_name, &result->verdict, 0);
 	settle(lettergate, delivery, buf_text(&raw));
 	buf_free(&raw);
 }

@@ -6,6 +6,12 @@
 #include "service/relay/settle.h"
 #include "service/session/worker.h"
 
+/* What a delivery comes with that is to be handed to a relay. */
+enum history {
+	WITHOUT_ATTEMPT, /* nothing, or what stands: answers to parts of it, earlier attempts */
+	AFTER_ATTEMPT,   /* what came of the relay before: whom it did not settle is open again */
+};
+
 /* ---- all rest */
 
 static void add_cause(struct buf *words, const struct relay_state *state, const char *name)
@@ -46,7 +52,8 @@ static void settle_resting(
 	verdict.fresh_may_help = false;
 	verdict.retry_after_s = relay_rests(relay, now, &until) ? whole_seconds(until - now) : 1;
 	add_cause(&words, &state, own->name);
-	delivery->result.relay_name = delivery->result.relay_host = (struct text){ 0 };
+	if (!delivery->parts) /* else some have the answer of the one that is named */
+		delivery->result.relay_name = delivery->result.relay_host = (struct text){ 0 };
 	settle_failed(lettergate, delivery, &verdict, &nothing,
 		words.err ? "all relays that it may use rest" : words.at);
 	buf_free(&words);
@@ -80,13 +87,45 @@ static enum submission meaning_of(enum fleet_choice choice)
 	}
 }
 
-/* Of an attempt elsewhere. Those of parts that were sent stand: such a delivery does not get here.
- */
-static void forget_answers(struct delivery *delivery)
+/* Were parts of it settled at another relay, which it leaves without a word from that one? */
+static bool leaves_parts(const struct delivery *delivery, const struct relay *relay)
 {
-	delivery->parts = 0;
-	for (size_t i = 0; i < delivery->result.count; i++)
-		delivery->result.answers[i] = (struct smtp_answer){ 0 };
+	struct text before = delivery->result.relay_name;
+
+	return delivery->parts && before.len &&
+	       !text_equal(before, text_of(relay_settings(relay)->name));
+}
+
+/* What came of a relay that stopped to take anything up, while the delivery waited for it. */
+static void note_left(
+	struct delivery *delivery, struct text name, struct smtp_verdict last, uint64_t took_us)
+{
+	struct smtp_verdict here = parts_verdict_here(delivery, &last);
+
+	delivery->result.verdict = delivery->result.last = last;
+	delivery->result.said = (struct smtp_said){ 0 };
+	note_attempt(delivery, name, &here, took_us);
+}
+
+/* It goes to `relay`, from another one or as it came. False: out of memory. */
+static bool get_ready(struct delivery *delivery, const struct relay *relay, enum history history,
+	uint64_t waited_us)
+{
+	struct result *result = &delivery->result;
+
+	if (history == WITHOUT_ATTEMPT && leaves_parts(delivery, relay)) {
+		note_left(delivery, result->relay_name,
+			smtp_verdict_of_loss(SMTP_LOSS_UNREACHABLE, SMTP_IN_QUEUE, false),
+			waited_us);
+		history = AFTER_ATTEMPT;
+	}
+	if (history == WITHOUT_ATTEMPT)
+		return true;
+	if (!parts_go_elsewhere(delivery))
+		return false;
+	if (delivery->parts) /* it is not the next one's fault if that is not even asked */
+		result->relay_name = result->relay_host = (struct text){ 0 };
+	return true;
 }
 
 /* When half of the time is over that it has from now on. */
@@ -99,8 +138,10 @@ static uint64_t half_time(const struct delivery *delivery)
 
 /* With the lock. */
 static enum submission choose_and_submit(struct lettergate *lettergate, struct delivery *delivery,
-	bool was_tried, enum fleet_choice *choice_out, struct relay **relay_out, int *worker_out)
+	enum history history, enum fleet_choice *choice_out, struct relay **relay_out,
+	int *worker_out)
 {
+	uint64_t since_us = delivery->queued_us;
 	enum submission submission;
 
 	if (lettergate->is_stopping)
@@ -112,15 +153,15 @@ static enum submission choose_and_submit(struct lettergate *lettergate, struct d
 		return submission;
 	if (!has_room(lettergate, *relay_out))
 		return SUBMISSION_OVERLOADED;
-	if (was_tried)
-		forget_answers(delivery);
+	if (!get_ready(delivery, *relay_out, history, delivery->queued_us - since_us))
+		return SUBMISSION_OVERLOADED;
 	delivery->elsewhere_us = half_time(delivery);
 	*worker_out = relay_submit(*relay_out, delivery);
 	return SUBMITTED;
 }
 
 static enum submission dispatch_to_relay(
-	struct lettergate *lettergate, struct delivery *delivery, bool was_tried)
+	struct lettergate *lettergate, struct delivery *delivery, enum history history)
 {
 	enum fleet_choice choice = FLEET_EXHAUSTED;
 	struct relay *relay = NULL;
@@ -128,18 +169,19 @@ static enum submission dispatch_to_relay(
 	enum submission submission;
 
 	pthread_rwlock_rdlock(&lettergate->lock);
-	submission = choose_and_submit(lettergate, delivery, was_tried, &choice, &relay, &worker);
+	submission = choose_and_submit(lettergate, delivery, history, &choice, &relay, &worker);
 	if (!submission && choice == FLEET_RESTING)
 		relay_hold(relay);
 	pthread_rwlock_unlock(&lettergate->lock);
 	wake(lettergate, worker);
 	if (submission || choice == FLEET_CHOSEN)
 		return submission;
-	if (choice == FLEET_RESTING && !was_tried)
+	if (choice == FLEET_RESTING && history == WITHOUT_ATTEMPT)
 		settle_resting(lettergate, delivery, relay);
 	if (choice == FLEET_RESTING)
 		relay_release(relay);
-	return !was_tried && choice == FLEET_RESTING ? SUBMITTED : SUBMISSION_NO_RELAY;
+	return history == WITHOUT_ATTEMPT && choice == FLEET_RESTING ? SUBMITTED
+								     : SUBMISSION_NO_RELAY;
 }
 
 static bool is_stopping(struct lettergate *lettergate)
@@ -168,7 +210,7 @@ enum submission dispatch(struct lettergate *lettergate, struct delivery *deliver
 	enum submission submission;
 
 	if (!lettergate->captures)
-		return dispatch_to_relay(lettergate, delivery, false);
+		return dispatch_to_relay(lettergate, delivery, WITHOUT_ATTEMPT);
 	submission = is_stopping(lettergate) ? SUBMISSION_DRAINING : may_be_captured(delivery);
 	delivery->queued_us = now_us();
 	if (!submission)
@@ -176,18 +218,21 @@ enum submission dispatch(struct lettergate *lettergate, struct delivery *deliver
 	return submission;
 }
 
-/* Nobody decided over it, or the relay put it off at MAIL; and another relay may do better. */
+/* Nobody decided over what was tried last, or the relay put it off at MAIL; and another relay may
+ * do better, for some at least. */
 static bool may_go_on(const struct delivery *delivery)
 {
-	const struct smtp_verdict *verdict = &delivery->result.verdict;
+	const struct smtp_verdict *verdict = &delivery->result.last;
 	bool is_ours = verdict->category == SMTP_DEADLINE_PASSED ||
 		       verdict->category == SMTP_DRAINING || verdict->category == SMTP_INTERNAL;
 
 	if (is_ours || delivery->result.attempt_count == ATTEMPTS_MAX ||
 		now_us() >= delivery->deadline_us)
 		return false;
-	return verdict->outcome == SMTP_NOT_SENT ||
-	       (verdict->outcome == SMTP_DEFERRED && verdict->phase == SMTP_IN_MAIL);
+	if (verdict->outcome != SMTP_NOT_SENT &&
+		(verdict->outcome != SMTP_DEFERRED || verdict->phase != SMTP_IN_MAIL))
+		return false;
+	return parts_may_go_elsewhere(delivery);
 }
 
 bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery)
@@ -197,7 +242,7 @@ bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery
 	if (!may_go_on(delivery))
 		return false;
 	delivery->was_retried = false;
-	if (dispatch_to_relay(lettergate, delivery, true) == SUBMITTED)
+	if (dispatch_to_relay(lettergate, delivery, AFTER_ATTEMPT) == SUBMITTED)
 		return true;
 	delivery->was_retried = was_retried;
 	return false;
@@ -206,7 +251,7 @@ bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery
 /* The last attempt's answer stands, for all who have none. */
 static void settle_as_tried(struct lettergate *lettergate, struct delivery *delivery)
 {
-	struct smtp_verdict last = delivery->result.verdict;
+	struct smtp_verdict last = delivery->result.last;
 
 	parts_end(delivery, &last);
 	settle(lettergate, delivery, (struct text){ 0 });
@@ -227,7 +272,7 @@ static void settle_refused(struct lettergate *lettergate, struct delivery *deliv
 	if (submission == SUBMISSION_OVERLOADED) {
 		verdict.category = SMTP_RELAY_BUSY;
 		verdict.hint = "Try again; nothing has to be changed.";
-	} else if (delivery->result.attempt_count && !delivery->parts) {
+	} else if (delivery->result.attempt_count && (!delivery->parts || delivery->is_settled)) {
 		settle_as_tried(lettergate, delivery);
 		return;
 	} else {
@@ -254,12 +299,10 @@ void dispatch_list(struct lettergate *lettergate, struct delivery *list, const c
 static void note_waiting(struct delivery *delivery, struct relay *relay)
 {
 	struct relay_counts counts = relay_counts(relay);
-	struct result *result = &delivery->result;
 
-	result->verdict = smtp_verdict_of_loss(
-		SMTP_LOSS_TIMEOUT, counts.opening ? counts.opening_phase : SMTP_IN_QUEUE, false);
-	result->said = (struct smtp_said){ 0 };
-	note_attempt(delivery, region_copy(delivery->region, text_of(relay_settings(relay)->name)),
+	note_left(delivery, region_copy(delivery->region, text_of(relay_settings(relay)->name)),
+		smtp_verdict_of_loss(SMTP_LOSS_TIMEOUT,
+			counts.opening ? counts.opening_phase : SMTP_IN_QUEUE, false),
 		now_us() - delivery->queued_us);
 }
 

@@ -204,3 +204,98 @@ void parts_end_unsent(struct delivery *delivery, const struct smtp_verdict *verd
 			  "what the relay refused in the one before it would refuse here, too.";
 	parts_end(delivery, &unsent);
 }
+
+/* ---- who may be asked for once more, here or elsewhere */
+
+/* It is about the recipient; one of the relay's own ("relaying denied") says nothing of others. */
+static bool is_refused_for_good(const struct smtp_verdict *verdict)
+{
+	return verdict->outcome == SMTP_REJECTED && verdict->phase == SMTP_IN_RCPT &&
+	       verdict->reach != SMTP_REACH_RELAY;
+}
+
+void parts_begin_anew(struct delivery *delivery)
+{
+	struct result *result = &delivery->result;
+
+	for (size_t i = 0; i < result->count; i++) {
+		if (!delivery->all_or_none && is_refused_for_good(&result->answers[i].verdict))
+			delivery->parts = 1;
+		else
+			result->answers[i] = (struct smtp_answer){ 0 };
+	}
+}
+
+static bool may_be_asked_again(const struct delivery *delivery, const struct smtp_verdict *verdict)
+{
+	switch (verdict->outcome) {
+	case SMTP_NOT_SENT:
+		return true;
+	case SMTP_DEFERRED:
+		return verdict->phase == SMTP_IN_MAIL || delivery->all_or_none;
+	case SMTP_REJECTED:
+		return verdict->phase == SMTP_IN_RCPT && !is_refused_for_good(verdict);
+	default:
+		return false;
+	}
+}
+
+static bool is_open_elsewhere(const struct delivery *delivery, size_t i)
+{
+	return is_unanswered(delivery, i) ||
+	       may_be_asked_again(delivery, &delivery->result.answers[i].verdict);
+}
+
+bool parts_may_go_elsewhere(const struct delivery *delivery)
+{
+	size_t open = 0;
+
+	for (size_t i = 0; i < delivery->result.count; i++)
+		open += is_open_elsewhere(delivery, i);
+	return delivery->all_or_none ? open == delivery->result.count : open > 0;
+}
+
+bool parts_go_elsewhere(struct delivery *delivery)
+{
+	struct result *result = &delivery->result;
+	bool any_stands = false;
+
+	if (!delivery->is_settled)
+		delivery->is_settled = region_zalloc(delivery->region, result->count, sizeof(bool));
+	if (!delivery->is_settled)
+		return false;
+	for (size_t i = 0; i < result->count; i++) {
+		if (is_open_elsewhere(delivery, i))
+			result->answers[i] = (struct smtp_answer){ 0 };
+		else
+			any_stands = delivery->is_settled[i] = true;
+	}
+	delivery->parts = any_stands;
+	return true;
+}
+
+struct smtp_verdict parts_verdict_here(
+	const struct delivery *delivery, const struct smtp_verdict *last)
+{
+	const struct result *result = &delivery->result;
+	struct smtp_answer *here = calloc(result->count, sizeof(*here));
+	struct smtp_verdict verdict = *last;
+	size_t count = 0;
+
+	for (size_t i = 0; here && i < result->count; i++) {
+		if (delivery->is_settled && delivery->is_settled[i])
+			continue;
+		here[count] = result->answers[i];
+		if (is_unanswered(delivery, i))
+			here[count].verdict = *last;
+		count++;
+	}
+	if (count)
+		verdict = smtp_verdict_of_all(here, count);
+	if (verdict.outcome == SMTP_PARTIAL && last->class != SMTP_TAKEN) {
+		verdict.phase = last->phase; /* that is why it ended there */
+		verdict.category = last->category;
+	}
+	free(here);
+	return verdict;
+}

@@ -34,3 +34,16 @@ void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict);
 /* The same where `verdict` is on the part before theirs, which was the last: they were not sent,
  * because of it. */
 void parts_end_unsent(struct delivery *delivery, const struct smtp_verdict *verdict);
+/* It is tried once more at the same relay: all are open again but those whom that refused for good.
+ */
+void parts_begin_anew(struct delivery *delivery);
+/* Is there anybody whom another relay may be asked for: who certainly was not sent, and was not
+ * refused for good? Where it is for all or nobody, that has to be so for all. */
+bool parts_may_go_elsewhere(const struct delivery *delivery);
+/* These lose what they were told, and are open again; the answers of the others stand, whatever
+ * comes of the next relay. False: out of memory; nothing has changed. */
+bool parts_go_elsewhere(struct delivery *delivery);
+/* What came of the relay where the delivery is: of all whom it was asked for there, where those
+ * that are open share `last`. */
+struct smtp_verdict parts_verdict_here(
+	const struct delivery *delivery, const struct smtp_verdict *last);

@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-void note_attempt(struct delivery *delivery, struct text relay, uint64_t took_us)
+void note_attempt(struct delivery *delivery, struct text relay, const struct smtp_verdict *verdict,
+	uint64_t took_us)
 {
 	struct result *result = &delivery->result;
 	struct attempt *attempt;
@@ -16,9 +17,9 @@ void note_attempt(struct delivery *delivery, struct text relay, uint64_t took_us
 		return;
 	attempt = &result->attempts[result->attempt_count++];
 	*attempt = (struct attempt){ .relay = relay,
-		.outcome = result->verdict.outcome,
-		.phase = result->verdict.phase,
-		.category = result->verdict.category,
+		.outcome = verdict->outcome,
+		.phase = verdict->phase,
+		.category = verdict->category,
 		.said = result->said,
 		.took_us = took_us };
 }
@@ -114,18 +115,16 @@ void settle_failed(struct lettergate *lettergate, struct delivery *delivery,
 	const struct smtp_verdict *verdict, const struct smtp_said *said, const char *words)
 {
 	struct result *result = &delivery->result;
+	struct smtp_verdict here = parts_verdict_here(delivery, verdict);
 
-	result->verdict = *verdict;
+	result->last = *verdict;
 	result->said = *said;
 	result->said.text = region_copy(delivery->region, said->text);
 	result->send_us = 0; /* an earlier attempt's, as is the detail */
 	result->detail = words[0] ? region_copy(delivery->region, text_of(words)).at : NULL;
-	if (delivery->parts) /* some recipients have their answer */
-		parts_end(delivery, verdict);
-	for (size_t i = 0; !delivery->parts && i < result->count; i++)
-		result->answers[i].verdict = *verdict;
+	parts_end(delivery, verdict); /* of a message in parts, some have their answer */
 	if (result->relay_name.len)
-		note_attempt(delivery, result->relay_name, result->connect_us);
+		note_attempt(delivery, result->relay_name, &here, result->connect_us);
 	settle_attempt(lettergate, delivery);
 }
 

@@ -13,9 +13,9 @@ enum { SETTLE_AT_ONCE = 200 };
 void settle(struct lettergate *lettergate, struct delivery *delivery, struct text raw);
 /* The same for one that was attempted, unless it goes on to another relay (dispatch.h). */
 void settle_attempt(struct lettergate *lettergate, struct delivery *delivery);
-/* The same for one that failed as a whole without a transaction: every recipient gets `verdict`.
- * `said` (code 0: nothing) and `words` ("" for none) are copied. It is an attempt where the relay
- * is named in the result. */
+/* The same for one that failed without a transaction: every recipient who has no answer gets
+ * `verdict`. `said` (code 0: nothing) and `words` ("" for none) are copied. It is an attempt where
+ * the relay is named in the result. */
 void settle_failed(struct lettergate *lettergate, struct delivery *delivery,
 	const struct smtp_verdict *verdict, const struct smtp_said *said, const char *words);
 /* The same for one that never came to a session: `loss` is why. */
@@ -24,5 +24,6 @@ void settle_lost(struct lettergate *lettergate, struct delivery *delivery, enum 
 /* The same for a list of those that wait. */
 void settle_list(struct lettergate *lettergate, struct delivery *list,
 	const struct smtp_verdict *verdict, const char *words);
-/* Adds what was tried last, out of the result, to the list of attempts. */
-void note_attempt(struct delivery *delivery, struct text relay, uint64_t took_us);
+/* Adds `verdict`, with the reply out of the result, to the list of attempts. */
+void note_attempt(struct delivery *delivery, struct text relay, const struct smtp_verdict *verdict,
+	uint64_t took_us);

@@ -36,16 +36,11 @@ static unsigned filled_from(const struct turns *turns, unsigned from)
 	return LANES;
 }
 
-static bool may_go_elsewhere(const struct delivery *delivery)
-{
-	return !delivery->parts;
-}
-
 static void note_times(struct turns *turns, const struct delivery *delivery)
 {
 	if (delivery->deadline_us < turns->deadline_us)
 		turns->deadline_us = delivery->deadline_us;
-	if (may_go_elsewhere(delivery) && delivery->elsewhere_us < turns->elsewhere_us)
+	if (delivery->elsewhere_us < turns->elsewhere_us)
 		turns->elsewhere_us = delivery->elsewhere_us;
 }
 
@@ -126,7 +121,7 @@ struct wish {
 static bool is_wished(const struct delivery *delivery, const struct wish *wish)
 {
 	if (wish->elsewhere_us)
-		return may_go_elsewhere(delivery) && delivery->elsewhere_us <= wish->elsewhere_us;
+		return delivery->elsewhere_us <= wish->elsewhere_us;
 	return delivery->deadline_us <= wish->deadline_us && delivery->queued_us <= wish->queued_us;
 }
 

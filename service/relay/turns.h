@@ -35,8 +35,7 @@ void turns_put_back(struct turns *turns, struct delivery *delivery);
 struct turn turns_find(struct turns *turns, uint64_t now_us);
 /* Takes it out; the lane behind its own comes next. */
 struct delivery *turns_take(struct turns *turns, struct turn turn);
-/* Takes out, as a list of up to `most`, those for which another relay is to be looked for now, and
- * of which no part was sent. */
+/* Takes out, as a list of up to `most`, those for which another relay is to be looked for now. */
 struct delivery *turns_take_long(struct turns *turns, uint64_t now_us, size_t most);
 /* Takes out, as a list in the order that they came in each lane, up to `most` with a deadline up to
  * `deadline_us` that were queued up to `queued_us`. */

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-static void name_relay(const struct carrier *carrier, struct delivery *delivery)
+void carrier_name_relay(const struct carrier *carrier, struct delivery *delivery)
 {
 	const struct relay_settings *settings = relay_settings(carrier->relay);
 	struct result *result = &delivery->result;
@@ -22,8 +22,9 @@ static void name_relay(const struct carrier *carrier, struct delivery *delivery)
 }
 
 /* Hints that fit the settings and the relay's offer, in place of those that have to fit all. */
-static void improve_hints(const struct carrier *carrier, struct result *result)
+static void improve_hints(const struct carrier *carrier, struct delivery *delivery)
 {
+	struct result *result = &delivery->result;
 	const struct relay_settings *settings = relay_settings(carrier->relay);
 	const struct smtp_session *session = &carrier->session;
 
@@ -31,30 +32,33 @@ static void improve_hints(const struct carrier *carrier, struct result *result)
 		return;
 	result->verdict.hint = advice_hint(settings, session, &result->verdict);
 	for (size_t i = 0; i < result->count; i++)
-		result->answers[i].verdict.hint =
-			advice_hint(settings, session, &result->answers[i].verdict);
+		if (!delivery->is_settled || !delivery->is_settled[i])
+			result->answers[i].verdict.hint =
+				advice_hint(settings, session, &result->answers[i].verdict);
 }
 
 /* ---- one delivery */
 
-static void take_over_result(
-	struct carrier *carrier, struct delivery *delivery, struct smtp_verdict verdict)
+/* `verdict`: on all recipients; `here`: on the attempt that is over. */
+static void take_over_result(struct carrier *carrier, struct delivery *delivery,
+	struct smtp_verdict verdict, struct smtp_verdict here)
 {
 	const struct smtp_transaction *transaction = &carrier->transaction;
 	struct result *result = &delivery->result;
 	uint64_t now = now_us();
 
-	name_relay(carrier, delivery);
+	carrier_name_relay(carrier, delivery);
 	result->verdict = verdict;
+	result->last = transaction->verdict;
 	result->said = transaction->said;
 	result->detail = NULL;
 	if (!result->said.code && carrier_words(carrier)[0])
 		result->detail = region_copy(delivery->region, text_of(carrier_words(carrier))).at;
-	improve_hints(carrier, result);
+	improve_hints(carrier, delivery);
 	if (result->verdict.class == SMTP_TAKEN)
 		result->queue_id = smtp_queue_id(result->said.text);
 	result->send_us = now - carrier->begun_us;
-	note_attempt(delivery, result->relay_name, result->send_us);
+	note_attempt(delivery, result->relay_name, &here, result->send_us);
 }
 
 /* Once more, silently, on a session of its own: what was wrong was the age of this one. It makes
@@ -63,8 +67,7 @@ static void try_fresh(struct carrier *carrier, struct delivery *delivery)
 {
 	smtp_session_lost(&carrier->session, SMTP_LOSS_DISCONNECTED, NULL);
 	if (!carrier->part.places) /* else they are those of other parts */
-		memset(delivery->result.answers, 0,
-			delivery->result.count * sizeof(*delivery->result.answers));
+		parts_begin_anew(delivery);
 	delivery->was_retried = true;
 	if (relay_admit_carrier(carrier->relay, now_us())) {
 		carrier_open(carrier->worker, carrier->relay, carrier->berth, delivery);
@@ -147,7 +150,7 @@ struct delivery *carrier_conclude(struct carrier *carrier)
 	if (carrier->session.pipelining_suspect)
 		relay_distrust_pipelining(carrier->relay, now_us());
 	if (is_worth_another_session(carrier, delivery)) {
-		take_over_result(carrier, delivery, *verdict);
+		take_over_result(carrier, delivery, *verdict, *verdict);
 		try_fresh(carrier, delivery);
 		return NULL;
 	}
@@ -155,7 +158,11 @@ struct delivery *carrier_conclude(struct carrier *carrier)
 		slow_down(carrier);
 	if (carrier_goes_on(carrier, delivery))
 		return NULL;
-	take_over_result(carrier, delivery, delivery->parts ? delivery->result.verdict : *verdict);
+	if (delivery->parts)
+		take_over_result(carrier, delivery, delivery->result.verdict,
+			parts_verdict_here(delivery, verdict));
+	else
+		take_over_result(carrier, delivery, *verdict, *verdict);
 	if (is_unknown && smtp_session_need(&carrier->session) != SMTP_NEED_CLOSE &&
 		part_has_all_unknown(delivery, &carrier->part))
 		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));

@@ -6,6 +6,8 @@
 /* The transaction is over: what came of it into its delivery, which is to be settled; NULL: it is
  * tried once more on a fresh session. */
 struct delivery *carrier_conclude(struct carrier *carrier);
+/* The delivery's result is this relay's. */
+void carrier_name_relay(const struct carrier *carrier, struct delivery *delivery);
 /* The answer to a delivery that was given back as unknown has come after all. */
 void carrier_settle_late(struct carrier *carrier);
 /* The session never became ready: settles those that waited for it, as relay_carrier_failed says.

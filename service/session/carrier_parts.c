@@ -1,6 +1,7 @@
 #include "service/session/carrier_parts.h"
 
 #include "service/session/carrier_log.h"
+#include "service/session/carrier_outcome.h"
 #include "service/clock.h"
 #include "service/relay/dispatch.h"
 
@@ -81,6 +82,9 @@ bool carrier_goes_on(struct carrier *carrier, struct delivery *delivery)
 	if (is_more && !is_for_all) /* each part that gets there earns another try */
 		delivery->was_retried = false;
 	if (is_more && (!is_for_all || verdict->class == SMTP_UNCERTAIN)) {
+		if (!text_equal(delivery->result.relay_name,
+			    text_of(relay_settings(carrier->relay)->name)))
+			carrier_name_relay(carrier, delivery); /* some have its answer */
 		carrier->delivery = delivery;
 		carrier->transaction.is_over = false;
 		if (verdict->class == SMTP_UNCERTAIN) /* here nobody says anything more */

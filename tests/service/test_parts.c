@@ -385,6 +385,111 @@ START_TEST(every_recipient_is_dealt_with_once)
 }
 END_TEST
 
+/* ---- what another relay may be asked for */
+
+static struct smtp_answer of_outcome(
+	enum smtp_outcome outcome, enum smtp_phase phase, enum smtp_reach reach)
+{
+	return (struct smtp_answer){ .verdict = { .class = SMTP_LATER,
+					     .reach = reach,
+					     .outcome = outcome,
+					     .phase = phase,
+					     .status = 503 } };
+}
+
+static const struct {
+	enum smtp_outcome outcome;
+	enum smtp_phase phase;
+	enum smtp_reach reach;
+	bool is_open, is_open_for_all;
+} elsewhere[] = {
+	{ SMTP_NOT_SENT, SMTP_IN_DATA, SMTP_REACH_RELAY, true, true },
+	{ SMTP_DEFERRED, SMTP_IN_MAIL, SMTP_REACH_MESSAGE, true, true },
+	{ SMTP_DEFERRED, SMTP_IN_RCPT, SMTP_REACH_RECIPIENT, false, true },
+	{ SMTP_REJECTED, SMTP_IN_RCPT, SMTP_REACH_RECIPIENT, false, false },
+	{ SMTP_REJECTED, SMTP_IN_RCPT, SMTP_REACH_RELAY, true, true },
+	{ SMTP_REJECTED, SMTP_IN_DOT, SMTP_REACH_MESSAGE, false, false },
+	{ SMTP_ACCEPTED, SMTP_IN_DOT, SMTP_REACH_RECIPIENT, false, false },
+	{ SMTP_UNKNOWN, SMTP_IN_DOT, SMTP_REACH_MESSAGE, false, false },
+};
+
+START_TEST(who_has_an_answer_is_asked_nowhere_else)
+{
+	bool is_open_now = elsewhere[_i].is_open;
+
+	address_many(3, 1);
+	answers[0] = of_outcome(elsewhere[_i].outcome, elsewhere[_i].phase, elsewhere[_i].reach);
+	ck_assert_int_eq(parts_may_go_elsewhere(&delivery), true); /* two were not asked at all */
+	ck_assert(parts_go_elsewhere(&delivery));
+	ck_assert_int_eq(is_open(0), is_open_now);
+	ck_assert(is_open(1) && is_open(2));
+	ck_assert_int_eq(delivery.is_settled[0], !is_open_now);
+	ck_assert(!delivery.is_settled[1]);
+	ck_assert_uint_eq(delivery.parts, !is_open_now);
+	delivery.envelope.count = delivery.result.count = 1;
+	ck_assert_int_eq(parts_may_go_elsewhere(&delivery), is_open_now);
+}
+END_TEST
+
+START_TEST(all_or_nobody_goes_elsewhere)
+{
+	address_many(2, 1);
+	delivery.all_or_none = true;
+	answers[0] = of_outcome(elsewhere[_i].outcome, elsewhere[_i].phase, elsewhere[_i].reach);
+	ck_assert_int_eq(parts_may_go_elsewhere(&delivery), elsewhere[_i].is_open_for_all);
+}
+END_TEST
+
+START_TEST(without_memory_it_goes_nowhere)
+{
+	address_many(2, 1);
+	answers[0] = of_outcome(SMTP_NOT_SENT, SMTP_IN_DATA, SMTP_REACH_RELAY);
+	for (size_t size = 1 << 21; size; size /= 2)
+		while (region_alloc(region, size))
+			;
+	ck_assert(!parts_go_elsewhere(&delivery));
+	ck_assert(!is_open(0));
+}
+END_TEST
+
+/* On a fresh session of the same relay those are asked again that were put off. */
+START_TEST(a_refusal_for_good_outlives_the_session)
+{
+	address_many(4, 1);
+	answers[0] = of_outcome(SMTP_REJECTED, SMTP_IN_RCPT, SMTP_REACH_RECIPIENT);
+	answers[1] = of_outcome(SMTP_DEFERRED, SMTP_IN_RCPT, SMTP_REACH_RECIPIENT);
+	answers[2] = of_outcome(SMTP_NOT_SENT, SMTP_IN_DATA, SMTP_REACH_RELAY);
+	parts_begin_anew(&delivery);
+	ck_assert(!is_open(0) && is_open(1) && is_open(2) && is_open(3));
+	ck_assert_uint_eq(delivery.parts, 1);
+	address_many(2, 1);
+	delivery.all_or_none = true;
+	answers[0] = of_outcome(SMTP_REJECTED, SMTP_IN_RCPT, SMTP_REACH_RECIPIENT);
+	parts_begin_anew(&delivery);
+	ck_assert(is_open(0) && is_open(1) && !delivery.parts);
+}
+END_TEST
+
+/* What an attempt is told to have come to leaves out those whom another relay settled. */
+START_TEST(an_attempt_is_about_its_own_relay)
+{
+	struct smtp_verdict lost =
+		smtp_verdict_of_loss(SMTP_LOSS_DISCONNECTED, SMTP_IN_MAIL, false);
+	struct smtp_verdict here;
+
+	address_many(3, 1);
+	answers[0] = taken();
+	here = parts_verdict_here(&delivery, &lost);
+	ck_assert_int_eq(here.outcome, SMTP_PARTIAL);
+	ck_assert_int_eq(here.category, lost.category);
+	ck_assert_int_eq(here.phase, SMTP_IN_MAIL);
+	ck_assert(parts_go_elsewhere(&delivery));
+	ck_assert_int_eq(parts_verdict_here(&delivery, &lost).outcome, SMTP_NOT_SENT);
+	answers[1] = answers[2] = taken();
+	ck_assert_int_eq(parts_verdict_here(&delivery, &answers[2].verdict).outcome, SMTP_ACCEPTED);
+}
+END_TEST
+
 /* A late answer to one part says nothing of another. */
 START_TEST(those_in_doubt_may_be_of_several_parts)
 {
@@ -422,4 +527,11 @@ UNIT_MAIN(parts, tcase_add_checked_fixture(cases, open_region, close_region); tc
 	  tcase_add_test(cases, too_many_in_the_middle_teaches_nothing);
 	  tcase_add_test(cases, a_mixture_is_put_together);
 	  tcase_add_loop_test(cases, every_recipient_is_dealt_with_once, 0, 500);
+	  tcase_add_loop_test(cases, who_has_an_answer_is_asked_nowhere_else, 0,
+		  (int)(sizeof(elsewhere) / sizeof(*elsewhere)));
+	  tcase_add_loop_test(cases, all_or_nobody_goes_elsewhere, 0,
+		  (int)(sizeof(elsewhere) / sizeof(*elsewhere)));
+	  tcase_add_test(cases, without_memory_it_goes_nowhere);
+	  tcase_add_test(cases, a_refusal_for_good_outlives_the_session);
+	  tcase_add_test(cases, an_attempt_is_about_its_own_relay);
 	  tcase_add_test(cases, those_in_doubt_may_be_of_several_parts);)

@@ -269,20 +269,6 @@ START_TEST(many_are_taken_out_a_few_at_a_time)
 }
 END_TEST
 
-START_TEST(what_went_in_part_goes_nowhere_else)
-{
-	timed(0, 500, 300);
-	timed(1, 500, 300);
-	(void)turns_take_all(&turns, UINT64_MAX, UINT64_MAX, SIZE_MAX);
-	mails[0].parts = 1;
-	turns_add(&turns, &mails[0]);
-	ck_assert_ptr_null(turns_take_long(&turns, 400, 9));
-	turns_add(&turns, &mails[1]);
-	ck_assert_ptr_eq(turns_take_long(&turns, 400, 9), &mails[1]);
-	ck_assert_int_eq(late(500), 0);
-}
-END_TEST
-
 static unsigned random_below(unsigned *seed, unsigned most)
 {
 	return (unsigned)rand_r(seed) % most;
@@ -331,5 +317,4 @@ UNIT_MAIN(turns, tcase_add_checked_fixture(cases, open_turns, NULL);
 	  tcase_add_test(cases, a_walk_learns_when_the_next_is_due);
 	  tcase_add_test(cases, what_is_put_back_is_due_too);
 	  tcase_add_test(cases, many_are_taken_out_a_few_at_a_time);
-	  tcase_add_test(cases, what_went_in_part_goes_nowhere_else);
 	  tcase_add_loop_test(cases, nothing_is_lost_and_nothing_comes_twice, 0, 50);)
