@@ -104,6 +104,12 @@ struct delivery {
 	void *waiter;                            /* for done() */
 };
 
+/* Some of a delivery's recipients. */
+struct places {
+	size_t *at; /* NULL: all */
+	size_t count;
+};
+
 struct record_attempt {
 	int64_t at_ms; /* when it was over */
 	struct attempt attempt;

@@ -166,7 +166,7 @@ void records_add(
 	pthread_mutex_unlock(&records->lock);
 }
 
-void records_settle_late(struct records *records, const char *id,
+void records_settle_late(struct records *records, const char *id, struct places places,
 	const struct smtp_verdict *verdict, const struct smtp_said *said, struct text queue_id,
 	int64_t now_ms)
 {
@@ -175,7 +175,7 @@ void records_settle_late(struct records *records, const char *id,
 	pthread_mutex_lock(&records->lock);
 	kept = find(records, text_of(id));
 	if (kept)
-		records->bytes += kept_settle(kept, verdict, said, queue_id, now_ms);
+		records->bytes += kept_settle(kept, places, verdict, said, queue_id, now_ms);
 	pthread_mutex_unlock(&records->lock);
 }
 

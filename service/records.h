@@ -18,9 +18,9 @@ void records_close(struct records *records);
  * message, empty: none. Called before the delivery goes back to its sender. */
 void records_add(
 	struct records *records, const struct delivery *delivery, int64_t now_ms, struct text raw);
-/* The relay's answer came after the delivery was given back as unknown: now it is certain. For all
- * recipients whose outcome was unknown. */
-void records_settle_late(struct records *records, const char *id,
+/* The relay's answer came after the delivery was given back as unknown: now it is certain. For
+ * those recipients among `places` whose outcome was unknown. */
+void records_settle_late(struct records *records, const char *id, struct places places,
 	const struct smtp_verdict *verdict, const struct smtp_said *said, struct text queue_id,
 	int64_t now_ms);
 

@@ -11,6 +11,12 @@ struct packing {
 	size_t len;
 };
 
+/* The words of an answer that came late: of a message in parts, there may be several. */
+struct late {
+	struct late *next;
+	char words[];
+};
+
 static struct text pack(struct packing *packing, struct text text)
 {
 	struct text copy = { packing->at ? packing->at + packing->len : NULL, text.len };
@@ -122,45 +128,90 @@ struct kept *kept_new(const struct delivery *delivery, int64_t now_ms, struct te
 
 void kept_free(struct kept *kept)
 {
-	free(kept->late_block);
+	for (struct late *late = kept->late, *next; late; late = next) {
+		next = late->next;
+		free(late);
+	}
 	free(kept->raw_block);
 	free(kept);
 }
 
 /* ---- an answer that came late */
 
-size_t kept_settle(struct kept *kept, const struct smtp_verdict *verdict,
+static bool settle_answer(struct smtp_answer *answer, const struct smtp_verdict *verdict,
+	const struct smtp_said *said)
+{
+	if (answer->verdict.outcome != SMTP_UNKNOWN)
+		return false;
+	answer->verdict = *verdict;
+	answer->said = *said;
+	return true;
+}
+
+static bool settle_answers(struct kept *kept, struct places places,
+	const struct smtp_verdict *verdict, const struct smtp_said *said)
+{
+	size_t count = places.at ? places.count : kept->count;
+	bool any = false;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t place = places.at ? places.at[i] : i;
+
+		if (place < kept->count)
+			any |= settle_answer(&kept->answers[place], verdict, said);
+	}
+	return any;
+}
+
+/* That the message was unknown as a whole was what came of its last attempt. */
+static void settle_attempt(
+	struct kept *kept, const struct smtp_verdict *verdict, const struct smtp_said *said)
+{
+	struct attempt *last = &kept->attempts[kept->attempt_count - 1];
+
+	last->outcome = verdict->outcome;
+	last->phase = verdict->phase;
+	last->category = verdict->category;
+	last->said = *said;
+}
+
+static struct late *late_new(const struct smtp_said *said, struct text queue_id,
+	struct smtp_said *words_out, struct text *queue_id_out)
+{
+	struct late *late = malloc(sizeof(*late) + said->text.len + queue_id.len);
+	struct packing packing = { late ? late->words : NULL, 0 };
+
+	if (!late)
+		return NULL;
+	*words_out = *said;
+	words_out->text = pack(&packing, said->text);
+	*queue_id_out = pack(&packing, queue_id);
+	return late;
+}
+
+size_t kept_settle(struct kept *kept, struct places places, const struct smtp_verdict *verdict,
 	const struct smtp_said *said, struct text queue_id, int64_t now_ms)
 {
-	struct packing packing = { malloc(said->text.len + queue_id.len + 1), 0 };
-	struct smtp_said words = *said;
+	size_t size = sizeof(struct late) + said->text.len + queue_id.len;
+	struct smtp_said words;
+	struct text name;
+	struct late *late = late_new(said, queue_id, &words, &name);
 
-	if (!packing.at || kept->late_block) {
-		free(packing.at);
+	if (!late || !settle_answers(kept, places, verdict, &words)) {
+		free(late);
 		return 0;
 	}
-	kept->late_block = packing.at;
-	words.text = pack(&packing, said->text);
-	kept->queue_id = pack(&packing, queue_id);
-	for (size_t i = 0; i < kept->count; i++) {
-		if (kept->answers[i].verdict.outcome != SMTP_UNKNOWN)
-			continue;
-		kept->answers[i].verdict = *verdict;
-		kept->answers[i].said = words;
-	}
+	late->next = kept->late;
+	kept->late = late;
 	kept->verdict = smtp_verdict_of_all(kept->answers, kept->count);
 	kept->said = words;
 	kept->updated_ms = now_ms;
-	if (kept->attempt_count) {
-		struct attempt *last = &kept->attempts[kept->attempt_count - 1];
-
-		last->outcome = verdict->outcome;
-		last->phase = verdict->phase;
-		last->category = verdict->category;
-		last->said = words;
-	}
-	kept->bytes += packing.len + 1;
-	return packing.len + 1;
+	if (!places.at || !kept->queue_id.len) /* else that is of another part */
+		kept->queue_id = name;
+	if (!places.at && kept->attempt_count)
+		settle_attempt(kept, verdict, &words);
+	kept->bytes += size;
+	return size;
 }
 
 void kept_describe(const struct kept *kept, struct record *record_out)

@@ -28,8 +28,8 @@ struct kept {
 	size_t attempt_count;
 	uint64_t queue_us, connect_us, send_us, total_us;
 
-	char *late_block; /* the words of an answer that came late; NULL: none */
-	char *raw_block;  /* the captured message; NULL: none */
+	struct late *late; /* the words of answers that came late; NULL: none */
+	char *raw_block;   /* the captured message; NULL: none */
 	struct text raw;
 };
 
@@ -37,7 +37,7 @@ struct kept {
 struct kept *kept_new(const struct delivery *delivery, int64_t now_ms, struct text raw);
 void kept_free(struct kept *kept);
 /* Gives the bytes by which it has grown. */
-size_t kept_settle(struct kept *kept, const struct smtp_verdict *verdict,
+size_t kept_settle(struct kept *kept, struct places places, const struct smtp_verdict *verdict,
 	const struct smtp_said *said, struct text queue_id, int64_t now_ms);
 /* *record_out borrows from it. */
 void kept_describe(const struct kept *kept, struct record *record_out);

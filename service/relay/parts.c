@@ -163,19 +163,19 @@ bool part_settle(struct delivery *delivery, const struct part *part, size_t *mos
 	return is_more;
 }
 
-static size_t count_unknown(const struct smtp_answer *answers, size_t count)
+bool part_places(const struct part *part, struct places *places_out)
 {
-	size_t unknown = 0;
+	size_t size = part->envelope.count * sizeof(*part->places);
+	struct places copy = { .count = part->envelope.count };
 
-	for (size_t i = 0; i < count; i++)
-		unknown += answers[i].verdict.outcome == SMTP_UNKNOWN;
-	return unknown;
-}
-
-bool part_has_all_unknown(const struct delivery *delivery, const struct part *part)
-{
-	return count_unknown(delivery->result.answers, delivery->result.count) ==
-	       count_unknown(part->answers, part->envelope.count);
+	if (part->places) {
+		copy.at = malloc(size);
+		if (!copy.at)
+			return false;
+		memcpy(copy.at, part->places, size);
+	}
+	*places_out = copy;
+	return true;
 }
 
 void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict)

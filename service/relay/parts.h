@@ -26,9 +26,9 @@ bool part_next(struct delivery *delivery, struct part_limits limits, struct part
  * only too many for it. Where the relay said so, *most_out is how many it dealt with before, else
  * 0. Are there recipients without an answer now? */
 bool part_settle(struct delivery *delivery, const struct part *part, size_t *most_out);
-/* Are those of whom nobody knows whether they got it all in this part, which is over? Then an
- * answer that comes late settles them all. */
-bool part_has_all_unknown(const struct delivery *delivery, const struct part *part);
+/* A copy of its places, to be freed by free(): whom an answer is for that comes late. False: out of
+ * memory. */
+MUST_USE bool part_places(const struct part *part, struct places *places_out);
 /* Everybody who has no answer gets this one; then the verdict is that over all recipients. */
 void parts_end(struct delivery *delivery, const struct smtp_verdict *verdict);
 /* The same where `verdict` is on the part before theirs, which was the last: they were not sent,

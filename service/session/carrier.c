@@ -61,6 +61,7 @@ static void free_carrier(struct carrier *carrier)
 	link_close(carrier->link);
 	if (carrier->is_connected)
 		smtp_session_close(&carrier->session);
+	carrier_forget_late(carrier);
 	buf_wipe(&carrier->token);
 	buf_free(&carrier->trace);
 	relay_release(carrier->relay);

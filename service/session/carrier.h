@@ -45,6 +45,7 @@ struct carrier {
 	struct part part; /* that is under way */
 	struct smtp_transaction transaction;
 	char late_id[DELIVERY_ID_LEN + 1]; /* of a delivery given back as unknown; "": none */
+	struct places late_places;         /* … whom of it the answer is for */
 	enum session_end end;
 	unsigned messages;                 /* begun */
 	struct session_life life;          /* of the session; `messages`: taken */

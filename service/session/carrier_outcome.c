@@ -9,6 +9,7 @@
 #include "service/relay/settle.h"
 #include "service/session/worker.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void carrier_name_relay(const struct carrier *carrier, struct delivery *delivery)
@@ -138,11 +139,28 @@ static void tell_survival(struct carrier *carrier)
 	carrier_log_news(carrier, &news);
 }
 
+/* Its answer may still come: then it is known what it is for. Without memory nobody hears of it. */
+static void expect_late(struct carrier *carrier, const struct delivery *delivery)
+{
+	if (carrier->transaction.verdict.outcome != SMTP_UNKNOWN ||
+		smtp_session_need(&carrier->session) == SMTP_NEED_CLOSE)
+		return;
+	carrier_forget_late(carrier);
+	if (part_places(&carrier->part, &carrier->late_places))
+		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));
+}
+
+void carrier_forget_late(struct carrier *carrier)
+{
+	free(carrier->late_places.at);
+	carrier->late_places = (struct places){ 0 };
+	carrier->late_id[0] = '\0';
+}
+
 struct delivery *carrier_conclude(struct carrier *carrier)
 {
 	struct delivery *delivery = carrier->delivery;
 	const struct smtp_verdict *verdict = &carrier->transaction.verdict;
-	bool is_unknown = verdict->outcome == SMTP_UNKNOWN;
 
 	carrier->delivery = NULL;
 	note_life(carrier);
@@ -156,6 +174,7 @@ struct delivery *carrier_conclude(struct carrier *carrier)
 	}
 	if (verdict->category == SMTP_RELAY_THROTTLED && verdict->class != SMTP_TAKEN)
 		slow_down(carrier);
+	expect_late(carrier, delivery);
 	if (carrier_goes_on(carrier, delivery))
 		return NULL;
 	if (delivery->parts)
@@ -163,9 +182,6 @@ struct delivery *carrier_conclude(struct carrier *carrier)
 			parts_verdict_here(delivery, verdict));
 	else
 		take_over_result(carrier, delivery, *verdict, *verdict);
-	if (is_unknown && smtp_session_need(&carrier->session) != SMTP_NEED_CLOSE &&
-		part_has_all_unknown(delivery, &carrier->part))
-		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));
 	return delivery;
 }
 
@@ -175,15 +191,16 @@ void carrier_settle_late(struct carrier *carrier)
 	struct lettergate *lettergate = carrier->worker->lettergate;
 	struct log_line line = log_line(lettergate->log, LOG_INFO, "late_answer");
 
-	records_settle_late(lettergate->records, carrier->late_id, &session->verdict,
-		&session->said, smtp_queue_id(session->said.text), now_unix_ms());
+	records_settle_late(lettergate->records, carrier->late_id, carrier->late_places,
+		&session->verdict, &session->said, smtp_queue_id(session->said.text),
+		now_unix_ms());
 	log_string(&line, "id", carrier->late_id);
 	log_string(&line, "relay", relay_settings(carrier->relay)->name);
 	log_string(&line, "outcome", smtp_outcome_name(session->verdict.outcome));
 	log_u64(&line, "smtp_code", session->said.code);
 	log_words(&line, "smtp_text", session->said.text);
 	log_end(&line);
-	carrier->late_id[0] = '\0';
+	carrier_forget_late(carrier);
 	session->late_answer = false;
 	relay_trust_pipelining(carrier->relay); /* it was slow, and lost nothing */
 }

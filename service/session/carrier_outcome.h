@@ -10,6 +10,8 @@ struct delivery *carrier_conclude(struct carrier *carrier);
 void carrier_name_relay(const struct carrier *carrier, struct delivery *delivery);
 /* The answer to a delivery that was given back as unknown has come after all. */
 void carrier_settle_late(struct carrier *carrier);
+/* It will not come, or nobody asks for it any more. */
+void carrier_forget_late(struct carrier *carrier);
 /* The session never became ready: settles those that waited for it, as relay_carrier_failed says.
  */
 void carrier_fail_waiting(struct carrier *carrier, const struct smtp_verdict *verdict);

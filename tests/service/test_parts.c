@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MOST = 300 };
@@ -490,26 +491,22 @@ START_TEST(an_attempt_is_about_its_own_relay)
 }
 END_TEST
 
-/* A late answer to one part says nothing of another. */
-START_TEST(those_in_doubt_may_be_of_several_parts)
+/* A late answer to one part says nothing of another; it may come when the delivery is gone. */
+START_TEST(a_part_tells_whom_it_is_for)
 {
-	struct smtp_answer in_doubt = {
-		.verdict = { .class = SMTP_UNCERTAIN, .outcome = SMTP_UNKNOWN, .status = 504 }
-	};
-	struct smtp_answer of_part[2] = { in_doubt, in_doubt };
-	size_t places[2] = { 2, 3 }, most;
-	struct part part = { .answers = of_part, .places = places };
+	size_t own[2] = { 2, 3 };
+	struct part part = { .places = own, .envelope = { .count = 2 } };
+	struct places places;
 
-	address_many(4, 1);
-	answers[0] = answers[1] = taken();
-	part.envelope = delivery.envelope;
-	part.envelope.count = 2;
-	ck_assert(!part_settle(&delivery, &part, &most));
-	ck_assert(part_has_all_unknown(&delivery, &part));
-	answers[1] = in_doubt;
-	ck_assert(!part_has_all_unknown(&delivery, &part));
-	part = (struct part){ .envelope = delivery.envelope, .answers = answers };
-	ck_assert(part_has_all_unknown(&delivery, &part)); /* it is the whole */
+	ck_assert(part_places(&part, &places));
+	own[0] = own[1] = 0;
+	ck_assert_uint_eq(places.count, 2);
+	ck_assert_uint_eq(places.at[0], 2);
+	ck_assert_uint_eq(places.at[1], 3);
+	free(places.at);
+	part.places = NULL; /* it is the whole */
+	ck_assert(part_places(&part, &places));
+	ck_assert_ptr_null(places.at);
 }
 END_TEST
 
@@ -534,4 +531,4 @@ UNIT_MAIN(parts, tcase_add_checked_fixture(cases, open_region, close_region); tc
 	  tcase_add_test(cases, without_memory_it_goes_nowhere);
 	  tcase_add_test(cases, a_refusal_for_good_outlives_the_session);
 	  tcase_add_test(cases, an_attempt_is_about_its_own_relay);
-	  tcase_add_test(cases, those_in_doubt_may_be_of_several_parts);)
+	  tcase_add_test(cases, a_part_tells_whom_it_is_for);)

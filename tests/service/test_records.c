@@ -367,6 +367,8 @@ static void see_settled(const struct record *record, void *context)
 	ck_assert_int_eq(record->result.attempts[0].outcome, SMTP_NOT_SENT);
 }
 
+static const struct places all = { NULL, 0 };
+
 START_TEST(a_late_answer_settles_the_unknown)
 {
 	struct records *records = open_records(10, 0);
@@ -379,13 +381,56 @@ START_TEST(a_late_answer_settles_the_unknown)
 	example->answers[1].verdict =
 		(struct smtp_verdict){ .class = SMTP_NEVER, .outcome = SMTP_REJECTED, .hint = "" };
 	records_add(records, &example->delivery, now_ms(), (struct text){ 0 });
-	records_settle_late(records, example->delivery.id, &taken, &said, text_of(words), now_ms());
+	records_settle_late(
+		records, example->delivery.id, all, &taken, &said, text_of(words), now_ms());
 	memset(words, 'x', 2);
 	ck_assert(
 		records_look_up(records, &web, text_of(example->delivery.id), see_settled, &seen));
 	ck_assert(seen);
 	make_id(2, example->delivery.id); /* one that is not there: nothing happens */
-	records_settle_late(records, example->delivery.id, &taken, &said, text_of(words), now_ms());
+	records_settle_late(
+		records, example->delivery.id, all, &taken, &said, text_of(words), now_ms());
+	records_close(records);
+	free(example);
+}
+END_TEST
+
+static void see_parts(const struct record *record, void *context)
+{
+	const enum smtp_outcome *outcomes = context;
+
+	for (size_t i = 0; i < 2; i++)
+		ck_assert_int_eq(record->result.answers[i].verdict.outcome, outcomes[i]);
+	ck_assert(text_equal(record->result.answers[1].said.text, TEXT("for the second")));
+	ck_assert_int_eq(record->result.attempts[1].outcome, SMTP_UNKNOWN);
+}
+
+/* Of two parts in doubt, either has an answer of its own, or none; a place that there is not is
+ * none. */
+START_TEST(a_late_answer_to_a_part_is_for_that_part)
+{
+	struct records *records = open_records(10, 0);
+	struct example *example = make(1, SMTP_UNKNOWN);
+	struct smtp_verdict taken = { .class = SMTP_TAKEN, .outcome = SMTP_ACCEPTED, .hint = "" };
+	struct smtp_verdict refused = { .class = SMTP_NEVER, .outcome = SMTP_REJECTED, .hint = "" };
+	struct smtp_said said = { 250, { 2, 0, 0 }, TEXT("for the second") };
+	struct smtp_said no = { 554, { 5, 0, 0 }, TEXT("for the first") };
+	enum smtp_outcome first[2] = { SMTP_UNKNOWN, SMTP_ACCEPTED };
+	enum smtp_outcome both[2] = { SMTP_REJECTED, SMTP_ACCEPTED };
+	size_t of_first[1] = { 0 }, of_second[2] = { 1, 9 };
+	struct text id = text_of(example->delivery.id);
+
+	example->answers[1].verdict = example->answers[0].verdict;
+	records_add(records, &example->delivery, now_ms(), (struct text){ 0 });
+	records_settle_late(records, id.at, (struct places){ of_second, 2 }, &taken, &said,
+		TEXT("Q8"), now_ms());
+	ck_assert(records_look_up(records, &web, id, see_parts, first));
+	records_settle_late(
+		records, id.at, (struct places){ of_first, 1 }, &refused, &no, TEXT(""), now_ms());
+	ck_assert(records_look_up(records, &web, id, see_parts, both));
+	records_settle_late(
+		records, id.at, all, &taken, &said, TEXT("Q9"), now_ms()); /* none is left */
+	ck_assert(records_look_up(records, &web, id, see_parts, both));
 	records_close(records);
 	free(example);
 }
@@ -433,4 +478,5 @@ UNIT_MAIN(records, tcase_add_test(cases, all_of_it_is_remembered);
 		  cases, a_list_shows_what_was_asked_for, 0, sizeof(lists) / sizeof(lists[0]));
 	  tcase_add_test(cases, since_leaves_older_ones_out);
 	  tcase_add_test(cases, a_late_answer_settles_the_unknown);
+	  tcase_add_test(cases, a_late_answer_to_a_part_is_for_that_part);
 	  tcase_add_test(cases, threads_may_do_as_they_like);)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fleet import Fleet, tries
-from gateway import SLOW, ms
+from gateway import SLOW, Gateway, ms, wait_for
 from relay import Relay
 from test_failover import LOST, SHORT, Nobody
 
@@ -163,3 +163,19 @@ def test_all_or_nobody_goes_on_as_a_whole_or_not_at_all(tmp_path):
         answer = gateway.send(to=to, partial="refuse")
         assert answer.status == 200 and outcomes(answer) == ["accepted"] * 3, answer
         each_recipient_once([a, b], to)
+
+
+def test_a_late_answer_to_a_part_is_for_its_recipients():
+    """F-08: the caller's time is over before a part is answered, and its rest is not begun. Then the
+    answer comes: those two have it, and that can be read."""
+    with Relay({"dot": {"delay": 3 * SLOW}}, keywords=TWO_AT_A_TIME) as relay, \
+            Gateway(relay, SMTP_SESSIONS=1) as gateway:
+        answer = gateway.send(to=to_of("u", 4), deadline=ms(1000))
+        assert (answer.status, outcomes(answer)) == (504, ["unknown"] * 2 + ["not_sent"] * 2), answer
+
+        def seen():
+            return gateway.get("/messages/" + answer["id"])
+        assert outcomes(seen()) == ["unknown"] * 2 + ["not_sent"] * 2
+        assert wait_for(lambda: gateway.log("late_answer"), 4 * SLOW)
+        assert wait_for(lambda: outcomes(seen()) == ["accepted"] * 2 + ["not_sent"] * 2), seen()
+        assert seen()["state"] == "partial" and [len(t.recipients) for t in relay.ledger] == [2]
