@@ -97,7 +97,7 @@ struct delivery {
 	uint64_t began_us;    /* monotonic */
 	uint64_t queued_us;   /* monotonic: when it was handed over */
 	uint64_t deadline_us; /* monotonic: then its sender wants to know */
-	/* monotonic: if it still waits then, another relay is looked for; UINT64_MAX: never */
+	/* monotonic: if it still waits then, another relay is looked for */
 	uint64_t elsewhere_us;
 	struct result result;
 	void (*done)(struct delivery *delivery); /* any thread; takes it back */

@@ -6,6 +6,8 @@
 #include "service/relay/settle.h"
 #include "service/session/worker.h"
 
+enum { ASK_AGAIN_US = 1000000 };
+
 /* What a delivery comes with that is to be handed to a relay. */
 enum history {
 	WITHOUT_ATTEMPT, /* nothing, or what stands: answers to parts of it, earlier attempts */
@@ -306,27 +308,44 @@ static void note_waiting(struct delivery *delivery, struct relay *relay)
 		now_us() - delivery->queued_us);
 }
 
+/* False: there is none now, and it is as it was. */
+static bool leave_for_another(
+	struct lettergate *lettergate, struct relay *relay, struct delivery *delivery)
+{
+	const struct result before = delivery->result;
+	uint64_t queued_us = delivery->queued_us;
+
+	note_waiting(delivery, relay);
+	if (dispatch_elsewhere(lettergate, delivery))
+		return true;
+	delivery->result = before;
+	delivery->queued_us = queued_us;
+	return false;
+}
+
+/* Others may be ready later. */
+static void wait_on(struct lettergate *lettergate, struct relay *relay, struct delivery *delivery)
+{
+	uint64_t now = now_us(), left_us = 0;
+	int worker = NO_WORKER;
+
+	if (delivery->deadline_us > now)
+		left_us = delivery->deadline_us - now;
+	delivery->elsewhere_us = now + (left_us / 2 > ASK_AGAIN_US ? left_us / 2 : ASK_AGAIN_US);
+	if (relay_take_back(relay, delivery, RELAY_WHERE_IT_WAS, &worker))
+		wake(lettergate, worker);
+	else
+		dispatch_list(lettergate, delivery, "the relay was taken out of the settings");
+}
+
 void dispatch_waiting(struct lettergate *lettergate, struct relay *relay, struct delivery *list)
 {
 	struct delivery *next;
-	int worker;
 
 	for (struct delivery *delivery = list; delivery; delivery = next) {
-		uint64_t queued_us = delivery->queued_us;
-		size_t attempts = delivery->result.attempt_count;
-
 		next = delivery->next;
 		delivery->next = NULL;
-		note_waiting(delivery, relay);
-		if (dispatch_elsewhere(lettergate, delivery))
-			continue;
-		delivery->result.attempt_count = attempts;
-		delivery->queued_us = queued_us;
-		delivery->elsewhere_us = UINT64_MAX;
-		if (relay_take_back(relay, delivery, &worker))
-			wake(lettergate, worker);
-		else
-			dispatch_list(
-				lettergate, delivery, "the relay was taken out of the settings");
+		if (!leave_for_another(lettergate, relay, delivery))
+			wait_on(lettergate, relay, delivery);
 	}
 }

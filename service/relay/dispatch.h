@@ -17,5 +17,6 @@ bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery
  * answers that they have. Those that nobody takes are settled as not sent, because of `words`. */
 void dispatch_list(struct lettergate *lettergate, struct delivery *list, const char *words);
 /* For a list of deliveries that wait at a relay where nothing works: those that may go elsewhere
- * do, with an attempt at this one in their result; the others wait on, and are bound to it. */
+ * do, with an attempt at this one in their result; the others wait on where they were, and are
+ * asked again when half of the time is over that they have left, a second at least. */
 void dispatch_waiting(struct lettergate *lettergate, struct relay *relay, struct delivery *list);

@@ -106,9 +106,12 @@ struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure 
 	uint64_t now_us, struct relay_news *news_out);
 /* opening → gone, through no fault of the relay's: nobody shares its fate. */
 void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
-/* A delivery of which a part is still to come waits again, behind its key's others, so that many
- * parts do not hold up a single mail. False: the relay is retired. */
-bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker_out);
+/* A delivery waits again. One of which a part is still to come does so behind its key's others, so
+ * that many parts do not hold up a single mail; one that relay_kept_waiting took out, where it was.
+ * False: the relay is retired. */
+enum relay_place { RELAY_BEHIND, RELAY_WHERE_IT_WAS };
+bool relay_take_back(
+	struct relay *relay, struct delivery *delivery, enum relay_place place, int *worker_out);
 /* One whose session was one too many waits again, before all others, if there are sessions: it is
  * for one of them, or for the place of one. */
 bool relay_put_back(struct relay *relay, struct delivery *delivery);

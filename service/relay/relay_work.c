@@ -333,14 +333,15 @@ void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us)
 	pthread_mutex_unlock(&relay->lock);
 }
 
-bool relay_take_back(struct relay *relay, struct delivery *delivery, int *worker_out)
+bool relay_take_back(
+	struct relay *relay, struct delivery *delivery, enum relay_place place, int *worker_out)
 {
 	bool is_taken;
 
 	pthread_mutex_lock(&relay->lock);
 	is_taken = !relay_is_retired(relay); /* if so, it is emptied only when we are through */
 	if (is_taken) {
-		turns_add(&relay->turns, delivery);
+		(place == RELAY_BEHIND ? turns_add : turns_return)(&relay->turns, delivery);
 		relay_note_waiting(relay);
 		*worker_out = worker_to_wake(relay);
 	}

@@ -57,19 +57,32 @@ void turns_add(struct turns *turns, struct delivery *delivery)
 	mark(turns, number);
 }
 
-void turns_put_back(struct turns *turns, struct delivery *delivery)
+static void put_in(struct turns *turns, struct delivery *delivery, struct delivery **at)
 {
 	unsigned number = delivery->key_number % LANES;
-	struct lane *lane = &turns->lanes[number];
 
-	delivery->next = lane->first;
-	if (!lane->first)
-		lane->last = &delivery->next;
-	lane->first = delivery;
+	delivery->next = *at;
+	if (!*at)
+		turns->lanes[number].last = &delivery->next;
+	*at = delivery;
 	turns->count++;
-	turns->next = number;
 	note_times(turns, delivery);
 	mark(turns, number);
+}
+
+void turns_put_back(struct turns *turns, struct delivery *delivery)
+{
+	turns->next = delivery->key_number % LANES;
+	put_in(turns, delivery, &turns->lanes[turns->next].first);
+}
+
+void turns_return(struct turns *turns, struct delivery *delivery)
+{
+	struct delivery **at = &turns->lanes[delivery->key_number % LANES].first;
+
+	while (*at && (*at)->queued_us <= delivery->queued_us)
+		at = &(*at)->next;
+	put_in(turns, delivery, at);
 }
 
 static struct turn find_between(struct turns *turns, unsigned from, unsigned end, uint64_t now_us)

@@ -31,6 +31,8 @@ void turns_open(struct turns *turns);
 void turns_add(struct turns *turns, struct delivery *delivery);
 /* Before all others. */
 void turns_put_back(struct turns *turns, struct delivery *delivery);
+/* Before those of its key that were queued later; no turn comes sooner for it. */
+void turns_return(struct turns *turns, struct delivery *delivery);
 /* Whose turn it is, of those whose deadline is later than `now_us`. */
 struct turn turns_find(struct turns *turns, uint64_t now_us);
 /* Takes it out; the lane behind its own comes next. */

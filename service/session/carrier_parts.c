@@ -56,7 +56,7 @@ void carrier_give_back(struct carrier *carrier)
 	int worker;
 
 	carrier->delivery = NULL;
-	if (!relay_take_back(carrier->relay, delivery, &worker))
+	if (!relay_take_back(carrier->relay, delivery, RELAY_BEHIND, &worker))
 		dispatch_list(lettergate, delivery, "there is no relay any more for the rest");
 	else if (worker != NO_WORKER)
 		worker_wake(lettergate->workers[worker]);

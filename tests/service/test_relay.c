@@ -726,10 +726,10 @@ START_TEST(a_part_waits_before_all_others_unless_the_relay_is_of_the_past)
 
 	other.key_number = 1;
 	(void)relay_submit(relay, &other);
-	ck_assert(relay_take_back(relay, &part, &worker));
+	ck_assert(relay_take_back(relay, &part, RELAY_BEHIND, &worker));
 	ck_assert_ptr_eq(relay_pull(relay, 0, false, 60), &part);
 	relay_retire(relay);
-	ck_assert(!relay_take_back(relay, &part, &worker));
+	ck_assert(!relay_take_back(relay, &part, RELAY_BEHIND, &worker));
 	ck_assert_uint_eq(relay_counts(relay).waiting, 1);
 	(void)relay_empty(relay);
 }

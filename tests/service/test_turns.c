@@ -117,6 +117,35 @@ START_TEST(what_is_put_back_goes_first)
 }
 END_TEST
 
+static void come_back(int i)
+{
+	turns_return(&turns, &mails[i]);
+}
+
+/* Whatever the order: where it was, and it is nobody's turn for that. */
+START_TEST(what_returns_is_where_it_was)
+{
+	static const int order[] = { 9, 0, 1, 2, 3 };
+
+	for (int i = 0; i < 4; i++)
+		mail(i, 3)->queued_us = (uint64_t)i;
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(next(NOW), i);
+	(void)mail(9, 90);
+	come_back(1);
+	come_back(2);
+	come_back(0);
+	ck_assert_uint_eq(turns.count, 5);
+	expect(order, 5);
+	come_back(3); /* alone, it is the end of its lane */
+	(void)mail(0, 3);
+	ck_assert_int_eq(next(NOW), 3);
+	come_back(3); /* … and behind another */
+	mail(1, 3)->queued_us = 20;
+	expect((const int[]){ 3, 0, 1 }, 3);
+}
+END_TEST
+
 START_TEST(what_is_put_back_into_an_empty_lane_is_its_end_too)
 {
 	static const int order[] = { 0, 1 };
@@ -309,6 +338,7 @@ UNIT_MAIN(turns, tcase_add_checked_fixture(cases, open_turns, NULL);
 	  tcase_add_test(cases, who_comes_late_waits_for_at_most_one_round);
 	  tcase_add_test(cases, numbers_beyond_the_lanes_share_them);
 	  tcase_add_test(cases, what_is_put_back_goes_first);
+	  tcase_add_test(cases, what_returns_is_where_it_was);
 	  tcase_add_test(cases, what_is_put_back_into_an_empty_lane_is_its_end_too);
 	  tcase_add_test(cases, what_is_late_is_passed_over_and_stays);
 	  tcase_add_test(cases, the_end_of_a_lane_is_kept_right);

@@ -270,3 +270,45 @@ def test_who_waits_for_a_relay_that_is_taken_out_hears_so(tmp_path):
         assert [a["code"] for a in answers[1:]] == ["relay_unreachable"] * 2, answers
         assert "taken out" in answers[1]["detail"] and answers[1]["outcome"] == "not_sent"
         assert len(one.ledger) == 1 and not two.ledger
+
+
+RESTS = {"greeting": "421 4.3.2 not now, try again in 250 seconds"}
+
+
+def resting(gateway, name):
+    assert gateway.send(relay=name).status == 503
+    assert gateway.relays()[name]["state"] == "resting", gateway.relays()[name]
+
+
+def test_who_waits_goes_elsewhere_when_another_is_back(tmp_path):
+    """F-24: a is silent; b rests when half of the time is over, and is well soon after."""
+    with Relay({"greeting": {"reply": "", "then": "stall"}}) as a, Relay(RESTS) as b, Fleet(
+            tmp_path, [("a", a, {}), ("b", b, {"priority": 2})], SMTP_TIMEOUT_COMMAND=ms(60000),
+            SMTP_TIMEOUT_CONNECT=ms(60000)) as gateway, ThreadPoolExecutor(1) as pool:
+        resting(gateway, "b")
+        sent = pool.submit(gateway.send, deadline=ms(8000))
+        assert wait_for(lambda: gateway.relays()["a"]["waiting"] == 1)
+        time.sleep(4.5 * SLOW)
+        b.script = {}
+        assert gateway.post("/relays/b/check", {}).status == 200
+        answer = sent.result()
+        assert answer.status == 200 and tries(answer) == [("a", "not_sent"), ("b", "accepted")], answer
+        assert len(b.ledger) == 1
+
+
+def test_who_looks_for_another_relay_in_vain_keeps_its_place(tmp_path):
+    """Section 4: the first come is the first served."""
+    def greeting(_connection, _step, _line):
+        return {"delay": 4 * SLOW}
+    with Relay({"greeting": greeting}) as a, Relay(RESTS) as b, Fleet(
+            tmp_path, [("a", a, {"sessions": 1}), ("b", b, {"priority": 2})],
+            SMTP_TIMEOUT_COMMAND=ms(60000)) as gateway, ThreadPoolExecutor(4) as pool:
+        resting(gateway, "b")
+        sent = []
+        for n in range(4):
+            sent.append(pool.submit(gateway.send, subject=str(n), deadline=ms(6000)))
+            assert wait_for(lambda: gateway.relays()["a"]["waiting"] == len(sent))
+        answers = [s.result() for s in sent]
+        assert [a.status for a in answers] == [200] * 4, answers
+        assert [t.message_id for t in a.ledger] == [answer["message_id"] for answer in answers]
+        assert not b.ledger
