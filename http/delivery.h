@@ -60,6 +60,8 @@ struct result {
 	uint64_t queue_us, connect_us, send_us, total_us;
 };
 
+struct share;
+
 struct delivery {
 	struct delivery *next; /* for whoever owns it */
 	struct region *region;
@@ -83,6 +85,9 @@ struct delivery {
 	unsigned char digest[DIGEST_LEN]; /* where it has a key: of what it wants */
 	enum repeat repeat;               /* from done() on */
 	void *begun;                      /* REPEAT_FIRST: for gateway->remember */
+	uint64_t reserved_bytes;          /* gateway->reserve: of its request's, its part */
+	struct share *share;              /* the gateway's: where it is counted; NULL: nowhere */
+	struct text full_relay;           /* SUBMISSION_RELAY_FULL: its name */
 	struct text first_answer; /* REPEAT_AGAIN: what was told; empty: it was too long, and `id`
 				     and the result's verdict are all that is known of it */
 	bool was_retried;         /* on a fresh session: that is done once */

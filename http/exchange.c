@@ -40,6 +40,11 @@ bool exchange_reserve(struct exchange *exchange, uint64_t bytes)
 	return true;
 }
 
+uint64_t exchange_reserved(const struct exchange *exchange)
+{
+	return ((const struct request *)exchange)->reserved;
+}
+
 /* ---- refusals */
 
 enum handled exchange_refuse(struct exchange *exchange, const struct problem *problem)

@@ -54,6 +54,8 @@ void exchange_wake(struct exchange *exchange);
 /* Counts memory that the request took beside its body against the gateway's budget, until it is
  * over. What is small is not worth counting. False: there is no room for it. */
 bool exchange_reserve(struct exchange *exchange, uint64_t bytes);
+/* … that are reserved for it now. */
+uint64_t exchange_reserved(const struct exchange *exchange);
 
 /* Answers with a problem. */
 enum handled exchange_refuse(struct exchange *exchange, const struct problem *problem);

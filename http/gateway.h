@@ -33,6 +33,7 @@ struct rate_state {
 enum submission {
 	SUBMITTED,
 	SUBMISSION_OVERLOADED,
+	SUBMISSION_RELAY_FULL, /* there is room, and delivery->full_relay has its part of it */
 	SUBMISSION_DRAINING,
 	SUBMISSION_NO_RELAY,        /* no relay of the name asked for */
 	SUBMISSION_RELAY_FORBIDDEN, /* the key may use none of those that there are */

@@ -9,7 +9,7 @@
 
 static const int64_t DAY_MS = 86400000;
 enum { SEND_AT_DAYS = 30 };
-enum { TRACE_BYTES = 65536, USUAL_PAUSE_S = 60 };
+enum { TRACE_BYTES = 65536, USUAL_PAUSE_S = 60, FULL_WORDS = 300 };
 
 /* RFC 9562 section 5.7: 48 bits of milliseconds, the rest at random. */
 static void make_id(const struct stamp *stamp, char out[DELIVERY_ID_LEN + 1])
@@ -369,6 +369,20 @@ static void delivery_done(struct delivery *delivery)
 		exchange_wake(posting->exchange);
 }
 
+static struct text name_full(const struct delivery *delivery)
+{
+	struct buf words = buf_born(FULL_WORDS);
+	struct text named;
+
+	buf_addf(&words,
+		"the relay %.*s has its part of MAX_IN_FLIGHT or MAX_IN_FLIGHT_BYTES under way; "
+		"the rest is for others",
+		(int)delivery->full_relay.len, delivery->full_relay.at);
+	named = words.err ? (struct text){ 0 } : region_copy(delivery->region, buf_text(&words));
+	buf_free(&words);
+	return named.at ? named : TEXT("the relay has its part of what may be under way");
+}
+
 static bool refuse_submission(const struct exchange *exchange, enum submission submission,
 	const struct delivery *delivery, const struct json_at *at, struct refusal *refusal)
 {
@@ -387,6 +401,10 @@ static bool refuse_submission(const struct exchange *exchange, enum submission s
 		refusal_set(refusal, "draining", TEXT("the gateway is stopping"));
 		refusal->problem.retry_after_s = 1;
 		return false;
+	case SUBMISSION_RELAY_FULL:
+		refusal_set(refusal, "overloaded", name_full(delivery));
+		refusal->problem.retry_after_s = gateway->overload_pause_s(gateway->self);
+		return false;
 	default:
 		refusal_set(refusal, "overloaded", TEXT("MAX_IN_FLIGHT is reached"));
 		refusal->problem.retry_after_s = gateway->overload_pause_s(gateway->self);
@@ -398,8 +416,11 @@ bool posting_submit(struct posting *posting, size_t place, struct delivery *deli
 	const struct json_at *at, struct refusal *refusal)
 {
 	const struct gateway *gateway = posting->exchange->gateway;
+	uint64_t reserved_bytes = exchange_reserved(posting->exchange);
 	enum submission submission;
 
+	delivery->reserved_bytes = posting->bytes_each + reserved_bytes - posting->reserved_bytes;
+	posting->reserved_bytes = reserved_bytes;
 	delivery->done = delivery_done;
 	delivery->waiter = posting;
 	posting->deliveries[place] = delivery;
@@ -420,6 +441,8 @@ struct posting *posting_new(struct exchange *exchange, size_t count)
 		return NULL;
 	posting->exchange = exchange;
 	posting->count = count;
+	posting->reserved_bytes = exchange_reserved(exchange);
+	posting->bytes_each = posting->reserved_bytes / count;
 	posting->deliveries = region_zalloc(exchange->region, count, sizeof(*posting->deliveries));
 	posting->refusals = region_zalloc(exchange->region, count, sizeof(*posting->refusals));
 	posting->codes = region_zalloc(exchange->region, count, sizeof(*posting->codes));

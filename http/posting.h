@@ -20,6 +20,9 @@ struct posting {
 	struct text *refusals;        /* as JSON; empty: there was no room */
 	const char **codes;           /* the refusals' */
 	atomic_size_t open;           /* not yet settled, and one for whoever submits */
+	/* What the request had reserved when it was looked at last; each message's part of what it
+	 * had at first. */
+	uint64_t reserved_bytes, bytes_each;
 };
 
 /* NULL: out of memory. */

@@ -44,8 +44,10 @@ static const struct problem_words own[] = {
 		"Retry-After.",
 		429, true },
 	{ "overloaded", "Too much is in flight",
-		"MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES or memory is used up. Nothing was sent; try "
-		"again after Retry-After, which comes from the measured rate.",
+		"MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES or memory is used up, or one relay has its "
+		"part "
+		"of them: detail says which. Nothing was sent; try again after Retry-After, which "
+		"comes from the measured rate.",
 		503, true },
 	{ "store_required", "This needs a store",
 		"Queueing, scheduling and retries need STORE to be set.", 422, false },

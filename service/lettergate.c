@@ -7,6 +7,7 @@
 #include "service/relay/settle.h"
 #include "service/session/worker.h"
 
+#include <assert.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,8 @@ static enum err open_parts(struct lettergate *lettergate, const struct settings 
 		err = oauth_crew_open(lettergate->log, &lettergate->crew);
 	lettergate->max_in_flight = settings->max_in_flight;
 	lettergate->max_in_flight_bytes = settings->max_in_flight_bytes;
+	lettergate->room.most =
+		(struct load){ settings->max_in_flight, settings->max_in_flight_bytes };
 	return err;
 }
 
@@ -88,6 +91,7 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 
 	if (!err) {
 		open_lock(&lettergate->lock);
+		pthread_mutex_init(&lettergate->room.lock, NULL);
 		lettergate->log = log;
 		lettergate->settings = settings_hold(settings);
 		lettergate->captures = strcmp(settings->relays[0].host, "capture") == 0;
@@ -237,6 +241,8 @@ void lettergate_close(struct lettergate *lettergate)
 	repeats_close(lettergate->repeats);
 	catalogue_close(lettergate->catalogue);
 	metrics_close(lettergate->metrics);
+	assert(!lettergate->room.taken.messages && !lettergate->room.taken.bytes);
+	pthread_mutex_destroy(&lettergate->room.lock);
 	pthread_rwlock_destroy(&lettergate->lock);
 	free(lettergate);
 }

@@ -14,6 +14,7 @@
 #include "service/metrics.h"
 #include "service/template/catalogue.h"
 #include "service/relay/fleet.h"
+#include "service/relay/share.h"
 #include "service/records.h"
 #include "service/queue/repeats.h"
 
@@ -39,6 +40,7 @@ struct lettergate {
 	struct worker *workers[WORKERS_MAX];
 	unsigned worker_count;
 	bool captures;
+	struct room room; /* what each relay takes up of what may be in flight */
 	unsigned max_in_flight;
 	uint64_t max_in_flight_bytes;
 	atomic_uint in_flight;

@@ -69,13 +69,6 @@ static void wake(struct lettergate *lettergate, int worker)
 		worker_wake(lettergate->workers[worker]);
 }
 
-/* With several relays, none may have all the room there is to wait in. */
-static bool has_room(const struct lettergate *lettergate, struct relay *relay)
-{
-	return lettergate->fleet->count == 1 ||
-	       relay_counts(relay).waiting < (lettergate->max_in_flight + 1) / 2;
-}
-
 /* What the choice means for one that was never tried. */
 static enum submission meaning_of(enum fleet_choice choice)
 {
@@ -84,6 +77,8 @@ static enum submission meaning_of(enum fleet_choice choice)
 		return SUBMISSION_NO_RELAY;
 	case FLEET_FORBIDDEN:
 		return SUBMISSION_RELAY_FORBIDDEN;
+	case FLEET_FULL:
+		return SUBMISSION_RELAY_FULL;
 	default:
 		return SUBMITTED;
 	}
@@ -138,6 +133,29 @@ static uint64_t half_time(const struct delivery *delivery)
 	return to > from ? from + (to - from) / 2 : to;
 }
 
+/* With the lock. One that has room, which is taken. */
+static enum fleet_choice choose(
+	struct lettergate *lettergate, struct delivery *delivery, struct relay **relay_out)
+{
+	struct fleet *fleet = lettergate->fleet;
+	enum fleet_choice choice;
+	uint64_t full = 0;
+
+	choice = fleet_choose(fleet, delivery, full, delivery->queued_us, relay_out);
+	while (choice == FLEET_CHOSEN && !share_take(&lettergate->room, fleet->shares, fleet->count,
+						 relay_share(*relay_out), delivery)) {
+		full |= fleet_set(fleet, *relay_out);
+		choice = fleet_choose(fleet, delivery, full, delivery->queued_us, relay_out);
+	}
+	return choice;
+}
+
+/* The relay may be gone when that is told. */
+static void name_full(struct delivery *delivery, const struct relay *relay)
+{
+	delivery->full_relay = region_copy(delivery->region, text_of(relay_settings(relay)->name));
+}
+
 /* With the lock. */
 static enum submission choose_and_submit(struct lettergate *lettergate, struct delivery *delivery,
 	enum history history, enum fleet_choice *choice_out, struct relay **relay_out,
@@ -149,12 +167,12 @@ static enum submission choose_and_submit(struct lettergate *lettergate, struct d
 	if (lettergate->is_stopping)
 		return SUBMISSION_DRAINING;
 	delivery->queued_us = now_us();
-	*choice_out = fleet_choose(lettergate->fleet, delivery, delivery->queued_us, relay_out);
+	*choice_out = choose(lettergate, delivery, relay_out);
 	submission = meaning_of(*choice_out);
+	if (*choice_out == FLEET_FULL)
+		name_full(delivery, *relay_out);
 	if (submission || *choice_out != FLEET_CHOSEN)
 		return submission;
-	if (!has_room(lettergate, *relay_out))
-		return SUBMISSION_OVERLOADED;
 	if (!get_ready(delivery, *relay_out, history, delivery->queued_us - since_us))
 		return SUBMISSION_OVERLOADED;
 	delivery->elsewhere_us = half_time(delivery);
@@ -271,8 +289,9 @@ static void settle_refused(struct lettergate *lettergate, struct delivery *deliv
 		settle_lost(lettergate, delivery, SMTP_LOSS_DRAINING, words);
 		return;
 	}
-	if (submission == SUBMISSION_OVERLOADED) {
+	if (submission == SUBMISSION_RELAY_FULL) {
 		verdict.category = SMTP_RELAY_BUSY;
+		words = "the relay that it may use has its part of what may be under way";
 		verdict.hint = "Try again; nothing has to be changed.";
 	} else if (delivery->result.attempt_count && (!delivery->parts || delivery->is_settled)) {
 		settle_as_tried(lettergate, delivery);

@@ -33,6 +33,7 @@ enum err fleet_open(struct settings *settings, unsigned workers, struct metrics 
 		relay_count_in(fleet->relays[i], metrics_relay(metrics, name));
 		if (before)
 			relay_inherit(fleet->relays[i], before);
+		fleet->shares[i] = relay_share(fleet->relays[i]);
 	}
 	if (err)
 		fleet_release(fleet);
@@ -191,10 +192,18 @@ static struct relay *by_weight(struct fleet *fleet, uint64_t set, uint64_t weigh
 	return chosen;
 }
 
-enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *delivery,
+uint64_t fleet_set(const struct fleet *fleet, const struct relay *relay)
+{
+	for (size_t i = 0; i < fleet->count; i++)
+		if (fleet->relays[i] == relay)
+			return UINT64_C(1) << i;
+	return 0;
+}
+
+enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *delivery, uint64_t full,
 	uint64_t now_us, struct relay **relay_out)
 {
-	uint64_t weight = 0, best;
+	uint64_t weight = 0, best, with_room;
 	uint64_t set =
 		delivery->relay.len ? named(fleet, delivery->relay) : routed(fleet, delivery);
 
@@ -212,6 +221,7 @@ enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *deliv
 		best = of_lowest_priority(fleet, set, &weight);
 	if (!best)
 		return FLEET_EXHAUSTED;
-	*relay_out = by_weight(fleet, best, weight);
-	return FLEET_CHOSEN;
+	with_room = of_lowest_priority(fleet, best & ~full, &weight);
+	*relay_out = by_weight(fleet, with_room ? with_room : best, weight);
+	return with_room ? FLEET_CHOSEN : FLEET_FULL;
 }

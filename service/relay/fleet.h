@@ -10,6 +10,7 @@ struct fleet {
 	struct settings *settings; /* held */
 	size_t count;
 	struct relay *relays[RELAYS_MAX]; /* as settings->relays */
+	struct share *shares[RELAYS_MAX]; /* theirs */
 	atomic_uint turn;                 /* for shares by weight */
 };
 
@@ -31,9 +32,13 @@ enum fleet_choice {
 	FLEET_FORBIDDEN, /* its key may use none that it would go to */
 	FLEET_RESTING,   /* all that it may use rest: *relay_out is the first to be tried again */
 	FLEET_EXHAUSTED, /* all that it may use were tried */
+	FLEET_FULL,      /* all that it would go to have no room: *relay_out is one */
 };
 /* Where the delivery goes (next): to the relay that it names, else one of the first route that
  * fits, else one of all; of those that its key may use, that were not tried and do not rest, one
- * with the lowest priority, by weight. */
-enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *delivery,
+ * with the lowest priority, by weight. `full`: those that have no room, as a set (fleet_set); they
+ * leave it to others of the same priority. */
+enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *delivery, uint64_t full,
 	uint64_t now_us, struct relay **relay_out);
+/* The relay alone, as a set. */
+uint64_t fleet_set(const struct fleet *fleet, const struct relay *relay);

@@ -1,6 +1,7 @@
 #include "service/clock.h"
 #include "service/oauth/oauth.h"
 #include "service/relay/relay_own.h"
+#include "service/relay/share.h"
 #include "service/session/tls.h"
 
 #include <stdlib.h>
@@ -36,7 +37,7 @@ enum err relay_open(struct settings *settings, size_t index, unsigned workers,
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
 	const struct relay_settings *own = &settings->relays[index];
-	enum err err = OK;
+	enum err err;
 
 	if (!relay)
 		return ERR_MEMORY;
@@ -51,7 +52,8 @@ enum err relay_open(struct settings *settings, size_t index, unsigned workers,
 	pthread_mutex_init(&relay->lock, NULL);
 	set_policy(relay, own);
 	relay_show(relay);
-	if (own->tls != SMTP_TLS_NONE)
+	err = share_open(&relay->share);
+	if (!err && own->tls != SMTP_TLS_NONE)
 		err = tls_open(own, &relay->tls, why);
 	if (!err && own->oauth_token_url[0])
 		err = oauth_open(own, &relay->oauth);
@@ -91,6 +93,8 @@ void relay_inherit(struct relay *relay, struct relay *old)
 {
 	unsigned most = relay->own->sessions;
 
+	share_release(relay->share);
+	relay->share = share_hold(old->share);
 	if (!shares_tokens(relay, old))
 		return;
 	if (relay->oauth) {
@@ -133,6 +137,7 @@ void relay_release(struct relay *relay)
 		return;
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		scram_keys_wipe(&relay->scram_keys[i]);
+	share_release(relay->share);
 	oauth_release(relay->oauth);
 	tls_close(relay->tls);
 	settings_free(relay->settings);
@@ -158,6 +163,11 @@ struct tls *relay_tls(const struct relay *relay)
 struct oauth *relay_oauth(const struct relay *relay)
 {
 	return relay->oauth;
+}
+
+struct share *relay_share(const struct relay *relay)
+{
+	return relay->share;
 }
 
 struct scram_keys *relay_scram_keys(struct relay *relay, unsigned worker)

@@ -15,6 +15,7 @@ struct oauth;
 struct oauth_crew;
 struct relay;
 struct scram_keys;
+struct share;
 struct tls;
 
 enum { WORKERS_MAX = 64, NO_WORKER = -1 };
@@ -37,8 +38,8 @@ struct relay_news {
 /* The relay settings->relays[index]; holds `settings`. A line in *why. */
 MUST_USE enum err relay_open(struct settings *settings, size_t index, unsigned workers,
 	struct relay **relay_out, struct buf *why);
-/* Takes over what was found out by `old`, the relay of the same name before a reload, if it is the
- * same host, user and password. */
+/* Takes over what `old`, the relay of the same name before a reload, takes up of the room for
+ * messages; and what was found out by it, if it is the same host, user and password. */
 void relay_inherit(struct relay *relay, struct relay *old);
 /* From now on it has its token fetched, where it has an endpoint for that: behind relay_inherit, or
  * two ask for the same. Where it has one already, what failed is tried again at once. */
@@ -54,6 +55,8 @@ const struct relay_settings *relay_settings(const struct relay *relay);
 const struct smtp_policy *relay_policy(const struct relay *relay);
 struct tls *relay_tls(const struct relay *relay);
 struct oauth *relay_oauth(const struct relay *relay); /* NULL: it has no token endpoint */
+/* What it takes up of the room for messages under way; behind a reload its successor's, too. */
+struct share *relay_share(const struct relay *relay);
 /* What SCRAM made of the password for sessions of `worker`, which alone may use it. */
 struct scram_keys *relay_scram_keys(struct relay *relay, unsigned worker);
 

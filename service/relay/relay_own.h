@@ -15,6 +15,7 @@ struct relay {
 	struct smtp_policy policy;
 	struct tls *tls;
 	struct oauth *oauth; /* held; NULL: it has no token endpoint */
+	struct share *share; /* held */
 	struct relay_metrics *metrics;
 	struct scram_keys scram_keys[WORKERS_MAX]; /* each worker's own: no lock */
 	atomic_bool is_retired;

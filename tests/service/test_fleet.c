@@ -1,6 +1,7 @@
 /* Which relay a message goes to. */
 #include "load.h"
 #include "service/relay/fleet.h"
+#include "service/relay/share.h"
 #include "unit.h"
 
 #define SECOND UINT64_C(1000000)
@@ -88,7 +89,7 @@ static void expect_at(uint64_t at, enum fleet_choice wanted, const char *name)
 {
 	struct relay *relay = NULL;
 
-	ck_assert_int_eq(fleet_choose(fleet, &delivery, at, &relay), wanted);
+	ck_assert_int_eq(fleet_choose(fleet, &delivery, 0, at, &relay), wanted);
 	if (name)
 		ck_assert_str_eq(relay_settings(relay)->name, name);
 }
@@ -235,7 +236,7 @@ START_TEST(shares_are_as_the_weights)
 	memcpy(config + strlen(config), "]}", 3);
 	open_fleet(config);
 	for (int i = 0; i < CHOICES; i++) {
-		ck_assert_int_eq(fleet_choose(fleet, &delivery, now, &relay), FLEET_CHOSEN);
+		ck_assert_int_eq(fleet_choose(fleet, &delivery, 0, now, &relay), FLEET_CHOSEN);
 		count[relay_settings(relay)->name[0] - 'a']++;
 	}
 	for (int i = 0; i < 4; i++) {
@@ -256,7 +257,7 @@ START_TEST(shares_are_even_over_a_few_messages)
 	open_fleet(HEAD RELAY("a", "") "," RELAY("b", "") "]}");
 	atomic_store(&fleet->turn, UINT32_MAX - 50);
 	for (int i = 0; i < 100; i++) {
-		ck_assert_int_eq(fleet_choose(fleet, &delivery, now, &relay), FLEET_CHOSEN);
+		ck_assert_int_eq(fleet_choose(fleet, &delivery, 0, now, &relay), FLEET_CHOSEN);
 		of_a += relay_settings(relay)->name[0] == 'a';
 		ck_assert_int_le(abs(2 * (int)of_a - (i + 1)), 6);
 	}
@@ -268,6 +269,24 @@ START_TEST(weights_count_among_those_of_one_priority)
 	open_fleet(HEAD RELAY("a", ",\"priority\":2,\"weight\":1000") "," RELAY("b", "") "]}");
 	for (int i = 0; i < 100; i++)
 		expect_at(now, FLEET_CHOSEN, "b");
+}
+END_TEST
+
+START_TEST(what_has_no_room_leaves_it_to_others_of_its_priority)
+{
+	struct relay *relay = NULL;
+	uint64_t a, b;
+
+	open_fleet(HEAD RELAY("a", ",\"weight\":1000") "," RELAY("b", "") "," RELAY(
+		"c", ",\"priority\":2") "]}");
+	a = fleet_set(fleet, relay_named("a"));
+	b = fleet_set(fleet, relay_named("b"));
+	for (int i = 0; i < 10; i++) {
+		ck_assert_int_eq(fleet_choose(fleet, &delivery, a, now, &relay), FLEET_CHOSEN);
+		ck_assert_ptr_eq(relay, relay_named("b"));
+		ck_assert_int_eq(fleet_choose(fleet, &delivery, a | b, now, &relay), FLEET_FULL);
+		ck_assert_ptr_ne(relay, relay_named("c"));
+	}
 }
 END_TEST
 
@@ -296,6 +315,22 @@ START_TEST(there_may_be_sixty_four)
 END_TEST
 
 /* ---- reload */
+
+START_TEST(a_reload_keeps_what_is_under_way)
+{
+	struct share *a, *b;
+
+	open_fleet(HEAD RELAY("a", "") "," RELAY("b", "") "]}");
+	a = share_hold(relay_share(relay_named("a")));
+	b = share_hold(relay_share(relay_named("b")));
+	open_fleet(HEAD RELAY("c", "") "," RELAY("a", ",\"user\":\"u\",\"pass\":\"p\"") "]}");
+	ck_assert_ptr_eq(relay_share(relay_named("a")), a);
+	ck_assert_ptr_eq(fleet->shares[1], a);
+	ck_assert_ptr_ne(fleet->shares[0], b);
+	share_release(a);
+	share_release(b);
+}
+END_TEST
 
 START_TEST(a_reload_keeps_what_was_found_out)
 {
@@ -338,6 +373,8 @@ UNIT_MAIN(fleet, tcase_add_checked_fixture(cases, open_metrics_set, close_all);
 		  cases, shares_are_as_the_weights, 0, (int)(sizeof(shares) / sizeof(*shares)));
 	  tcase_add_test(cases, shares_are_even_over_a_few_messages);
 	  tcase_add_test(cases, weights_count_among_those_of_one_priority);
+	  tcase_add_test(cases, what_has_no_room_leaves_it_to_others_of_its_priority);
 	  tcase_add_test(cases, there_may_be_sixty_four);
+	  tcase_add_test(cases, a_reload_keeps_what_is_under_way);
 	  tcase_add_test(cases, a_reload_keeps_what_was_found_out);
 	  tcase_add_loop_test(cases, a_reload_with_another_account_begins_anew, 0, 3);)

@@ -1,6 +1,7 @@
 """A relay that is bad is no burden on the others, nor one caller on another (faults F-15, F-39): the
 healthy one's messages go, descriptors and memory stay what they were, and a batch waits its turn."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -11,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fleet import Fleet, each_once
-from gateway import SLOW, Gateway, mail, ms, open_files, resident_kb, together, wait_for
+from gateway import (SLOW, Gateway, mail, ms, open_files, problem, resident_kb, together,
+                     wait_for)
 from ledger import CHUNKED, PLAIN
 from proxy import Proxy
 from relay import Relay
@@ -24,6 +26,9 @@ BAD = {
     "never-answers-the-data": {"down": {"at": b"354 go on\r\n", "then": "drop"}},
     "reads-nothing": {"up": {"at": b"DATA\r\n", "then": "deaf"}},
 }
+
+
+LONG = ("y" * 70 + "\n") * 10000
 
 
 def quantile(times, part):
@@ -64,6 +69,73 @@ def test_a_bad_relay_costs_the_healthy_one_nothing(tmp_path, bad):
             assert resident_kb(gateway.pid) - memory < 32768
         assert wait_for(lambda: open_files(gateway.pid) <= held + 8, 20), "its sessions, no more"
         each_once([healthy], answers)
+
+
+def crowd(pool, gateway, names, count, **fields):
+    """As many sends, to the relays in turns; those that are refused at once are over."""
+    return [pool.submit(gateway.send, relay=names[n % len(names)], timeout=120, deadline="60s", **fields)
+            for n in range(count)]
+
+
+def refused(sends):
+    return [send.result() for send in sends if send.done()]
+
+
+PATIENT = {"SMTP_TIMEOUT_CONNECT": "90s", "SMTP_TIMEOUT_COMMAND": "90s"}
+
+
+@pytest.mark.parametrize("count, held", [(1, 20), (2, 30)], ids=["one hangs", "two hang"])
+@pytest.mark.parametrize("step", ["greeting", "mail"])
+def test_relays_that_hang_leave_the_others_room(tmp_path, step, count, held):
+    """F-39: whether messages wait for them or are being sent, they have their part of MAX_IN_FLIGHT, and
+    what is more is refused by name; what may go to another goes there."""
+    gate = threading.Event()
+    hanging = {step: lambda *_: gate.wait(60 * SLOW) and None}
+    names = ["bad%d" % n for n in range(count)]
+    with Relay() as good, ThreadPoolExecutor(60) as pool, contextlib.ExitStack() as stack:
+        stack.callback(gate.set)
+        relays = [(name, stack.enter_context(Relay(hanging)), {"sessions": 30}) for name in names]
+        gateway = stack.enter_context(Fleet(tmp_path, relays + [("good", good, {})], MAX_IN_FLIGHT=40,
+                                            **PATIENT))
+        sends = crowd(pool, gateway, names, 60)
+        assert wait_for(lambda: len(refused(sends)) == 60 - held, 20), len(refused(sends))
+        for answer in refused(sends):
+            problem(answer, 503, "overloaded", "not_sent")
+            assert any(" %s " % name in answer["detail"] for name in names), answer["detail"]
+        for _ in range(5):
+            assert gateway.send(relay="good").status == 200
+            answer = gateway.send()
+            assert (answer.status, answer["relay"]["name"]) == (200, "good"), answer
+        assert len(refused(sends)) == 60 - held
+        gate.set()
+        assert sorted(send.result().status for send in sends) == [200] * held + [503] * (60 - held)
+        assert gateway.send(relay="bad0").status == 200, "there is room again"
+
+
+def test_the_bytes_of_a_relay_that_hangs_leave_the_others_room(tmp_path):
+    """The same of MAX_IN_FLIGHT_BYTES, also behind a reload: what is under way stays counted."""
+    gate = threading.Event()
+    with Relay({"mail": lambda *_: gate.wait(60 * SLOW) and None}) as bad, Relay() as good, \
+            ThreadPoolExecutor(8) as pool, contextlib.ExitStack() as stack:
+        stack.callback(gate.set)
+        relays = [("bad", bad, {}), ("good", good, {})]
+        gateway = stack.enter_context(Fleet(tmp_path, relays, MAX_IN_FLIGHT_BYTES="6M", HTTP_MAX_BODY="1M",
+                                            **PATIENT))
+        sends = []
+        for n in range(8):
+            sends += crowd(pool, gateway, ["bad"], 1, text=LONG)
+            assert wait_for(lambda: sends[n].done() or in_flight(gateway) == n + 1 - len(refused(sends)))
+        assert refused(sends) and not sends[0].done()
+        for answer in refused(sends):
+            assert " bad " in problem(answer, 503, "overloaded", "not_sent")["detail"]
+        for _ in range(3):
+            assert gateway.send(relay="good", text=LONG).status == 200
+        gateway.reload(relays)
+        assert " bad " in problem(gateway.send(relay="bad", text=LONG), 503, "overloaded", "not_sent")["detail"]
+        assert gateway.send(relay="good", text=LONG).status == 200
+        gate.set()
+        assert {send.result().status for send in sends} == {200, 503}
+        assert gateway.send(relay="bad", text=LONG).status == 200, "there is room again"
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+/* How much of the room for messages each relay takes up. */
+#include "service/relay/share.h"
+#include "unit.h"
+
+enum { MOST = 60, RELAYS = 10, KB = 1024 };
+
+static struct share *shares[RELAYS];
+static struct delivery deliveries[2 * MOST];
+static size_t used;
+static struct room room;
+
+static void begin(void)
+{
+	room = (struct room){ .most = { MOST, MOST * KB } };
+	pthread_mutex_init(&room.lock, NULL);
+	used = 0;
+	for (size_t i = 0; i < RELAYS; i++)
+		ck_assert_int_eq(share_open(&shares[i]), OK);
+}
+
+/* Nothing is left anywhere. */
+static void end(void)
+{
+	for (size_t i = 0; i < used; i++) {
+		share_give_back(&room, &deliveries[i]);
+		ck_assert_ptr_null(deliveries[i].share);
+	}
+	ck_assert_uint_eq(room.taken.messages, 0);
+	ck_assert_uint_eq(room.taken.bytes, 0);
+	for (size_t i = 0; i < RELAYS; i++) {
+		ck_assert_uint_eq(shares[i]->taken.messages, 0);
+		ck_assert_uint_eq(shares[i]->taken.bytes, 0);
+		share_release(shares[i]);
+	}
+	pthread_mutex_destroy(&room.lock);
+}
+
+/* How many more of so many bytes one of `count` relays takes, while there is any room at all. */
+static unsigned fill(size_t which, size_t count, uint64_t bytes)
+{
+	unsigned taken = 0;
+
+	while (room.taken.messages < MOST && room.taken.bytes + bytes <= MOST * KB) {
+		deliveries[used] = (struct delivery){ .reserved_bytes = bytes };
+		if (!share_take(&room, shares, count, shares[which], &deliveries[used]))
+			break;
+		ck_assert_ptr_eq(deliveries[used].share, shares[which]);
+		used++;
+		taken++;
+	}
+	return taken;
+}
+
+START_TEST(the_only_relay_has_it_all)
+{
+	ck_assert_uint_eq(fill(0, 1, _i), MOST);
+}
+END_TEST
+
+START_TEST(one_that_hangs_takes_half)
+{
+	size_t count = (size_t)_i + 2;
+
+	ck_assert_uint_eq(fill(count - 1, count, 0), MOST / 2);
+	ck_assert_uint_eq(fill(0, count, 0) > 0, 1);
+}
+END_TEST
+
+START_TEST(all_others_hang_and_one_finds_its_part)
+{
+	size_t count = (size_t)_i + 2;
+	uint64_t equal = MOST / (count + 1), of_half = MOST / 2 / (count - 1);
+
+	for (size_t i = 0; i + 1 < count; i++)
+		(void)fill(i, count, 0);
+	ck_assert_uint_ge(fill(count - 1, count, 0), equal < of_half ? equal : of_half);
+}
+END_TEST
+
+START_TEST(all_others_hang_with_long_messages)
+{
+	size_t count = (size_t)_i + 2;
+	uint64_t equal = MOST / (count + 1), of_half = MOST / 2 / (count - 1);
+
+	ck_assert_uint_eq(fill(0, count, KB), MOST / 2);
+	for (size_t i = 1; i + 1 < count; i++)
+		(void)fill(i, count, KB);
+	ck_assert_uint_ge(fill(count - 1, count, KB), equal < of_half ? equal : of_half);
+}
+END_TEST
+
+START_TEST(the_first_has_room_however_long)
+{
+	deliveries[used].reserved_bytes = MOST * KB;
+	ck_assert(share_take(&room, shares, 2, shares[0], &deliveries[used++]));
+	deliveries[used].reserved_bytes = 1;
+	ck_assert(!share_take(&room, shares, 2, shares[0], &deliveries[used]));
+	ck_assert_ptr_null(deliveries[used].share);
+	ck_assert(share_take(&room, shares, 2, shares[1], &deliveries[used++]));
+}
+END_TEST
+
+START_TEST(what_goes_elsewhere_is_counted_there_alone)
+{
+	ck_assert_uint_eq(fill(0, 2, KB), MOST / 2);
+	ck_assert(share_take(&room, shares, 2, shares[1], &deliveries[0]));
+	ck_assert_uint_eq(shares[0]->taken.messages, MOST / 2 - 1);
+	ck_assert_uint_eq(shares[1]->taken.bytes, KB);
+	ck_assert_uint_eq(room.taken.messages, MOST / 2);
+	ck_assert(share_take(&room, shares, 2, shares[1], &deliveries[0]));
+	ck_assert_uint_eq(shares[1]->taken.messages, 1);
+	ck_assert_uint_eq(fill(0, 2, KB), 1);
+	ck_assert(!share_take(&room, shares, 2, shares[0], &deliveries[0]));
+	ck_assert_ptr_eq(deliveries[0].share, shares[1]);
+}
+END_TEST
+
+START_TEST(it_outlives_its_relay)
+{
+	struct share *own = shares[0];
+
+	ck_assert_uint_eq(fill(0, 1, KB), MOST);
+	(void)share_hold(own);
+	share_release(own);
+	share_give_back(&room, &deliveries[0]);
+	share_give_back(&room, &deliveries[0]);
+	ck_assert_uint_eq(own->taken.messages, MOST - 1);
+}
+END_TEST
+
+UNIT_MAIN(share, tcase_add_checked_fixture(cases, begin, end);
+	  tcase_add_loop_test(cases, the_only_relay_has_it_all, 0, 2);
+	  tcase_add_loop_test(cases, one_that_hangs_takes_half, 0, RELAYS - 1);
+	  tcase_add_loop_test(cases, all_others_hang_and_one_finds_its_part, 0, RELAYS - 1);
+	  tcase_add_loop_test(cases, all_others_hang_with_long_messages, 0, RELAYS - 1);
+	  tcase_add_test(cases, the_first_has_room_however_long);
+	  tcase_add_test(cases, what_goes_elsewhere_is_counted_there_alone);
+	  tcase_add_test(cases, it_outlives_its_relay);)
