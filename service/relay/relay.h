@@ -109,6 +109,10 @@ struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure 
 	uint64_t now_us, struct relay_news *news_out);
 /* opening → gone, through no fault of the relay's: nobody shares its fate. */
 void relay_carrier_abandoned(struct relay *relay, bool brings, uint64_t now_us);
+/* The same, for want of something of our own: where none is up or still opening, it gives back
+ * those that were waiting at `began_us`. */
+struct delivery *relay_carrier_prevented(
+	struct relay *relay, bool brings, uint64_t began_us, uint64_t now_us);
 /* A delivery waits again. One of which a part is still to come does so behind its key's others, so
  * that many parts do not hold up a single mail; one that relay_kept_waiting took out, where it was.
  * False: the relay is retired. */

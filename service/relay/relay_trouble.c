@@ -118,6 +118,19 @@ struct delivery *relay_carrier_failed(struct relay *relay, struct relay_failure 
 	return failed;
 }
 
+struct delivery *relay_carrier_prevented(
+	struct relay *relay, bool brings, uint64_t began_us, uint64_t now_us)
+{
+	struct delivery *list = NULL;
+
+	relay_carrier_abandoned(relay, brings, now_us);
+	pthread_mutex_lock(&relay->lock);
+	if (!relay->opening && !relay_is_up(relay, now_us))
+		list = relay_take_all(relay, UINT64_MAX, began_us, SIZE_MAX);
+	pthread_mutex_unlock(&relay->lock);
+	return list;
+}
+
 bool relay_token_came(struct relay *relay, uint64_t now_us, struct relay_news *news_out)
 {
 	struct relay_notes before;

@@ -130,7 +130,9 @@ void carrier_end(struct carrier *carrier)
 		return;
 	}
 	carrier_log_end(carrier, &verdict);
-	if (carrier->stage == CARRIER_OPENING)
+	if (carrier_is_abandoned(carrier, &verdict))
+		carrier_abandon(carrier, &verdict);
+	else if (carrier->stage == CARRIER_OPENING)
 		carrier_fail_waiting(carrier, &verdict);
 	else
 		carrier_tell_end(carrier);

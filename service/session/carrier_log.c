@@ -36,13 +36,15 @@ void carrier_add_opening_words(const struct carrier *carrier, struct buf *words)
 void carrier_log_end(const struct carrier *carrier, const struct smtp_verdict *verdict)
 {
 	const struct lettergate *lettergate = carrier->worker->lettergate;
-	bool failed = carrier->stage == CARRIER_OPENING;
+	bool drains = verdict->category == SMTP_DRAINING;
+	bool failed = carrier->stage == CARRIER_OPENING && !drains;
 	struct buf words = buf_born(CARRIER_WORDS);
 	struct log_line line = log_line(lettergate->log, failed ? LOG_WARN : LOG_DEBUG,
 		failed ? "session_failed" : "session_closed");
 
 	log_string(&line, "relay", relay_settings(carrier->relay)->name);
-	log_string(&line, "reason", session_end_name(carrier_end_reason(carrier)));
+	log_string(&line, "reason",
+		session_end_name(drains ? SESSION_END_DRAIN : carrier_end_reason(carrier)));
 	log_u64(&line, "messages", carrier->messages);
 	if (failed) {
 		log_string(&line, "code", smtp_category_words(verdict->category)->code);

@@ -2,8 +2,10 @@
 #include "service/session/carrier_own.h"
 
 #include "service/session/carrier_bytes.h"
+#include "service/session/carrier_log.h"
 #include "service/session/carrier_token.h"
 #include "service/clock.h"
+#include "service/relay/fate.h"
 #include "service/relay/settle.h"
 
 #include <stdlib.h>
@@ -103,6 +105,41 @@ static enum err set_out(struct carrier *carrier)
 		return open_link(carrier);
 	relay_note_opening(carrier->relay, SMTP_IN_AUTH);
 	return OK;
+}
+
+bool carrier_is_abandoned(const struct carrier *carrier, const struct smtp_verdict *verdict)
+{
+	return carrier->stage == CARRIER_OPENING &&
+	       (verdict->category == SMTP_DRAINING || verdict->category == SMTP_INTERNAL);
+}
+
+/* Behind a reload those that wait do so at the new relay, and when we stop they are told elsewhere.
+ * Where there are no descriptors, or no memory, they hear of that. */
+void carrier_abandon(struct carrier *carrier, const struct smtp_verdict *verdict)
+{
+	static const struct smtp_said nothing;
+	struct buf words = buf_born(CARRIER_WORDS);
+	struct fate_cause cause = { .relay = carrier->relay,
+		.verdict = *verdict,
+		.said = &nothing,
+		.trace = buf_text(&carrier->trace),
+		.began_us = carrier->opened_us };
+	struct delivery *list = NULL, *delivery = carrier->delivery;
+
+	if (verdict->category == SMTP_INTERNAL)
+		list = relay_carrier_prevented(
+			carrier->relay, carrier->brings, carrier->opened_us, now_us());
+	else
+		relay_carrier_abandoned(carrier->relay, carrier->brings, now_us());
+	if (delivery) {
+		delivery->next = list;
+		list = delivery;
+	}
+	carrier->delivery = NULL;
+	carrier_add_opening_words(carrier, &words);
+	cause.words = words.err ? carrier_words(carrier) : words.at;
+	fate_meet(carrier->worker, list, &cause);
+	buf_free(&words);
 }
 
 bool carrier_open(

@@ -7,5 +7,9 @@
 void carrier_move_to(struct carrier *carrier, struct carrier **list);
 /* What it is at, measured. To be called where that may have changed. */
 void carrier_note_phase(struct carrier *carrier);
+/* It never became ready, through no fault of the relay's. */
+bool carrier_is_abandoned(const struct carrier *carrier, const struct smtp_verdict *verdict);
+/* … That means nothing for others, but for what we have too little of. */
+void carrier_abandon(struct carrier *carrier, const struct smtp_verdict *verdict);
 /* Settles what it means for others, and frees it; or begins anew, with another token. */
 void carrier_end(struct carrier *carrier);

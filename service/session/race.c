@@ -94,15 +94,24 @@ static void name_address(struct race *race, const struct sockaddr_storage *addre
 		address->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
+/* It is we who have too little, and no fault of the relay's. */
+static bool is_shortage(int reason)
+{
+	return reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM;
+}
+
 static void lose_address(struct race *race, const struct sockaddr_storage *address, int reason)
 {
 	char text[128];
 
-	doubt_address(race->doubts, address, now_us());
+	if (!is_shortage(reason))
+		doubt_address(race->doubts, address, now_us());
 	name_address(race, address);
 	snprintf(race->words, sizeof(race->words), "%s: %s", race->address,
 		strerror_r(reason, text, sizeof(text)));
-	race->loss = reason == ETIMEDOUT ? SMTP_LOSS_TIMEOUT : SMTP_LOSS_UNREACHABLE;
+	race->loss = is_shortage(reason)   ? SMTP_LOSS_INTERNAL
+		     : reason == ETIMEDOUT ? SMTP_LOSS_TIMEOUT
+					   : SMTP_LOSS_UNREACHABLE;
 	race->address[0] = '\0';
 }
 

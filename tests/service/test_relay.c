@@ -186,6 +186,33 @@ START_TEST(a_failed_opening_fails_those_that_waited_through_it)
 }
 END_TEST
 
+START_TEST(for_want_of_our_own_those_who_waited_are_told_when_nothing_opens_any_more)
+{
+	struct delivery early = delivery_of(5, UINT64_MAX), late = delivery_of(20, 100);
+	struct relay_state state;
+	uint64_t until;
+
+	(void)relay_submit(relay, &early);
+	for (int i = 0; i < 4; i++) {
+		ck_assert(relay_admit_carrier(relay, 10));
+		ck_assert(relay_admit_carrier(relay, 10));
+		ck_assert_ptr_null(relay_carrier_prevented(relay, true, 10, 30));
+		if (i == 0)
+			(void)relay_submit(relay, &late);
+		ck_assert_ptr_eq(
+			relay_carrier_prevented(relay, true, 10, 30), i == 0 ? &early : NULL);
+	}
+	ck_assert(!relay_rests(relay, 30, &until));
+	relay_state(relay, 30, &state);
+	ck_assert_int_eq(state.trouble.at_ms, 0);
+	ck_assert_uint_eq(state.counts.opening, 0);
+	ck_assert_uint_eq(state.counts.waiting, 1);
+	ck_assert(relay_admit_carrier(relay, 40));
+	one_opens(relay);
+	ck_assert_ptr_eq(relay_pull(relay, 0, false, 40), &late);
+}
+END_TEST
+
 START_TEST(with_other_sessions_up_a_failed_opening_only_narrows_the_window)
 {
 	struct delivery delivery = delivery_of(5, UINT64_MAX);
@@ -842,6 +869,8 @@ UNIT_MAIN(relay, tcase_add_checked_fixture(cases, open_relay, close_relay);
 	  tcase_add_test(cases, nobody_is_woken_when_all_are_busy);
 	  tcase_add_test(cases, carriers_are_opened_as_work_waits_up_to_the_window);
 	  tcase_add_test(cases, a_failed_opening_fails_those_that_waited_through_it);
+	  tcase_add_test(
+		  cases, for_want_of_our_own_those_who_waited_are_told_when_nothing_opens_any_more);
 	  tcase_add_test(cases, with_other_sessions_up_a_failed_opening_only_narrows_the_window);
 	  tcase_add_test(cases, the_window_grows_back_after_quiet);
 	  tcase_add_test(cases, what_is_past_its_deadline_is_taken_out);

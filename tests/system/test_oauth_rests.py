@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -101,6 +102,21 @@ def test_a_reload_that_removes_it_holds_up_nobody(tmp_path, silence):
             gateway.reload(both)  # a new one, beside the one that is not over yet
             assert asked(server, 3)
         assert not gateway.log("oauth_failed"), "what was broken off is no failure"
+
+
+def test_a_reload_while_its_token_comes_is_no_failure():
+    """What waits does so at the new relay, and goes when the token is there; nobody rests for it."""
+    with ThreadPoolExecutor(4) as pool, signed_in([{"delay": 4.0}]) as (gateway, _, relay):
+        sends = [pool.submit(gateway.send, deadline="50s", timeout=60) for _ in range(4)]
+        assert wait_for(lambda: gateway.get("/relays")["relays"][0]["sessions"]["opening"] >= 1)
+        gateway.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: any(line["reason"] == "drain" for line in gateway.log("session_closed")))
+        assert [send.result().status for send in sends] == [200] * 4
+        assert not gateway.log("session_failed") and not gateway.log("relay_rests")
+        assert not gateway.get("/relays")["relays"][0].get("last_error")
+        assert not metric(gateway.get("/metrics", key=None).body.decode(),
+                          "lettergate_smtp_sessions_closed_total", reason="failed")
+        assert len(relay.ledger) == 4
 
 
 def test_a_token_that_comes_too_late_opens_nothing(tmp_path):

@@ -63,8 +63,13 @@ def test_out_of_descriptors_it_waits_quietly_and_recovers(warm):
         if warm:
             assert answer.status == 200, answer
         else:
-            problem(answer, 503, "relay_unreachable", "not_sent")
-            assert "open files" in answer["detail"] and int(answer.headers["Retry-After"]) > 0
+            for _ in range(4):  # three failures in a row would be a rest, were they the relay's
+                problem(answer, 503, "internal", "not_sent")
+                assert "open files" in answer["detail"] and int(answer.headers["Retry-After"]) > 0
+                answer = gateway.send(connection=connection, timeout=10)
+            state = gateway.get("/relays", connection=connection)["relays"][0]
+            assert state["state"] != "resting" and not state.get("last_error"), state
+            assert not gateway.log("relay_rests") and gateway.log("session_failed")
         waiting.settimeout(0.1)
         with pytest.raises(TimeoutError):
             waiting.recv(1)
