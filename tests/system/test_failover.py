@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fleet import Fleet, each_once, tries
-from gateway import SLOW, free_port, ms, problem, together, wait_for
+from gateway import PACE, SLOW, free_port, ms, problem, together, wait_for
 from ledger import CHUNKED, PLAIN
 from relay import Relay
 from test_keys import entry, secret_of
@@ -263,7 +263,11 @@ def test_who_waits_for_a_relay_that_is_taken_out_hears_so(tmp_path):
     with Relay({"dot": {"delay": 1.5}}) as one, Relay() as two, ThreadPoolExecutor(3) as pool, \
             Fleet(tmp_path, [("one", one, {"sessions": 1})]) as gateway:
         sent = [pool.submit(gateway.send, subject=str(n), relay="one") for n in range(3)]
-        assert wait_for(lambda: gateway.relays()["one"]["waiting"] == 2)
+
+        def is_busy():
+            relay = gateway.relays()["one"]
+            return (relay["sessions"]["busy"], relay["waiting"]) == (1, 2)
+        assert wait_for(is_busy)
         gateway.reload([("two", two, {})])
         answers = sorted((a.result() for a in sent), key=lambda a: a.status)
         assert [a.status for a in answers] == [200, 503, 503], answers
@@ -288,7 +292,7 @@ def test_who_waits_goes_elsewhere_when_another_is_back(tmp_path):
         resting(gateway, "b")
         sent = pool.submit(gateway.send, deadline=ms(8000))
         assert wait_for(lambda: gateway.relays()["a"]["waiting"] == 1)
-        time.sleep(4.5 * SLOW)
+        time.sleep(4.5 * PACE)
         b.script = {}
         assert gateway.post("/relays/b/check", {}).status == 200
         answer = sent.result()
@@ -297,16 +301,17 @@ def test_who_waits_goes_elsewhere_when_another_is_back(tmp_path):
 
 
 def test_who_looks_for_another_relay_in_vain_keeps_its_place(tmp_path):
-    """Section 4: the first come is the first served."""
+    """Section 4: the first come is the first served; of these four, one looks for another relay before
+    theirs is ready."""
     def greeting(_connection, _step, _line):
-        return {"delay": 4 * SLOW}
+        return {"delay": 4 * PACE}
     with Relay({"greeting": greeting}) as a, Relay(RESTS) as b, Fleet(
             tmp_path, [("a", a, {"sessions": 1}), ("b", b, {"priority": 2})],
             SMTP_TIMEOUT_COMMAND=ms(60000)) as gateway, ThreadPoolExecutor(4) as pool:
         resting(gateway, "b")
         sent = []
         for n in range(4):
-            sent.append(pool.submit(gateway.send, subject=str(n), deadline=ms(6000)))
+            sent.append(pool.submit(gateway.send, deadline=ms(16000 if n else 6000)))
             assert wait_for(lambda: gateway.relays()["a"]["waiting"] == len(sent))
         answers = [s.result() for s in sent]
         assert [a.status for a in answers] == [200] * 4, answers

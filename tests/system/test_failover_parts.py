@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fleet import Fleet, tries
-from gateway import SLOW, Gateway, ms, wait_for
+from gateway import PACE, SLOW, Gateway, ms, wait_for
 from relay import Relay
 from test_failover import LOST, SHORT, Nobody
 
@@ -168,7 +168,7 @@ def test_all_or_nobody_goes_on_as_a_whole_or_not_at_all(tmp_path):
 def test_a_late_answer_to_a_part_is_for_its_recipients():
     """F-08: the caller's time is over before a part is answered, and its rest is not begun. Then the
     answer comes: those two have it, and that can be read."""
-    with Relay({"dot": {"delay": 3 * SLOW}}, keywords=TWO_AT_A_TIME) as relay, \
+    with Relay({"dot": {"delay": 3 * PACE}}, keywords=TWO_AT_A_TIME) as relay, \
             Gateway(relay, SMTP_SESSIONS=1) as gateway:
         answer = gateway.send(to=to_of("u", 4), deadline=ms(1000))
         assert (answer.status, outcomes(answer)) == (504, ["unknown"] * 2 + ["not_sent"] * 2), answer
