@@ -3,8 +3,6 @@
 #define SECOND         UINT64_C(1000000)
 #define MINUTE         (60 * SECOND)
 #define SHORTEST_QUIET (5 * SECOND)
-#define LONGEST_CALM   MINUTE
-#define SLOWEST        (10 * SECOND) /* so that some get there within an ordinary deadline */
 
 enum { FAILURES_BEFORE_REST = 3, FAST_US = 1000 };
 
@@ -15,9 +13,7 @@ static uint64_t lesser(uint64_t one, uint64_t other)
 
 void window_open(struct window *window, unsigned most)
 {
-	*window = (struct window){
-		.most = most, .width = most, .quiet_us = SHORTEST_QUIET, .calm_us = SHORTEST_QUIET
-	};
+	*window = (struct window){ .most = most, .width = most, .quiet_us = SHORTEST_QUIET };
 }
 
 /* Growth that is answered with "too many" again is tried less and less often. */
@@ -49,49 +45,27 @@ void window_took(struct window *window, uint64_t now_us)
 		window->second = second;
 	}
 	window->taken++;
-	window->took_us = now_us;
 }
 
-/* Too few in a second to be counted: half of what was allowed, if that was tried. */
-static uint64_t slower_than(const struct window *window)
-{
-	uint64_t interval_us = window->interval_us;
-
-	if (window->took_us > window->slowed_us)
-		interval_us *= 2;
-	return interval_us < SECOND ? SECOND : lesser(interval_us, SLOWEST);
-}
-
-/* Answers that were under way when it became slower say nothing new. A pace that is refused again
- * is tried less and less often. */
+/* Answers that were under way when it became slower say nothing new. */
 void window_slow(struct window *window, uint64_t now_us)
 {
 	unsigned rate = window->taken > window->taken_before ? window->taken : window->taken_before;
 
-	if (window->interval_us && !window->has_hastened && now_us < window->slowed_us + SECOND)
+	if (window->interval_us && now_us < window->slowed_us + SECOND)
 		return;
-	if (window->has_hastened)
-		window->calm_us = lesser(window->calm_us * 2, LONGEST_CALM);
-	window->has_hastened = false;
-	window->refused_us = window->interval_us;
-	window->interval_us = rate > 2 ? 2 * SECOND / rate : slower_than(window);
+	window->interval_us = rate > 2 ? 2 * SECOND / rate : SECOND;
 	window->slowed_us = now_us;
 }
 
 /* A quarter faster after each quiet spell, until it is no matter. */
 static void hasten(struct window *window, uint64_t now_us)
 {
-	if (!window->interval_us || now_us <= window->slowed_us + window->calm_us)
+	if (!window->interval_us || now_us <= window->slowed_us + 5 * SECOND)
 		return;
-	if (window->interval_us <= window->refused_us) /* what was refused before, held */
-		window->calm_us = SHORTEST_QUIET;
 	window->interval_us = window->interval_us * 4 / 5;
-	window->has_hastened = true;
-	if (window->interval_us < FAST_US) {
+	if (window->interval_us < FAST_US)
 		window->interval_us = 0;
-		window->has_hastened = false;
-		window->calm_us = SHORTEST_QUIET;
-	}
 	window->slowed_us = now_us;
 }
 

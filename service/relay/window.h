@@ -26,10 +26,6 @@ struct window {
 	/* pace: how fast messages may follow each other, where the relay said "slower" */
 	uint64_t interval_us; /* least between two; 0: it did not */
 	uint64_t slowed_us;   /* when that last changed */
-	uint64_t refused_us;  /* the interval at which it was said last; 0: there was none */
-	uint64_t calm_us;     /* how long it stays before it gets faster */
-	bool has_hastened;    /* the last change was faster */
-	uint64_t took_us;     /* when a message was last given to a session */
 	uint64_t second;      /* whose messages are counted */
 	unsigned taken, taken_before;
 	/* rest */
@@ -47,7 +43,7 @@ void window_narrow(struct window *window, unsigned sessions, uint64_t now_us);
 void window_fit(struct window *window, unsigned sessions, uint64_t now_us);
 /* A message is given to a session. */
 void window_took(struct window *window, uint64_t now_us);
-/* "Slower": half as many messages a second as there were, from now on; but one in ten seconds. */
+/* "Slower": half as many messages a second as there were, from now on. */
 void window_slow(struct window *window, uint64_t now_us);
 /* Grows, and gets faster, if it was quiet for long enough. */
 void window_widen(struct window *window, uint64_t now_us);

@@ -422,57 +422,6 @@ START_TEST(a_word_begins_the_quiet_anew)
 }
 END_TEST
 
-/* A word about a message that was sent at that pace halves it, down to one in ten seconds; one
- * about an older message does not. */
-START_TEST(slower_goes_on_below_one_a_second)
-{
-	static const uint64_t intervals[] = { 1, 2, 4, 8, 10, 10 };
-	struct window window = of(4);
-	uint64_t now = 100 * SECOND;
-
-	for (size_t i = 0; i < sizeof(intervals) / sizeof(*intervals); i++) {
-		window_took(&window, now);
-		window_slow(&window, now + 1);
-		ck_assert_uint_eq(window.interval_us, intervals[i] * SECOND);
-		window_slow(&window, now + 2 * SECOND);
-		ck_assert_uint_eq(window.interval_us, intervals[i] * SECOND);
-		now += 3 * SECOND;
-	}
-}
-END_TEST
-
-/* A relay that allows one in so many µs: that is found out, most of it is
- * used, and few are refused; when it allows more, that is found out, too. */
-static const uint64_t allowed[] = { SECOND / 10, SECOND / 2, 2 * SECOND, 6 * SECOND };
-
-START_TEST(the_pace_that_a_relay_allows_is_learned)
-{
-	struct window window = of(4);
-	uint64_t now = 100 * SECOND, end = now + 60 * MINUTE, due = 0, free_at = 0;
-	unsigned taken = 0, refused = 0;
-
-	for (; now < end; now += SECOND / 100) {
-		window_widen(&window, now);
-		if (now < due)
-			continue;
-		window_took(&window, now);
-		due = now + window.interval_us;
-		if (now < free_at) {
-			window_slow(&window, now);
-			due = now + window.interval_us;
-			refused += now > end - 30 * MINUTE;
-		} else {
-			free_at = now + allowed[_i];
-			taken += now > end - 30 * MINUTE;
-		}
-	}
-	ck_assert_uint_ge(taken, 30 * MINUTE / allowed[_i] / 2);
-	ck_assert_msg(refused <= 20, "%u in half an hour", refused);
-	(void)pass(&window, now, 20 * MINUTE);
-	ck_assert_uint_eq(window.interval_us, 0);
-}
-END_TEST
-
 /* Where it is no matter any more, it is none: from a second, in the time of 31 steps. */
 START_TEST(it_ends_where_it_is_no_matter)
 {
@@ -521,7 +470,4 @@ UNIT_MAIN(window, tcase_add_loop_test(cases, a_new_one_is_as_wide_as_allowed, 0,
 	  tcase_add_test(cases, the_next_word_counts_after_exactly_a_second);
 	  tcase_add_loop_test(cases, it_gets_faster_after_five_seconds_of_quiet, 0, STARTS);
 	  tcase_add_test(cases, a_word_begins_the_quiet_anew);
-	  tcase_add_test(cases, slower_goes_on_below_one_a_second);
-	  tcase_add_loop_test(cases, the_pace_that_a_relay_allows_is_learned, 0,
-		  (int)(sizeof(allowed) / sizeof(*allowed)));
 	  tcase_add_test(cases, it_ends_where_it_is_no_matter);)
