@@ -214,6 +214,7 @@ static void settle_waiting(struct lettergate *lettergate)
 void lettergate_stop(struct lettergate *lettergate)
 {
 	atomic_store(&lettergate->is_draining, true);
+	keeper_stop(lettergate);
 	pthread_rwlock_wrlock(&lettergate->lock);
 	lettergate->is_stopping = true;
 	pthread_rwlock_unlock(&lettergate->lock);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +18,7 @@ enum {
 	LINGER_MS = 2000,
 	PAUSE_MS = 20,
 	PULSE_MS = 10,
+	LAST_MS = 20,
 	AT_ONCE = 64,
 	LAST_ROUNDS = 256
 };
@@ -79,9 +81,24 @@ static bool accept_from(struct acceptor *acceptor, const struct server_listener 
 	return true;
 }
 
+/* Also who is about to be. */
 static bool has_waiting(int fd)
 {
-	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1;
+	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, LAST_MS) == 1;
+}
+
+/* Nobody new begins to connect, while who has begun is let in: whoever is not yet accepted when the
+ * socket is closed is cut off. One that is shared (systemd's) is as it was afterwards. */
+static void hold_off(int fd, bool on)
+{
+	enum { FLAGS = 13, SYN = 2 }; /* in the TCP header, RFC 9293 section 3.1 */
+	struct sock_filter no_syn[] = { BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0xffffffff) };
+	struct sock_fprog program = { sizeof(no_syn) / sizeof(no_syn[0]), no_syn };
+
+	(void)setsockopt(fd, SOL_SOCKET, on ? SO_ATTACH_FILTER : SO_DETACH_FILTER, &program,
+		sizeof(program));
 }
 
 static void stop_listening(struct acceptor *acceptor)
@@ -91,9 +108,11 @@ static void stop_listening(struct acceptor *acceptor)
 
 		if (listener->fd < 0)
 			continue;
+		hold_off(listener->fd, true);
 		for (int round = 0; round < LAST_ROUNDS && has_waiting(listener->fd); round++)
 			if (!accept_from(acceptor, listener))
 				break;
+		hold_off(listener->fd, false);
 		close(listener->fd);
 		listener->fd = -1;
 	}

@@ -4,6 +4,7 @@
 #include "service/queue/course.h"
 #include "service/queue/queue.h"
 #include "service/queue/told.h"
+#include "service/relay/settle.h"
 
 #include <string.h>
 
@@ -61,15 +62,7 @@ static void log_kept(const struct keeping *keeping, enum err err)
 	struct log_line line = log_line(
 		keeping->lettergate->log, err ? LOG_WARN : LOG_INFO, err ? "not_queued" : "queued");
 
-	log_text(&line, "request_id", delivery->request_id);
-	log_text(&line, "key_id", delivery->key_id);
-	log_string(&line, "id", delivery->id);
-	log_text(&line, "message_id", delivery->message_id);
-	log_text(&line, "traceparent", delivery->traceparent);
-	log_address(&line, "from", delivery->envelope.from);
-	log_address(&line, "to", delivery->envelope.to[0]);
-	log_u64(&line, "recipients", delivery->envelope.count);
-	log_u64(&line, "size", delivery->message.size);
+	log_delivery(&line, delivery);
 	if (err)
 		log_string(&line, "why", err_text(err));
 	log_end(&line);

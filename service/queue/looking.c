@@ -2,12 +2,8 @@
 
 #include "service/clock.h"
 #include "service/queue/queue.h"
-#include "service/queue/told.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-enum { EVENT_BYTES = 1 << 17 };
 
 /* One question, in the memory of whoever asks. */
 struct looking {

@@ -49,6 +49,19 @@ static void log_reply(struct log_line *line, const struct smtp_said *said)
 	log_words(line, "smtp_text", said->text);
 }
 
+void log_delivery(struct log_line *line, const struct delivery *delivery)
+{
+	log_text(line, "request_id", delivery->request_id);
+	log_text(line, "key_id", delivery->key_id);
+	log_string(line, "id", delivery->id);
+	log_text(line, "message_id", delivery->message_id);
+	log_text(line, "traceparent", delivery->traceparent);
+	log_address(line, "from", delivery->envelope.from);
+	log_address(line, "to", delivery->envelope.to[0]);
+	log_u64(line, "recipients", delivery->envelope.count);
+	log_u64(line, "size", delivery->message.size);
+}
+
 static void tell(struct lettergate *lettergate, const struct delivery *delivery)
 {
 	const struct result *result = &delivery->result;
@@ -56,15 +69,7 @@ static void tell(struct lettergate *lettergate, const struct delivery *delivery)
 	bool went_well = verdict->class == SMTP_TAKEN && verdict->outcome != SMTP_PARTIAL;
 	struct log_line line = log_line(lettergate->log, went_well ? LOG_INFO : LOG_WARN, "send");
 
-	log_text(&line, "request_id", delivery->request_id);
-	log_text(&line, "key_id", delivery->key_id);
-	log_string(&line, "id", delivery->id);
-	log_text(&line, "message_id", delivery->message_id);
-	log_text(&line, "traceparent", delivery->traceparent);
-	log_address(&line, "from", delivery->envelope.from);
-	log_address(&line, "to", delivery->envelope.to[0]);
-	log_u64(&line, "recipients", result->count);
-	log_u64(&line, "size", delivery->message.size);
+	log_delivery(&line, delivery);
 	log_text(&line, "relay", result->relay_name);
 	log_string(&line, "outcome", smtp_outcome_name(verdict->outcome));
 	if (verdict->category != SMTP_OK_CATEGORY) {

@@ -27,3 +27,5 @@ void settle_list(struct lettergate *lettergate, struct delivery *list,
 /* Adds `verdict`, with the reply out of the result, to the list of attempts. */
 void note_attempt(struct delivery *delivery, struct text relay, const struct smtp_verdict *verdict,
 	uint64_t took_us);
+/* Which message it is, as every line of the log about one begins. */
+void log_delivery(struct log_line *line, const struct delivery *delivery);
