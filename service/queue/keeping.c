@@ -199,7 +199,8 @@ static void hand_in(struct keeping *keeping)
 			.pieces = &keeping->piece,
 			.piece_count = 1,
 			.now_ms = stored->created_ms,
-			.event = &keeping->event };
+			.events = &keeping->event,
+			.event_count = 1 };
 	queue_put(keeping->lettergate->queue, &keeping->job.job);
 }
 

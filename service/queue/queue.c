@@ -48,6 +48,7 @@ VERB(list, list_job)
 VERB(events, events_job)
 VERB(once_begin, once_begin_job)
 VERB(once_end, once_end_job)
+VERB(note, note_job)
 VERB(template, template_job)
 VERB(templates, templates_job)
 VERB(counts, counts_job)
@@ -69,6 +70,7 @@ static const struct {
 	[JOB_EVENTS] = { run_events, false },
 	[JOB_ONCE_BEGIN] = { run_once_begin, false },
 	[JOB_ONCE_END] = { run_once_end, false },
+	[JOB_NOTE] = { run_note, false },
 	[JOB_TEMPLATE] = { run_template, false },
 	[JOB_TEMPLATES] = { run_templates, false },
 	[JOB_COUNTS] = { run_counts, false },

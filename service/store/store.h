@@ -20,6 +20,8 @@ enum {
 	STORE_SWEEP_STEPS = 200, /* messages swept at a time, at most */
 	STORE_RIPE_STEPS = 1000,
 	STORE_ONCE_HASH = 32,
+	STORE_NOTE_NAME_BYTES = 255,
+	STORE_NOTE_BYTES = 4096,
 };
 
 /* Settings of a store. 0 is no bound. */
@@ -70,6 +72,7 @@ enum job_kind {
 	JOB_EVENTS,
 	JOB_ONCE_BEGIN,
 	JOB_ONCE_END,
+	JOB_NOTE,
 	JOB_TEMPLATE,
 	JOB_TEMPLATES,
 	JOB_COUNTS,
@@ -95,8 +98,9 @@ struct accept_job {
 	const struct text *pieces; /* its bytes, in pieces */
 	size_t piece_count;
 	int64_t now_ms;
-	int64_t lease_for_ms;      /* of a sending one, with its token */
-	const struct event *event; /* NULL: none */
+	int64_t lease_for_ms; /* of a sending one, with its token */
+	const struct event *events;
+	size_t event_count;
 	/* NULL: none. Unless it is new, nothing is accepted, and `found` is why; its answer is
 	 * kept with the message. What was told before is copied into `region`. */
 	const struct once *once;
@@ -212,16 +216,21 @@ struct list_job {
 	size_t count;
 };
 
-/* In the order in which they were written. */
+/* In the order in which they were written. Whoever asks from a cursor on misses none: nothing is
+ * ever committed with a cursor at or below one that was told. (A backend whose writers run beside
+ * each other has to see to that.) Like a list, one page may hold few or none and there be more
+ * nevertheless; that was all when `cursor` is `after`. */
 struct events_job {
 	struct job job;
 	uint64_t after;
-	struct text key_id; /* as above */
-	size_t most;
+	struct text key_id;  /* as above */
+	size_t most;         /* 0: only `newest` is asked for */
+	uint64_t most_bytes; /* of contents: that was the last that passes it; 0: no bound */
 	struct region *region;
 	struct event *events; /* room for `most` */
 	size_t count;
 	uint64_t cursor; /* told: to ask for the next from there */
+	uint64_t newest; /* told: the last of all there are; 0: there is none */
 };
 
 struct once_begin_job {
@@ -239,6 +248,20 @@ struct once_end_job {
 	const struct once *once;
 	bool is_free;
 	int64_t now_ms;
+};
+
+/* A small value kept under a name, and who may change it: one at a time, of all processes that
+ * share the store. Asking makes it, takes its lease or renews it. ERR_VALUE: somebody else has the
+ * lease, or the name or the content is too long. */
+struct note_job {
+	struct job job;
+	struct text name;     /* at most STORE_NOTE_NAME_BYTES */
+	uint64_t token;       /* of whoever asks; not 0 */
+	int64_t lease_for_ms; /* 0: it is given back */
+	struct text content;  /* what it says from now on, at most STORE_NOTE_BYTES; opaque. `at`
+				 NULL: what it said */
+	struct region *region;
+	struct text found; /* told: what it said until now; empty: nothing yet */
 };
 
 /* Keeps a template, or removes it where `content` has no `at`. ERR_MISSING: there was none. */
@@ -298,6 +321,7 @@ struct store_verbs {
 	enum err (*events)(void *self, struct events_job *events);
 	enum err (*once_begin)(void *self, struct once_begin_job *begin);
 	enum err (*once_end)(void *self, struct once_end_job *end);
+	enum err (*note)(void *self, struct note_job *note);
 	enum err (*template)(void *self, struct template_job *template);
 	enum err (*templates)(void *self, struct templates_job *templates);
 	enum err (*counts)(void *self, struct counts_job *counts);

@@ -210,6 +210,7 @@ static const struct store_verbs verbs = {
 	.events = sqlite_events,
 	.once_begin = sqlite_once_begin,
 	.once_end = sqlite_once_end,
+	.note = sqlite_note,
 	.template = sqlite_template,
 	.templates = sqlite_templates,
 	.counts = sqlite_counts,

@@ -115,7 +115,5 @@ enum err sqlite_accept(void *self, struct accept_job *accept)
 	err = put_message(store, accept);
 	if (!err && accept->stored->has_body)
 		err = put_body(store, sqlite3_last_insert_rowid(store->db), body);
-	if (!err && accept->event)
-		err = event_put(store, accept->event);
-	return err;
+	return err ? err : events_put(store, accept->events, accept->event_count);
 }

@@ -14,12 +14,13 @@
 
 enum {
 	APPLICATION = 0x4c47514d, /* "LGQM" */
-	SCHEMA = 1,
+	SCHEMA = 2,
 	HEADER_BYTES = 100,
 };
 
-/* Version 1. INTEGER PRIMARY KEY is SQLite's own row number; messages are added at the end of each
- * tree but those of the keys' turns, and one that waits is in one of the trees of `turn`. */
+/* Version 1, to which upgrade() adds what came later. INTEGER PRIMARY KEY is SQLite's own row
+ * number; messages are added at the end of each tree but those of the keys' turns, and one that
+ * waits is in one of the trees of `turn`. */
 static const char schema[] =
 	"CREATE TABLE message (place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
 	"key_id TEXT NOT NULL, lane TEXT NOT NULL, state BIGINT NOT NULL, turn BIGINT NOT NULL, "
@@ -46,6 +47,10 @@ static const char schema[] =
 	"CREATE INDEX message_settled ON message (state, updated_ms) WHERE turn = 0;"
 	"CREATE INDEX message_bodied ON message (updated_ms) WHERE turn = 0 AND has_body = 1;"
 	"CREATE INDEX once_at ON once (at_ms);";
+
+/* What came with version 2. */
+static const char additions[] = "CREATE TABLE note (name TEXT PRIMARY KEY, token BIGINT NOT NULL, "
+				"lease_ms BIGINT NOT NULL, content BLOB NOT NULL);";
 
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db)
 {
@@ -82,20 +87,28 @@ static bool sync_folder(const char *path)
 	return is_synced;
 }
 
+static bool does(sqlite3 *db, const char *sql)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static bool write_number(sqlite3 *db, const char *pragma, int number)
+{
+	char room[64];
+	struct buf sql = buf_over(room, sizeof(room));
+
+	buf_addf(&sql, "PRAGMA %s = %d", pragma, number);
+	buf_add_byte(&sql, '\0');
+	return does(db, room);
+}
+
 /* In one transaction of the rollback journal, so that the file itself has all of it. */
 static bool write_schema(sqlite3 *db)
 {
-	char numbers[96];
-	struct buf buf = buf_over(numbers, sizeof(numbers));
-
-	buf_addf(
-		&buf, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION, SCHEMA);
-	buf_add_byte(&buf, '\0');
-	return sqlite3_exec(db, "PRAGMA page_size = 4096; PRAGMA synchronous = FULL; BEGIN", NULL,
-		       NULL, NULL) == SQLITE_OK &&
-	       sqlite3_exec(db, schema, NULL, NULL, NULL) == SQLITE_OK &&
-	       sqlite3_exec(db, numbers, NULL, NULL, NULL) == SQLITE_OK &&
-	       sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+	return does(db, "PRAGMA page_size = 4096; PRAGMA synchronous = FULL; BEGIN") &&
+	       does(db, schema) && does(db, additions) &&
+	       write_number(db, "application_id", APPLICATION) &&
+	       write_number(db, "user_version", SCHEMA) && does(db, "COMMIT");
 }
 
 static enum err make_at(const char *path, const char *name, struct buf *why)
@@ -198,6 +211,26 @@ static bool has_orphan(const char *path)
 
 /* ---- opening it */
 
+static int version_of(sqlite3 *db)
+{
+	sqlite3_stmt *row = NULL;
+	int version = 0;
+
+	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &row, NULL) == SQLITE_OK &&
+		sqlite3_step(row) == SQLITE_ROW)
+		version = sqlite3_column_int(row, 0);
+	sqlite3_finalize(row);
+	return version;
+}
+
+/* A queue of version 1 goes on as one of this version. */
+static bool upgrade(sqlite3 *db)
+{
+	return version_of(db) != 1 ||
+	       (does(db, "BEGIN IMMEDIATE") && does(db, additions) &&
+		       write_number(db, "user_version", SCHEMA) && does(db, "COMMIT"));
+}
+
 static bool prepare(sqlite3 *db)
 {
 	static const char pragmas[] =
@@ -211,7 +244,7 @@ static bool prepare(sqlite3 *db)
 	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
 	/* What is refused is left as it was; what is closed in order, store_sqlite.c tidies. */
 	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
-	return sqlite3_exec(db, pragmas, NULL, NULL, NULL) == SQLITE_OK;
+	return does(db, pragmas) && upgrade(db);
 }
 
 static enum err say_refused(struct buf *why, const char *path, sqlite3 *db)

@@ -98,23 +98,37 @@ static enum err copy_event(struct events_job *events, sqlite3_stmt *row)
 	return OK;
 }
 
+static enum err tell_newest(struct sqlite_store *store, struct events_job *events)
+{
+	sqlite3_stmt *newest = sql_use(store, SQL_EVENT_NEWEST);
+
+	events->newest = sql_row(newest) ? (uint64_t)sqlite3_column_int64(newest, 0) : 0;
+	return sql_end(store, newest);
+}
+
 enum err sqlite_events(void *self, struct events_job *events)
 {
 	struct sqlite_store *store = self;
 	sqlite3_stmt *rows = sql_use(store, SQL_EVENT_LIST);
+	uint64_t bytes = 0, most_bytes = events->most_bytes ? events->most_bytes : UINT64_MAX;
 	enum err err = OK, end;
 
 	events->count = 0;
 	events->cursor = events->after;
-	sql_number(rows, 1, (int64_t)events->after);
+	sql_number(rows, 1, events->after < INT64_MAX ? (int64_t)events->after : INT64_MAX);
 	sql_number(rows, 2, STORE_LIST_STEPS);
-	while (!err && events->count < events->most && sql_row(rows)) {
+	while (!err && events->count < events->most && bytes < most_bytes && sql_row(rows)) {
 		events->cursor = (uint64_t)sqlite3_column_int64(rows, 0);
-		if (!events->key_id.at || text_equal(events->key_id, sql_column(rows, 3)))
-			err = copy_event(events, rows);
+		if (events->key_id.at && !text_equal(events->key_id, sql_column(rows, 3)))
+			continue;
+		err = copy_event(events, rows);
+		if (!err)
+			bytes += events->events[events->count - 1].content.len;
 	}
 	end = sql_end(store, rows);
-	return err ? err : end;
+	if (!err)
+		err = end;
+	return err ? err : tell_newest(store, events);
 }
 
 /* ---- numbers */

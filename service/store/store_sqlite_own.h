@@ -28,6 +28,7 @@ enum sql {
 	SQL_BODY_DROP,
 	SQL_EVENT_PUT,
 	SQL_EVENT_LIST,
+	SQL_EVENT_NEWEST,
 	SQL_EVENT_SWEEP,
 	SQL_CLAIM_FIRST,
 	SQL_CLAIM_NEXT,
@@ -59,6 +60,9 @@ enum sql {
 	SQL_ONCE_DROP,
 	SQL_ONCE_CUT,
 	SQL_ONCE_SWEEP,
+	SQL_NOTE_GET,
+	SQL_NOTE_PUT,
+	SQL_NOTE_VOID,
 	SQL_TEMPLATE_PUT,
 	SQL_TEMPLATE_DROP,
 	SQL_TEMPLATE_GET,
@@ -181,7 +185,7 @@ MUST_USE enum err row_move(struct sqlite_store *store, int64_t place, struct tex
 	int64_t size, enum message_state from, enum message_state to, enum turn turn);
 MUST_USE enum err body_read(
 	struct sqlite_store *store, int64_t place, struct region *region, struct text *body_out);
-MUST_USE enum err event_put(struct sqlite_store *store, const struct event *event);
+MUST_USE enum err events_put(struct sqlite_store *store, const struct event *events, size_t count);
 
 /* ---- tally */
 
@@ -213,6 +217,7 @@ enum err sqlite_list(void *self, struct list_job *list);
 enum err sqlite_events(void *self, struct events_job *events);
 enum err sqlite_once_begin(void *self, struct once_begin_job *begin);
 enum err sqlite_once_end(void *self, struct once_end_job *end);
+enum err sqlite_note(void *self, struct note_job *note);
 enum err sqlite_template(void *self, struct template_job *template);
 enum err sqlite_templates(void *self, struct templates_job *templates);
 enum err sqlite_counts(void *self, struct counts_job *counts);

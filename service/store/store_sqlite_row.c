@@ -221,7 +221,7 @@ enum err body_read(
 	return err;
 }
 
-enum err event_put(struct sqlite_store *store, const struct event *event)
+static enum err event_put(struct sqlite_store *store, const struct event *event)
 {
 	sqlite3_stmt *put = sql_use(store, SQL_EVENT_PUT);
 
@@ -230,4 +230,13 @@ enum err event_put(struct sqlite_store *store, const struct event *event)
 	sql_text(put, 3, event->key_id);
 	sql_text(put, 4, event->content);
 	return sql_run(store, put);
+}
+
+enum err events_put(struct sqlite_store *store, const struct event *events, size_t count)
+{
+	enum err err = OK;
+
+	for (size_t i = 0; i < count && !err; i++)
+		err = event_put(store, &events[i]);
+	return err;
 }

@@ -16,15 +16,6 @@ static enum err pack_course(struct sqlite_store *store, const struct stored *sto
 	return store->course.err;
 }
 
-static enum err put_events(struct sqlite_store *store, const struct event *events, size_t count)
-{
-	enum err err = OK;
-
-	for (size_t i = 0; i < count && !err; i++)
-		err = event_put(store, &events[i]);
-	return err;
-}
-
 /* ---- verdicts */
 
 static enum err put_verdict(
@@ -69,7 +60,7 @@ enum err sqlite_settle(void *self, struct settle_job *settle)
 		store, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_SENDING, stored->state);
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);
-	return err ? err : put_events(store, settle->events, settle->event_count);
+	return err ? err : events_put(store, settle->events, settle->event_count);
 }
 
 /* ---- decisions */
@@ -148,7 +139,7 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 	change->state = stored->state;
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);
-	return err ? err : put_events(store, change->event, change->event ? 1 : 0);
+	return err ? err : events_put(store, change->event, change->event ? 1 : 0);
 }
 
 enum err sqlite_change(void *self, struct change_job *change)

@@ -22,6 +22,7 @@ const char *const sql_texts[SQLS] = {
 			  "VALUES (?1, ?2, ?3, ?4)",
 	[SQL_EVENT_LIST] = "SELECT place, at_ms, type, key_id, content FROM event "
 			   "WHERE place > ?1 ORDER BY place LIMIT ?2",
+	[SQL_EVENT_NEWEST] = "SELECT place FROM event ORDER BY place DESC LIMIT 1",
 	[SQL_EVENT_SWEEP] = "DELETE FROM event WHERE place IN (SELECT place FROM event "
 			    "ORDER BY place LIMIT ?2) AND at_ms < ?1",
 
@@ -86,6 +87,13 @@ const char *const sql_texts[SQLS] = {
 	[SQL_ONCE_SWEEP] =
 		"DELETE FROM once WHERE (key_id, word) IN (SELECT key_id, word FROM once "
 		"WHERE state <> 1 AND at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+
+	[SQL_NOTE_GET] = "SELECT token, lease_ms, content FROM note WHERE name = ?1",
+	[SQL_NOTE_PUT] = "INSERT INTO note (name, token, lease_ms, content) "
+			 "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE SET "
+			 "token = excluded.token, lease_ms = excluded.lease_ms, "
+			 "content = excluded.content",
+	[SQL_NOTE_VOID] = "UPDATE note SET token = 0",
 
 	[SQL_TEMPLATE_PUT] = "INSERT INTO template (name, content) VALUES (?1, ?2) "
 			     "ON CONFLICT (name) DO UPDATE SET content = excluded.content",

@@ -262,5 +262,7 @@ enum err sqlite_void_leases(struct sqlite_store *store)
 	enum err err = sql_run(store, sql_use(store, SQL_VOID));
 
 	tally_move_all(store, MESSAGE_SENDING, MESSAGE_DEFERRED);
-	return err ? err : sql_run(store, sql_use(store, SQL_ONCE_CUT));
+	if (!err)
+		err = sql_run(store, sql_use(store, SQL_ONCE_CUT));
+	return err ? err : sql_run(store, sql_use(store, SQL_NOTE_VOID));
 }

@@ -19,6 +19,7 @@ struct kit {
 	struct store_limits limits;
 	char folder[64], path[96]; /* of the file */
 	struct store store;
+	char note[64]; /* what one said */
 };
 
 static inline void kit_open_again(struct kit *kit)
@@ -233,6 +234,23 @@ static inline enum message_state state_of(struct kit *kit, unsigned number)
 	state = stored->state;
 	stored_free(stored);
 	return state;
+}
+
+static inline enum err note(struct kit *kit, const char *name, uint64_t token, int64_t lease_for_ms,
+	const char *content)
+{
+	struct note_job job = { .job.kind = JOB_NOTE,
+		.name = text_of(name),
+		.token = token,
+		.lease_for_ms = lease_for_ms,
+		.content = content ? text_of(content) : (struct text){ 0 } };
+	enum err err;
+
+	ck_assert_int_eq(region_open(10000, &job.region), OK);
+	err = DO(kit, note, &job);
+	snprintf(kit->note, sizeof(kit->note), "%.*s", (int)job.found.len, job.found.at);
+	region_close(job.region);
+	return err;
 }
 
 static inline struct counts_job counts(struct kit *kit)

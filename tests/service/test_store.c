@@ -710,6 +710,100 @@ START_TEST(events_are_told_in_the_order_of_writing)
 }
 END_TEST
 
+START_TEST(events_are_told_in_small_pages)
+{
+	OPENED(kit);
+	struct claimed claimed = { 0 };
+	struct region *region;
+	struct event events[10];
+	struct events_job job = { .most = 10, .most_bytes = 3, .events = events };
+
+	ck_assert_int_eq(region_open(100000, &region), OK);
+	job.region = region;
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.newest, 0);
+	for (unsigned i = 0; i < 3; i++)
+		put(&kit, i, "a");
+	ck_assert_uint_eq(claim(&kit, &claimed, 3), 3);
+	for (int i = 0; i < 3; i++) /* each event has two bytes */
+		ck_assert_int_eq(settle(&kit, claimed.at[i], MESSAGE_SENT, 0, false), OK);
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 2);
+	job.after = job.cursor;
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 1);
+	ck_assert_uint_eq(job.newest, job.cursor);
+	job.most = job.after = 0;
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 0);
+	ck_assert_uint_eq(job.cursor, 0);
+	ck_assert_uint_gt(job.newest, 0);
+	job.most = 10;
+	job.after = UINT64_MAX;
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 0);
+	region_close(region);
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(events_come_with_the_message)
+{
+	OPENED(kit);
+	struct letter letter;
+	struct event told[2] = { { .type = TEXT("message.queued") },
+		{ .type = TEXT("message.sent") } };
+	struct event events[10];
+	struct events_job job = { .most = 10, .events = events };
+	struct accept_job accept = { .job.kind = JOB_ACCEPT,
+		.stored = &letter.stored,
+		.pieces = &letter.body,
+		.piece_count = 1,
+		.now_ms = NOW,
+		.events = told,
+		.event_count = 2 };
+
+	ck_assert_int_eq(region_open(100000, &job.region), OK);
+	letter_write(&letter, 1, "a");
+	ck_assert_int_eq(DO(&kit, accept, &accept), OK);
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 2);
+	ck_assert(text_equal(events[1].type, TEXT("message.sent")));
+	region_close(job.region);
+	kit_close(&kit);
+}
+END_TEST
+
+/* ---- notes */
+
+START_TEST(a_note_has_one_writer_at_a_time)
+{
+	OPENED(kit);
+	char long_name[STORE_NOTE_NAME_BYTES + 2] = "";
+
+	ck_assert_int_eq(note(&kit, "a", 1, 1000 * SECOND, NULL), OK);
+	ck_assert_str_eq(kit.note, "");
+	ck_assert_int_eq(note(&kit, "a", 2, SECOND, "theirs"), ERR_VALUE);
+	ck_assert_int_eq(note(&kit, "b", 2, SECOND, "beside"), OK);
+	ck_assert_int_eq(note(&kit, "a", 1, 1000 * SECOND, "one"), OK);
+	ck_assert_int_eq(note(&kit, "a", 1, 1000 * SECOND, NULL), OK);
+	ck_assert_str_eq(kit.note, "one");
+	ck_assert_int_eq(note(&kit, "a", 1, 0, "two"), OK);
+	ck_assert_str_eq(kit.note, "one");
+	ck_assert_int_eq(note(&kit, "a", 2, 1, NULL), OK);
+	ck_assert_str_eq(kit.note, "two");
+	ck_assert_int_eq(usleep(3000), 0);
+	ck_assert_int_eq(note(&kit, "a", 1, SECOND, NULL), OK); /* the lease was over */
+	ck_assert_int_eq(note(&kit, "a", 2, SECOND, "late"), ERR_VALUE);
+	memset(long_name, 'n', STORE_NOTE_NAME_BYTES + 1);
+	ck_assert_int_eq(note(&kit, long_name, 1, SECOND, NULL), ERR_VALUE);
+	ck_assert_int_eq(note(&kit, long_name + 1, 1, SECOND, NULL), OK);
+	ck_assert_int_eq(note(&kit, "a", 0, SECOND, NULL), ERR_VALUE);
+	kit_close(&kit);
+}
+END_TEST
+
 /* ---- once */
 
 static enum once_found once_begin(
@@ -951,7 +1045,9 @@ UNIT_MAIN(store, EACH(what_was_accepted_is_claimed_as_it_was);
 	  EACH(what_was_not_sent_can_be_cancelled); EACH(a_failed_one_can_be_tried_again);
 	  EACH(lists_are_newest_first_in_pages); EACH(lists_are_filtered);
 	  EACH(a_page_looks_at_so_many_and_goes_on_from_there);
-	  EACH(events_are_told_in_the_order_of_writing); EACH(what_is_to_be_done_once_is_done_once);
+	  EACH(events_are_told_in_the_order_of_writing); EACH(events_are_told_in_small_pages);
+	  EACH(events_come_with_the_message); EACH(a_note_has_one_writer_at_a_time);
+	  EACH(what_is_to_be_done_once_is_done_once);
 	  EACH(a_message_that_is_to_be_accepted_once_is_accepted_once);
 	  EACH(templates_are_kept_by_name); EACH(what_is_settled_is_forgotten_in_its_time);
 	  EACH(it_is_forgotten_in_small_steps); EACH(answers_and_events_are_forgotten_too);)

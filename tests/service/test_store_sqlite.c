@@ -156,7 +156,7 @@ START_TEST(a_database_that_is_not_ours_is_refused)
 		enum err err;
 		const char *word;
 	} rows[] = { { "PRAGMA application_id = 7", ERR_SYNTAX, "not a queue" },
-		{ "PRAGMA user_version = 2", ERR_VALUE, "newer version" },
+		{ "PRAGMA user_version = 3", ERR_VALUE, "newer version" },
 		{ "DROP TABLE event", ERR_SYNTAX, "damaged" },
 		{ "ALTER TABLE message DROP COLUMN maybe_sent", ERR_SYNTAX, "damaged" },
 		{ "DELETE FROM tally", ERR_SYNTAX, "damaged" } };
@@ -167,6 +167,23 @@ START_TEST(a_database_that_is_not_ours_is_refused)
 	change_file(&kit, rows[_i].sql);
 	expect_refusal(&kit, rows[_i].err, rows[_i].word);
 	kit_remove(&kit);
+}
+END_TEST
+
+START_TEST(a_queue_of_an_older_version_goes_on)
+{
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+
+	put(&kit, 1, "a");
+	for (int i = 0; i < 2; i++) {
+		kit.store.verbs->close(kit.store.self);
+		if (i == 0)
+			change_file(&kit, "DROP TABLE note; PRAGMA user_version = 1");
+		kit_open_again(&kit);
+		ck_assert_int_eq(state_of(&kit, 1), MESSAGE_QUEUED);
+		ck_assert_int_eq(note(&kit, i == 0 ? "a" : "b", 1, 0, NULL), OK);
+	}
+	kit_close(&kit);
 }
 END_TEST
 
@@ -213,7 +230,8 @@ START_TEST(every_statement_has_an_index)
 	ck_assert_int_eq(sqlite3_open(kit.path, &db), SQLITE_OK);
 	for (int i = SQL_ACCEPT; i < SQLS; i++) {
 		bool may_scan = i == SQL_TALLY_LIST || i == SQL_TEMPLATE_LIST ||
-				i == SQL_ONCE_CUT || i == SQL_EVENT_SWEEP; /* the oldest of them */
+				i == SQL_ONCE_CUT || i == SQL_NOTE_VOID || i == SQL_EVENT_SWEEP ||
+				i == SQL_EVENT_NEWEST; /* at its ends */
 
 		snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", sql_texts[i]);
 		ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &plan, NULL) == SQLITE_OK, "%s",
@@ -365,6 +383,23 @@ START_TEST(a_run_that_was_cut_short_is_told)
 	kit_open_again(&kit);
 	ck_assert_int_eq(DO(&kit, once_begin, &begin), OK);
 	ck_assert_int_eq(begin.found, ONCE_CUT);
+	kit_close(&kit);
+}
+END_TEST
+
+static void take_note(struct kit *kit)
+{
+	ck_assert_int_eq(note(kit, "hook", 7, 1000 * SECOND, "cursor 5"), OK);
+}
+
+START_TEST(notes_of_a_dead_process_are_free)
+{
+	struct kit kit = kit_closed();
+
+	die_after(&kit, take_note);
+	kit_open_again(&kit);
+	ck_assert_int_eq(note(&kit, "hook", 8, SECOND, NULL), OK);
+	ck_assert_str_eq(kit.note, "cursor 5");
 	kit_close(&kit);
 }
 END_TEST
@@ -546,6 +581,8 @@ UNIT_MAIN(store_sqlite, tcase_add_test(cases, the_file_is_for_its_owner_alone);
 	  tcase_add_test(cases, a_foreign_file_is_refused_untouched);
 	  tcase_add_loop_test(cases, a_database_that_is_not_ours_is_refused, 0, 5);
 	  tcase_add_test(cases, a_log_without_its_file_is_told);
+	  tcase_add_test(cases, a_queue_of_an_older_version_goes_on);
+	  tcase_add_test(cases, notes_of_a_dead_process_are_free);
 	  tcase_add_loop_test(cases, a_path_that_cannot_be_is_told, 0, 3);
 	  tcase_add_test(cases, every_statement_has_an_index);
 	  tcase_add_test(cases, leases_of_a_dead_process_are_void);
