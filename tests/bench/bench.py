@@ -9,6 +9,7 @@ import sys
 import time
 
 import body
+import queued
 import relays
 import report
 from parts import (
@@ -362,6 +363,9 @@ ROWS = {
     "latency": relays.row_latency,
     "held": relays.row_sessions_held,
     "isolation": relays.row_isolation,
+    "accepts": queued.row_accepts,
+    "through": queued.row_through,
+    "million": queued.row_million,
     "large": row_large,
     "dkim": row_dkim,
     "peak": row_peak,

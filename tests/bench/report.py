@@ -168,6 +168,19 @@ def single_rows(rows):
         name = f"p99 at a healthy relay, beside {found['beside']}"
         wanted = "" if found["beside"] == "nothing" else "< 1.2 ×"
         add(name, f"{found['p99_ms']:.2f} ms: {found['times']:.2f} ×", wanted)
+    for found in rows.get("accepts", []):
+        wanted = "≥ 8,000/s, ≥ 10 ×" if found["clients"] == 64 else ""
+        times = f"{found['postfix_per_second']:,.0f}/s: {found['times']:.1f} × ({min(found['each']):.1f}…{max(found['each']):.1f})"
+        add(f"accepts on disk, {found['clients']} clients", f"{found['per_second']:,.0f}/s, p50 {found['p50_ms']:.2f} ms, p99 {found['p99_ms']:.2f} ms", wanted)
+        add("… and Postfix", times, "")
+    if "through" in rows:
+        add("accepted on disk, sent, and noted", f"{rows['through']['per_second']:,.0f}/s", "≥ 4,000/s")
+    if "million" in rows:
+        found = rows["million"]
+        add(f"{found['waiting']:,} wait: ready after exec", f"{found['ready_ms']:.0f} ms", "< 2,000 ms")
+        add("… RSS after a burst", f"{found['rss_mb']:.0f} MB", "< 100 MB")
+        add("… accepts, 64 clients, over those into an empty queue", f"{found['times']['accepts']:.2f}", "≥ 0.8")
+        add("… accepted, sent and noted, over an empty queue's", f"{found['times']['through']:.2f}", "≥ 0.8")
     return table(["figure", "measured", "wanted"], lines) if lines else ""
 
 
