@@ -337,6 +337,7 @@ struct store_verbs {
 struct store {
 	const struct store_verbs *verbs;
 	void *self;
+	bool is_shared; /* other processes claim from it too: a lease may be lost while we live */
 };
 
 /* All that it holds goes with it. */

@@ -293,6 +293,6 @@ enum err store_sqlite_open(const char *path, const struct store_limits *limits,
 		close_store(store);
 		return err;
 	}
-	*store_out = (struct store){ &verbs, store };
+	*store_out = (struct store){ .verbs = &verbs, .self = store };
 	return OK;
 }

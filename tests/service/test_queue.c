@@ -157,7 +157,7 @@ static struct queue *open_fake(void)
 	sem_init(&fake.may_commit, 0, 0);
 	sem_init(&ripes, 0, 0);
 	sem_init(&dones, 0, 0);
-	ck_assert_int_eq(queue_open(&settings, (struct store){ &fake_verbs, NULL }, &queue), OK);
+	ck_assert_int_eq(queue_open(&settings, (struct store){ .verbs = &fake_verbs }, &queue), OK);
 	return queue;
 }
 
