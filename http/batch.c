@@ -49,24 +49,6 @@ static void add_results(struct exchange *exchange,
 	buf_add(out, TEXT("]}\n"));
 }
 
-static void answer_batch(struct exchange *exchange)
-{
-	struct posting *posting = exchange->waiting;
-
-	exchange->status = 200;
-	add_results(exchange, add_whole);
-	if (exchange->answer.err) /* over the limit: what became of each is told in any case */
-		add_results(exchange, add_brief);
-	for (size_t i = 0; i < posting->count; i++) {
-		if (!posting->deliveries[i])
-			continue;
-		exchange->replayed += posting->deliveries[i]->repeat == REPEAT_AGAIN;
-		posting_forget(posting->deliveries[i]);
-		region_close(posting->deliveries[i]->region);
-	}
-	exchange->is_replayed = exchange->replayed == posting->count;
-}
-
 static void keep_refusal(struct posting *posting, size_t place, const struct refusal *refusal)
 {
 	struct buf json = buf_born(65536);
@@ -76,6 +58,50 @@ static void keep_refusal(struct posting *posting, size_t place, const struct ref
 	if (!json.err)
 		posting->refusals[place] = region_copy(posting->exchange->region, buf_text(&json));
 	buf_free(&json);
+}
+
+static void forget(struct posting *posting, size_t place)
+{
+	struct delivery *delivery = posting->deliveries[place];
+
+	posting_forget(delivery);
+	region_close(delivery->region);
+	posting->deliveries[place] = NULL;
+}
+
+/* Those that nobody took after all are refusals like any other. */
+static void sort_out_refused(struct posting *posting)
+{
+	const struct json_at member = { NULL, TEXT("messages"), 0 };
+
+	for (size_t i = 0; i < posting->count; i++) {
+		struct json_at here = { posting->is_member ? &member : NULL, { 0 }, i };
+		struct refusal refusal = { 0 };
+
+		if (!posting->deliveries[i] || !posting_is_refused(posting->exchange,
+						       posting->deliveries[i], &here, &refusal))
+			continue;
+		keep_refusal(posting, i, &refusal);
+		forget(posting, i);
+	}
+}
+
+static void answer_batch(struct exchange *exchange)
+{
+	struct posting *posting = exchange->waiting;
+
+	sort_out_refused(posting);
+	exchange->status = 200;
+	add_results(exchange, add_whole);
+	if (exchange->answer.err) /* over the limit: what became of each is told in any case */
+		add_results(exchange, add_brief);
+	for (size_t i = 0; i < posting->count; i++) {
+		if (!posting->deliveries[i])
+			continue;
+		exchange->replayed += posting->deliveries[i]->repeat == REPEAT_AGAIN;
+		forget(posting, i);
+	}
+	exchange->is_replayed = exchange->replayed == posting->count;
 }
 
 /* A batch is for sending; what is asked about messages is asked one by one. */
@@ -188,6 +214,7 @@ enum handled send_batch(struct exchange *exchange)
 		return exchange_refuse_as(exchange, "overloaded", "out of memory");
 	if (!posting_charge(exchange, posting->count))
 		return HANDLED_ANSWERED;
+	posting->is_member = at.name.at;
 	exchange->waiting = posting;
 	exchange_park(exchange, answer_batch);
 	submit_all(posting, &json, list, &at);

@@ -23,6 +23,15 @@ enum repeat {
 	REPEAT_KINDS,
 };
 
+enum submission {
+	SUBMITTED,
+	SUBMISSION_OVERLOADED,
+	SUBMISSION_RELAY_FULL, /* there is room, and delivery->full_relay has its part of it */
+	SUBMISSION_DRAINING,
+	SUBMISSION_NO_RELAY,        /* no relay of the name asked for */
+	SUBMISSION_RELAY_FORBIDDEN, /* the key may use none of those that there are */
+};
+
 /* When its sender is answered, and by whom it is kept until then. */
 enum delivery_way {
 	DELIVER_NOW,            /* it is sent; then he hears what came of it */
@@ -85,16 +94,20 @@ struct delivery {
 	unsigned char digest[DIGEST_LEN]; /* where it has a key: of what it wants */
 	enum repeat repeat;               /* from done() on */
 	void *begun;                      /* REPEAT_FIRST: for gateway->remember */
-	uint64_t reserved_bytes;          /* gateway->reserve: of its request's, its part */
-	struct share *share;              /* the gateway's: where it is counted; NULL: nowhere */
-	struct text full_relay;           /* SUBMISSION_RELAY_FULL: its name */
-	struct text first_answer; /* REPEAT_AGAIN: what was told; empty: it was too long, and `id`
-				     and the result's verdict are all that is known of it */
-	bool was_retried;         /* on a fresh session: that is done once */
-	unsigned parts;           /* that it was cut into, so far; 0: none */
-	bool *is_settled;         /* one per recipient: an earlier relay's answer stands; NULL:
-				     there is none such */
-	struct buf *trace;        /* NULL: not wanted */
+	/* From done() on: why it was not taken, after all; there is nothing else to be told. */
+	enum submission refused;
+	uint64_t reserved_bytes; /* gateway->reserve: of its request's, its part */
+	struct share *share;     /* the gateway's: where it is counted; NULL: nowhere */
+	struct text full_relay;  /* SUBMISSION_RELAY_FULL: its name */
+	/* REPEAT_AGAIN: what was told; empty: it was too long, and `id` and the result's verdict
+	 * are all that is known of it. REPEAT_FIRST: what is to be told, and is remembered already;
+	 * empty: it is not. */
+	struct text first_answer;
+	bool was_retried;  /* on a fresh session: that is done once */
+	unsigned parts;    /* that it was cut into, so far; 0: none */
+	bool *is_settled;  /* one per recipient: an earlier relay's answer stands; NULL:
+			      there is none such */
+	struct buf *trace; /* NULL: not wanted */
 	const struct text *tags;
 	size_t tag_count;
 	struct text metadata; /* a JSON object, as text; empty: none */

@@ -30,15 +30,6 @@ struct rate_state {
 	uint32_t limit, remaining, window_s; /* limit 0: none */
 };
 
-enum submission {
-	SUBMITTED,
-	SUBMISSION_OVERLOADED,
-	SUBMISSION_RELAY_FULL, /* there is room, and delivery->full_relay has its part of it */
-	SUBMISSION_DRAINING,
-	SUBMISSION_NO_RELAY,        /* no relay of the name asked for */
-	SUBMISSION_RELAY_FORBIDDEN, /* the key may use none of those that there are */
-};
-
 /* What became of a change of the templates that are kept. */
 enum template_change {
 	TEMPLATE_MADE = 1,
@@ -139,14 +130,15 @@ struct gateway {
 	enum err (*sign)(void *self, struct text domain, int64_t time_s, struct region *region,
 		struct smtp_message *message);
 	/* Takes the delivery until done(), which may be called before this returns. Anything but
-	 * SUBMITTED leaves it with the caller, as if its idempotency key had never been seen. */
+	 * SUBMITTED leaves it with the caller, as if its idempotency key had never been seen; so
+	 * does `refused`, if that was found out later. */
 	enum submission (*submit)(void *self, struct delivery *delivery);
 	/* The answer to one that is REPEAT_FIRST, a JSON object; empty: it could not be written.
-	 * Once for each, after done(): its outcome decides whether the answer is remembered, or the
-	 * key is free again. */
+	 * Once for each that has no first_answer, after done(): its outcome decides whether the
+	 * answer is remembered, or the key is free again. */
 	void (*remember)(void *self, const struct delivery *delivery, struct text answer);
 	bool has_store;           /* messages may be queued */
-	const char *repeats_last; /* for Idempotency-Scope: "process"; NULL: wherever one asks */
+	const char *repeats_last; /* for Idempotency-Scope: "process" or "store" */
 	/* Where there is a store, in place of the three below. */
 	void (*ask)(void *self, struct asking *asking);
 	/* Calls `see` with the record while nobody can change it; false: none, or another key's. */

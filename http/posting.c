@@ -412,6 +412,16 @@ static bool refuse_submission(const struct exchange *exchange, enum submission s
 	}
 }
 
+bool posting_is_refused(const struct exchange *exchange, const struct delivery *delivery,
+	const struct json_at *at, struct refusal *refusal)
+{
+	if (!delivery->refused)
+		return false;
+	refusal->complaints.region = delivery->region;
+	refuse_submission(exchange, delivery->refused, delivery, at, refusal);
+	return true;
+}
+
 bool posting_submit(struct posting *posting, size_t place, struct delivery *delivery,
 	const struct json_at *at, struct refusal *refusal)
 {

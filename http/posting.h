@@ -23,6 +23,7 @@ struct posting {
 	/* What the request had reserved when it was looked at last; each message's part of what it
 	 * had at first. */
 	uint64_t reserved_bytes, bytes_each;
+	bool is_member; /* a batch's list was its member `messages` */
 };
 
 /* NULL: out of memory. */
@@ -40,6 +41,9 @@ bool posting_make(struct exchange *exchange, const struct json *json, const stru
 /* Hands the delivery over, as the posting's at `place`. False: it was not taken, *refusal says why.
  */
 bool posting_submit(struct posting *posting, size_t place, struct delivery *delivery,
+	const struct json_at *at, struct refusal *refusal);
+/* Was it refused after it had been taken? Then *refusal says why, in the delivery's region. */
+bool posting_is_refused(const struct exchange *exchange, const struct delivery *delivery,
 	const struct json_at *at, struct refusal *refusal);
 /* After the answer was written: what is outside the region goes. */
 void posting_forget(struct delivery *delivery);

@@ -93,9 +93,9 @@ void repeat_tell(struct exchange *exchange, struct delivery *delivery, bool in_b
 	struct buf *out = &exchange->answer;
 	size_t start = out->len;
 
-	if (delivery->repeat == REPEAT_AGAIN && delivery->first_answer.len) {
+	if (delivery->first_answer.len) {
 		buf_add(out, delivery->first_answer);
-		if (in_batch)
+		if (in_batch && delivery->repeat == REPEAT_AGAIN)
 			add_replayed(out);
 		return;
 	}

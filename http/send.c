@@ -58,11 +58,14 @@ static void answer_one(struct exchange *exchange)
 {
 	struct posting *posting = exchange->waiting;
 	struct delivery *delivery = posting->deliveries[0];
+	struct refusal refusal = { 0 };
 	struct problem problem;
 
 	if (!delivery)
 		return; /* it was not taken: the answer is there */
-	if (repeat_is_refused(exchange, delivery, &problem))
+	if (posting_is_refused(exchange, delivery, NULL, &refusal))
+		exchange_refuse(exchange, &refusal.problem);
+	else if (repeat_is_refused(exchange, delivery, &problem))
 		exchange_refuse(exchange, &problem);
 	else
 		tell(exchange, delivery);

@@ -3,6 +3,7 @@
 #include "service/relay/dispatch.h"
 #include "service/gateway_own.h"
 #include "service/queue/keeping.h"
+#include "service/queue/keyed.h"
 #include "service/lettergate.h"
 #include "service/queue/looking.h"
 
@@ -89,10 +90,10 @@ static enum err sign(void *self, struct text domain, int64_t time_s, struct regi
 	return err;
 }
 
-/* Nothing is done for it: somebody came with its key before. */
+/* Nothing is done for it: somebody came with its key before. A store is asked later. */
 static bool is_repeat(struct lettergate *lettergate, struct delivery *delivery)
 {
-	if (!delivery->idempotency_key.len)
+	if (!delivery->idempotency_key.len || lettergate->queue)
 		return false;
 	delivery->repeat = repeats_begin(lettergate->repeats, delivery, now_boot_us());
 	return delivery->repeat != REPEAT_FIRST;
@@ -101,9 +102,16 @@ static bool is_repeat(struct lettergate *lettergate, struct delivery *delivery)
 /* Into the queue, or on its way. */
 static enum submission take(struct lettergate *lettergate, struct delivery *delivery)
 {
-	if (delivery->way != DELIVER_QUEUED || delivery->dry_run)
+	bool is_keyed = delivery->idempotency_key.len && lettergate->queue;
+
+	if (is_keyed && keyed_open(lettergate, delivery))
+		return SUBMISSION_OVERLOADED;
+	if (delivery->way == DELIVER_QUEUED && !delivery->dry_run)
+		keep(lettergate, delivery);
+	else if (is_keyed)
+		keyed_start(delivery);
+	else
 		return dispatch(lettergate, delivery);
-	keep(lettergate, delivery);
 	return SUBMITTED;
 }
 
@@ -128,7 +136,10 @@ static enum submission submit(void *self, struct delivery *delivery)
 
 static void remember(void *self, const struct delivery *delivery, struct text answer)
 {
-	repeats_end(((struct lettergate *)self)->repeats, delivery, answer, now_boot_us());
+	struct lettergate *lettergate = self;
+
+	if (!lettergate->queue) /* a store remembers by itself, or could not */
+		repeats_end(lettergate->repeats, delivery, answer, now_boot_us());
 }
 
 static void ask(void *self, struct asking *asking)
@@ -312,7 +323,7 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 		.submit = submit,
 		.remember = remember,
 		.has_store = lettergate->queue != NULL,
-		.repeats_last = "process",
+		.repeats_last = lettergate->queue ? "store" : "process",
 		.ask = ask,
 		.look_up = look_up,
 		.list = list,

@@ -2,6 +2,7 @@
 
 #include "service/clock.h"
 #include "service/queue/course.h"
+#include "service/queue/keyed.h"
 #include "service/queue/queue.h"
 #include "service/queue/told.h"
 #include "service/relay/settle.h"
@@ -24,19 +25,6 @@ struct keeping {
 
 /* ---- what came of it */
 
-static struct smtp_verdict verdict_of(enum err err)
-{
-	struct smtp_verdict verdict =
-		smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_QUEUE, false);
-
-	verdict.category = err == ERR_LIMIT    ? SMTP_QUEUE_FULL
-			   : err == ERR_MEMORY ? SMTP_INTERNAL
-					       : SMTP_STORE_FAILED;
-	verdict.retry_after_s = err == ERR_LIMIT ? 60 : 30;
-	verdict.hint = "";
-	return verdict;
-}
-
 static const struct smtp_verdict queued = { .class = SMTP_TAKEN,
 	.outcome = SMTP_QUEUED,
 	.phase = SMTP_IN_QUEUE,
@@ -44,10 +32,9 @@ static const struct smtp_verdict queued = { .class = SMTP_TAKEN,
 	.hint = "" };
 
 /* Those that wait are queued, or were not accepted after all; what a relay has decided stays. */
-static void note(struct keeping *keeping, const struct smtp_verdict *verdict)
+static void note(
+	const struct keeping *keeping, struct result *result, const struct smtp_verdict *verdict)
 {
-	struct result *result = &keeping->delivery->result;
-
 	for (size_t i = 0; i < result->count; i++)
 		if (keeping->stored.to[i].is_open)
 			result->answers[i].verdict = *verdict;
@@ -68,26 +55,69 @@ static void log_kept(const struct keeping *keeping, enum err err)
 	log_end(&line);
 }
 
+void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err)
+{
+	struct smtp_verdict verdict =
+		smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_QUEUE, false);
+
+	verdict.category = err == ERR_LIMIT    ? SMTP_QUEUE_FULL
+			   : err == ERR_MEMORY ? SMTP_INTERNAL
+					       : SMTP_STORE_FAILED;
+	verdict.retry_after_s = err == ERR_LIMIT ? 60 : 30;
+	verdict.hint = "";
+	for (size_t i = 0; i < delivery->result.count; i++)
+		delivery->result.answers[i].verdict = verdict;
+	delivery->result.verdict = verdict;
+	atomic_fetch_sub(&lettergate->in_flight, 1);
+	delivery->done(delivery);
+}
+
+static void give_back(struct keeping *keeping)
+{
+	atomic_fetch_sub(&keeping->lettergate->in_flight, 1);
+	keeping->delivery->done(keeping->delivery);
+}
+
+/* What was tried before and cannot be kept has its own answer. */
+static void refuse(struct keeping *keeping, enum err err)
+{
+	struct delivery *delivery = keeping->delivery;
+
+	if (!delivery->result.attempt_count)
+		keep_failed(keeping->lettergate, delivery, err);
+	else if (!keyed_end(delivery))
+		give_back(keeping);
+}
+
 static void finish(struct keeping *keeping, enum err err)
 {
 	struct delivery *delivery = keeping->delivery;
-	struct smtp_verdict verdict = err ? verdict_of(err) : queued;
 
-	/* What was tried before and cannot be kept has its own answer. */
-	if (!err || !delivery->result.attempt_count)
-		note(keeping, &verdict);
 	delivery->result.total_us = now_us() - delivery->began_us;
 	log_kept(keeping, err);
 	buf_free(&keeping->bytes);
 	buf_free(&keeping->told);
-	atomic_fetch_sub(&keeping->lettergate->in_flight, 1);
-	delivery->done(delivery);
+	if (err) {
+		refuse(keeping, err);
+		return;
+	}
+	note(keeping, &delivery->result, &queued);
+	keyed_kept(delivery);
+	give_back(keeping);
 }
 
 /* The queue's thread. */
 static void kept(struct job *job)
 {
-	finish(job->waiter, job->err);
+	struct keeping *keeping = job->waiter;
+
+	if (job->err || keeping->job.found == ONCE_NEW) {
+		finish(keeping, job->err);
+		return;
+	}
+	buf_free(&keeping->bytes);
+	buf_free(&keeping->told);
+	keyed_found(keeping->delivery, keeping->job.found, keeping->job.answer);
 }
 
 /* ---- the message as it is kept */
@@ -180,6 +210,23 @@ static enum err render(struct keeping *keeping)
 	return keeping->piece.len == message->size ? OK : ERR_IO; /* a file of a form is gone */
 }
 
+/* The answer is remembered with the message, so it is what its sender is told if all goes well. */
+static enum err join_key(struct keeping *keeping)
+{
+	struct delivery *delivery = keeping->delivery, told = *delivery;
+	struct result *result = &told.result;
+
+	if (!delivery->begun)
+		return OK;
+	result->answers = region_zalloc(delivery->region, result->count, sizeof(*result->answers));
+	if (!result->answers)
+		return ERR_MEMORY;
+	memcpy(result->answers, delivery->result.answers, result->count * sizeof(*result->answers));
+	result->total_us = now_us() - delivery->began_us;
+	note(keeping, result, &queued);
+	return keyed_join(delivery, &told, &keeping->job);
+}
+
 static void hand_in(struct keeping *keeping)
 {
 	struct stored *stored = &keeping->stored;
@@ -187,12 +234,6 @@ static void hand_in(struct keeping *keeping)
 
 	told_of_message(
 		stored, "message.queued", stored->created_ms, &keeping->told, &keeping->event);
-	if (!err)
-		err = keeping->told.err;
-	if (err) {
-		finish(keeping, err);
-		return;
-	}
 	keeping->job =
 		(struct accept_job){ .job = { .kind = JOB_ACCEPT, .done = kept, .waiter = keeping },
 			.stored = stored,
@@ -201,7 +242,14 @@ static void hand_in(struct keeping *keeping)
 			.now_ms = stored->created_ms,
 			.events = &keeping->event,
 			.event_count = 1 };
-	queue_put(keeping->lettergate->queue, &keeping->job.job);
+	if (!err)
+		err = keeping->told.err;
+	if (!err)
+		err = join_key(keeping);
+	if (err)
+		finish(keeping, err);
+	else
+		queue_put(keeping->lettergate->queue, &keeping->job.job);
 }
 
 /* ---- the interface */
@@ -210,26 +258,25 @@ void keep(struct lettergate *lettergate, struct delivery *delivery)
 {
 	struct keeping *keeping = keeping_new(lettergate, delivery);
 
-	if (keeping) {
+	if (keeping)
 		hand_in(keeping);
-		return;
-	}
-	delivery->result.verdict = verdict_of(ERR_MEMORY);
-	atomic_fetch_sub(&lettergate->in_flight, 1);
-	delivery->done(delivery);
+	else
+		keep_failed(lettergate, delivery, ERR_MEMORY);
 }
 
 /* The queue's thread. Whether it could be written or not, the answer is what it is. */
 static void recorded(struct job *job)
 {
 	struct keeping *keeping = job->waiter;
-	struct delivery *delivery = keeping->delivery;
 
 	if (job->err)
 		log_kept(keeping, job->err);
 	buf_free(&keeping->bytes);
-	atomic_fetch_sub(&keeping->lettergate->in_flight, 1);
-	delivery->done(delivery);
+	if (!job->err)
+		keyed_kept(keeping->delivery);
+	else if (keyed_end(keeping->delivery))
+		return;
+	give_back(keeping);
 }
 
 /* No time is left, so that nothing of it is tried again. */
@@ -252,10 +299,6 @@ bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struc
 	if (!keeping || !settle_for_good(keeping))
 		return false;
 	buf_add(&keeping->bytes, raw);
-	if (keeping->bytes.err) {
-		buf_free(&keeping->bytes);
-		return false;
-	}
 	keeping->stored.has_body = raw.len > 0;
 	keeping->piece = buf_text(&keeping->bytes);
 	keeping->job = (struct accept_job){
@@ -265,6 +308,10 @@ bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struc
 		.piece_count = 1,
 		.now_ms = keeping->stored.created_ms
 	};
+	if (keeping->bytes.err || keyed_join(delivery, delivery, &keeping->job)) {
+		buf_free(&keeping->bytes);
+		return false;
+	}
 	queue_put(lettergate->queue, &keeping->job.job);
 	return true;
 }

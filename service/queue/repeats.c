@@ -237,7 +237,7 @@ enum repeat repeats_begin(struct repeats *repeats, struct delivery *delivery, ui
 /* ---- ending */
 
 /* What is decided, and what may have been sent. What certainly was not may be tried again. */
-static bool is_remembered(enum smtp_outcome outcome)
+bool repeats_is_remembered(enum smtp_outcome outcome)
 {
 	switch (outcome) {
 	case SMTP_ACCEPTED:
@@ -275,7 +275,7 @@ static void remember(struct repeats *repeats, struct entry *entry, const struct 
 void repeats_end(struct repeats *repeats, const struct delivery *delivery, struct text answer,
 	uint64_t now_us)
 {
-	bool is_kept = is_remembered(delivery->result.verdict.outcome);
+	bool is_kept = repeats_is_remembered(delivery->result.verdict.outcome);
 	char *copy = NULL;
 
 	if (is_kept && answer.len && answer.len <= REPEATS_ANSWER_MOST)
@@ -299,6 +299,13 @@ void repeats_undo(struct repeats *repeats, const struct delivery *delivery)
 }
 
 /* ---- told */
+
+void repeats_note(struct repeats *repeats, enum repeat repeat)
+{
+	pthread_mutex_lock(&repeats->lock);
+	repeats->counts.found[repeat]++;
+	pthread_mutex_unlock(&repeats->lock);
+}
 
 struct repeats_counts repeats_counts(struct repeats *repeats)
 {

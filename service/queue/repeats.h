@@ -35,8 +35,13 @@ void repeats_end(struct repeats *repeats, const struct delivery *delivery, struc
 /* Ends it as if it had never begun: the delivery was not taken. */
 void repeats_undo(struct repeats *repeats, const struct delivery *delivery);
 
+/* Is the answer of this outcome remembered, or may the same be asked for again? */
+bool repeats_is_remembered(enum smtp_outcome outcome);
+/* Counts what somebody else found. */
+void repeats_note(struct repeats *repeats, enum repeat repeat);
+
 struct repeats_counts {
-	uint64_t found[REPEAT_KINDS]; /* what repeats_begin said, so far */
+	uint64_t found[REPEAT_KINDS]; /* what repeats_begin and repeats_note said, so far */
 	uint64_t forgotten;           /* before their time, for want of room */
 	size_t entries, bytes;
 };

@@ -3,6 +3,7 @@
 #include "service/clock.h"
 #include "service/relay/dispatch.h"
 #include "service/queue/keeping.h"
+#include "service/queue/keyed.h"
 #include "service/relay/parts.h"
 
 #include <stdio.h>
@@ -94,7 +95,7 @@ static bool is_kept(struct lettergate *lettergate, struct delivery *delivery, st
 		return false;
 	if (delivery->way == DELIVER_NOW_THEN_QUEUED && keep_rest(lettergate, delivery))
 		return true;
-	return keep_record(lettergate, delivery, raw);
+	return keep_record(lettergate, delivery, raw) || keyed_end(delivery);
 }
 
 void settle(struct lettergate *lettergate, struct delivery *delivery, struct text raw)

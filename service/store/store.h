@@ -53,9 +53,17 @@ struct once {
 enum once_found {
 	ONCE_NEW, /* it is noted as running, by whoever asked */
 	ONCE_RUNNING,
-	ONCE_CUT, /* a process died over it: nobody knows what became of it */
+	ONCE_CUT, /* a process died over it: nobody knows what became of it. Whoever asked has it
+		     now, and is to end it */
 	ONCE_DONE,
 	ONCE_OTHER, /* the key was used for another message */
+};
+
+/* What an accept does about its `once`, in its transaction. */
+enum accept_once {
+	ACCEPT_BEGINS, /* unless it is new, nothing is accepted, and `found` is why */
+	ACCEPT_ENDS,   /* it runs, and is the caller's: its answer is kept */
+	ACCEPT_FREES,  /* the same, and it may be done again */
 };
 
 enum job_kind {
@@ -101,10 +109,9 @@ struct accept_job {
 	int64_t lease_for_ms; /* of a sending one, with its token */
 	const struct event *events;
 	size_t event_count;
-	/* NULL: none. Unless it is new, nothing is accepted, and `found` is why; its answer is
-	 * kept with the message. What was told before is copied into `region`. */
-	const struct once *once;
-	struct region *region;
+	const struct once *once; /* NULL: none */
+	enum accept_once step;
+	struct region *region; /* ACCEPT_BEGINS: what was told before is copied into it */
 	enum once_found found;
 	struct text answer;
 };

@@ -100,19 +100,35 @@ static enum err check(
 	return err;
 }
 
+/* Was it accepted before? One that was cut short is the caller's from now on. */
+static enum err ask_once(struct sqlite_store *store, struct accept_job *accept)
+{
+	enum err err;
+
+	accept->found = ONCE_NEW;
+	if (!accept->once || accept->step != ACCEPT_BEGINS)
+		return OK;
+	err = once_find(store, accept->once, accept->region, &accept->found, &accept->answer);
+	if (!err && accept->found == ONCE_CUT)
+		err = once_run(store, accept->once, accept->now_ms);
+	return err;
+}
+
 enum err sqlite_accept(void *self, struct accept_job *accept)
 {
 	struct sqlite_store *store = self;
 	struct text body = { 0 };
-	enum err err = check(store, accept, &body);
+	enum err err = ask_once(store, accept);
 
-	accept->found = ONCE_NEW;
-	if (!err && accept->once)
-		err = once_check(store, accept->once, true, accept->now_ms, accept->region,
-			&accept->found, &accept->answer);
 	if (err || accept->found != ONCE_NEW)
 		return err;
-	err = put_message(store, accept);
+	err = check(store, accept, &body);
+	if (err)
+		return err;
+	if (accept->once)
+		err = once_end(store, accept->once, accept->step == ACCEPT_FREES, accept->now_ms);
+	if (!err)
+		err = put_message(store, accept);
 	if (!err && accept->stored->has_body)
 		err = put_body(store, sqlite3_last_insert_rowid(store->db), body);
 	return err ? err : events_put(store, accept->events, accept->event_count);

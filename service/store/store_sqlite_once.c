@@ -47,8 +47,8 @@ static enum err judge(const struct once *once, sqlite3_stmt *row, struct region 
 	return OK;
 }
 
-enum err once_check(struct sqlite_store *store, const struct once *once, bool is_done,
-	int64_t now_ms, struct region *region, enum once_found *found_out, struct text *answer_out)
+enum err once_find(struct sqlite_store *store, const struct once *once, struct region *region,
+	enum once_found *found_out, struct text *answer_out)
 {
 	sqlite3_stmt *get = sql_use(store, SQL_ONCE_GET);
 	enum once_found found = ONCE_NEW;
@@ -61,29 +61,38 @@ enum err once_check(struct sqlite_store *store, const struct once *once, bool is
 	end = sql_end(store, get);
 	if (!err)
 		err = end;
-	if (!err && found == ONCE_NEW && store->is_full)
-		err = ERR_IO;
-	if (!err && found == ONCE_NEW)
-		err = put(store, once, is_done ? ONCE_IS_DONE : ONCE_IS_RUNNING, now_ms);
 	if (!err)
 		*found_out = found;
 	return err;
 }
 
+enum err once_run(struct sqlite_store *store, const struct once *once, int64_t now_ms)
+{
+	return store->is_full ? ERR_IO : put(store, once, ONCE_IS_RUNNING, now_ms);
+}
+
+enum err once_end(struct sqlite_store *store, const struct once *once, bool is_free, int64_t now_ms)
+{
+	sqlite3_stmt *drop = sql_use(store, SQL_ONCE_DROP);
+
+	if (!is_free)
+		return put(store, once, ONCE_IS_DONE, now_ms);
+	sql_text(drop, 1, once->key_id);
+	sql_text(drop, 2, once->key);
+	return sql_run(store, drop);
+}
+
 enum err sqlite_once_begin(void *self, struct once_begin_job *begin)
 {
-	return once_check(self, begin->once, false, begin->now_ms, begin->region, &begin->found,
-		&begin->answer);
+	struct sqlite_store *store = self;
+	enum err err = once_find(store, begin->once, begin->region, &begin->found, &begin->answer);
+
+	if (!err && (begin->found == ONCE_NEW || begin->found == ONCE_CUT))
+		err = once_run(store, begin->once, begin->now_ms);
+	return err;
 }
 
 enum err sqlite_once_end(void *self, struct once_end_job *end)
 {
-	struct sqlite_store *store = self;
-	sqlite3_stmt *drop = sql_use(store, SQL_ONCE_DROP);
-
-	if (!end->is_free)
-		return put(store, end->once, ONCE_IS_DONE, end->now_ms);
-	sql_text(drop, 1, end->once->key_id);
-	sql_text(drop, 2, end->once->key);
-	return sql_run(store, drop);
+	return once_end(self, end->once, end->is_free, end->now_ms);
 }

@@ -224,8 +224,12 @@ enum err sqlite_counts(void *self, struct counts_job *counts);
 enum err sqlite_tick(void *self, struct tick *tick);
 enum err sqlite_sweep(void *self, struct sweep *sweep);
 
-/* The same as once_begin; a new one is noted as done with its answer, if `is_done`. */
-MUST_USE enum err once_check(struct sqlite_store *store, const struct once *once, bool is_done,
-	int64_t now_ms, struct region *region, enum once_found *found_out, struct text *answer_out);
+/* What is known of it; nothing is written. */
+MUST_USE enum err once_find(struct sqlite_store *store, const struct once *once,
+	struct region *region, enum once_found *found_out, struct text *answer_out);
+/* It runs from now on. ERR_IO also where there is no room for more. */
+MUST_USE enum err once_run(struct sqlite_store *store, const struct once *once, int64_t now_ms);
+MUST_USE enum err once_end(
+	struct sqlite_store *store, const struct once *once, bool is_free, int64_t now_ms);
 /* All leases are void, what ran is cut short: the process that held them is dead. */
 MUST_USE enum err sqlite_void_leases(struct sqlite_store *store);

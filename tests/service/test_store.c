@@ -878,6 +878,70 @@ START_TEST(a_message_that_is_to_be_accepted_once_is_accepted_once)
 }
 END_TEST
 
+/* Whoever asks again is told, whatever there is room for; what was refused has left no key. */
+START_TEST(what_was_accepted_once_is_told_by_a_full_queue)
+{
+	struct kit kit = kit_open(_i, (struct store_limits){ .messages = 1 });
+	struct region *region;
+	struct letter letter;
+	struct once first = { .key_id = TEXT("a"), .key = TEXT("1"), .answer = TEXT("202") };
+	struct once second = { .key_id = TEXT("a"), .key = TEXT("2"), .answer = TEXT("202") };
+	struct accept_job accept = { .stored = &letter.stored,
+		.pieces = &letter.body,
+		.piece_count = 1,
+		.now_ms = NOW,
+		.once = &first };
+	struct text answer;
+
+	ck_assert_int_eq(region_open(10000, &region), OK);
+	accept.region = region;
+	letter_write(&letter, 1, "a");
+	ck_assert_int_eq(DO(&kit, accept, &accept), OK);
+	ck_assert_int_eq(DO(&kit, accept, &accept), OK);
+	ck_assert_int_eq(accept.found, ONCE_DONE);
+	letter_write(&letter, 2, "a");
+	accept.once = &second;
+	ck_assert_int_eq(DO(&kit, accept, &accept), ERR_LIMIT);
+	ck_assert_int_eq(once_begin(&kit, &second, region, &answer), ONCE_NEW);
+	region_close(region);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(what_ran_ends_with_its_message)
+{
+	OPENED(kit);
+	struct region *region;
+	struct letter letter;
+	struct once once = { .key_id = TEXT("a"), .key = TEXT("1"), .answer = TEXT("200") };
+	struct accept_job accept = { .stored = &letter.stored,
+		.pieces = &letter.body,
+		.piece_count = 1,
+		.now_ms = NOW,
+		.once = &once,
+		.step = ACCEPT_FREES };
+	struct text answer;
+
+	ck_assert_int_eq(region_open(10000, &region), OK);
+	letter_write(&letter, 1, "a");
+	letter.stored.state = MESSAGE_FAILED;
+	ck_assert_int_eq(once_begin(&kit, &once, region, &answer), ONCE_NEW);
+	ck_assert_int_eq(DO(&kit, accept, &accept), OK);
+	ck_assert_int_eq(once_begin(&kit, &once, region, &answer), ONCE_NEW);
+	letter_write(&letter, 2, "a");
+	letter.stored.state = MESSAGE_SENT;
+	accept.step = ACCEPT_ENDS;
+	ck_assert_int_eq(DO(&kit, accept, &accept), OK);
+	ck_assert_int_eq(accept.found, ONCE_NEW);
+	ck_assert_int_eq(once_begin(&kit, &once, region, &answer), ONCE_DONE);
+	ck_assert(text_equal(answer, TEXT("200")));
+	ck_assert_int_eq(state_of(&kit, 1), MESSAGE_FAILED);
+	ck_assert_int_eq(state_of(&kit, 2), MESSAGE_SENT);
+	region_close(region);
+	kit_close(&kit);
+}
+END_TEST
+
 /* ---- templates, and forgetting */
 
 START_TEST(templates_are_kept_by_name)
@@ -1049,5 +1113,7 @@ UNIT_MAIN(store, EACH(what_was_accepted_is_claimed_as_it_was);
 	  EACH(events_come_with_the_message); EACH(a_note_has_one_writer_at_a_time);
 	  EACH(what_is_to_be_done_once_is_done_once);
 	  EACH(a_message_that_is_to_be_accepted_once_is_accepted_once);
-	  EACH(templates_are_kept_by_name); EACH(what_is_settled_is_forgotten_in_its_time);
-	  EACH(it_is_forgotten_in_small_steps); EACH(answers_and_events_are_forgotten_too);)
+	  EACH(what_was_accepted_once_is_told_by_a_full_queue);
+	  EACH(what_ran_ends_with_its_message); EACH(templates_are_kept_by_name);
+	  EACH(what_is_settled_is_forgotten_in_its_time); EACH(it_is_forgotten_in_small_steps);
+	  EACH(answers_and_events_are_forgotten_too);)

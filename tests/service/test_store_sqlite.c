@@ -383,6 +383,8 @@ START_TEST(a_run_that_was_cut_short_is_told)
 	kit_open_again(&kit);
 	ck_assert_int_eq(DO(&kit, once_begin, &begin), OK);
 	ck_assert_int_eq(begin.found, ONCE_CUT);
+	ck_assert_int_eq(DO(&kit, once_begin, &begin), OK);
+	ck_assert_int_eq(begin.found, ONCE_RUNNING); /* it is for whoever asked first to end it */
 	kit_close(&kit);
 }
 END_TEST
