@@ -5,6 +5,7 @@
 #pragma once
 
 #include "http/delivery.h"
+#include "http/event.h"
 #include "http/template/template.h"
 
 enum scope {
@@ -65,6 +66,14 @@ struct query {
 	struct text cursor; /* an id: older ones only */
 };
 
+struct events_query {
+	uint64_t after;   /* a cursor: later ones only */
+	bool is_from_now; /* later than the last that there is */
+	uint32_t wait_s;  /* for the first, where there is none yet */
+	size_t limit;
+	struct event_filter filter;
+};
+
 /* A relay that is tried step by step. The caller's; once it was taken, the other side's until it
  * calls done(), from a thread of its own. */
 struct checking {
@@ -90,20 +99,25 @@ struct asking {
 		ASK_RAW,
 		ASK_CANCEL,
 		ASK_RETRY,
+		ASK_EVENTS,
 	} what;
 	const struct caller *caller;
-	struct text id;            /* but for ASK_LIST */
-	const struct query *query; /* ASK_LIST */
+	struct text id;                          /* but for ASK_LIST and ASK_EVENTS */
+	const struct query *query;               /* ASK_LIST */
+	const struct events_query *events_query; /* ASK_EVENTS */
 	struct region *region;
 	/* ERR_MISSING: there is no such message, or it is another key's. ERR_VALUE: its text is not
-	 * kept, or it is in a state in which that cannot be done. */
+	 * kept, or it is in a state in which that cannot be done. ERR_LIMIT: too many wait for
+	 * events already. */
 	enum err err;
 	const struct record *records; /* ASK_ONE, ASK_LIST */
-	size_t count;
-	struct text cursor; /* ASK_LIST: for the next page; empty: that was all */
-	struct text raw;    /* ASK_RAW */
-	const char *state;  /* ASK_CANCEL, ASK_RETRY: that it is in now */
-	bool lacks_text;    /* ASK_RETRY: there is nothing to send any more */
+	size_t count;                 /* of them, or of the events */
+	const struct event *events;   /* ASK_EVENTS */
+	uint64_t event_cursor;        /* ASK_EVENTS: to ask for the next from there */
+	struct text cursor;           /* ASK_LIST: for the next page; empty: that was all */
+	struct text raw;              /* ASK_RAW */
+	const char *state;            /* ASK_CANCEL, ASK_RETRY: that it is in now */
+	bool lacks_text;              /* ASK_RETRY: there is nothing to send any more */
 	void (*done)(struct asking *asking);
 	void *waiter;
 };

@@ -1,5 +1,6 @@
 #include "http/route.h"
 
+#include "http/events.h"
 #include "http/messages.h"
 #include "http/operate.h"
 #include "http/relays.h"
@@ -16,6 +17,7 @@ static const struct route routes[] = {
 	{ "DELETE", "/messages/{id}", SCOPE_SEND, false, false, messages_cancel },
 	{ "POST", "/messages/{id}/retry", SCOPE_SEND, true, false, messages_retry },
 	{ "GET", "/messages/{id}/raw", SCOPE_READ, false, false, messages_raw },
+	{ "GET", "/events", SCOPE_READ, false, false, events_list },
 	{ "GET", "/templates", SCOPE_SEND | SCOPE_TEMPLATES, false, false, templates_list },
 	{ "GET", "/templates/{name}", SCOPE_SEND | SCOPE_TEMPLATES, false, false, templates_show },
 	{ "PUT", "/templates/{name}", SCOPE_TEMPLATES, true, false, templates_put },

@@ -5,6 +5,7 @@
 #include "service/queue/keeping.h"
 #include "service/queue/keyed.h"
 #include "service/lettergate.h"
+#include "service/queue/listening.h"
 #include "service/queue/looking.h"
 
 enum { PAUSE_MAX_S = 60 };
@@ -144,7 +145,10 @@ static void remember(void *self, const struct delivery *delivery, struct text an
 
 static void ask(void *self, struct asking *asking)
 {
-	looking_ask(self, asking);
+	if (asking->what == ASK_EVENTS)
+		listening_ask(self, asking);
+	else
+		looking_ask(self, asking);
 }
 
 static bool look_up(void *self, const struct caller *caller, struct text id,

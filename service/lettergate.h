@@ -20,6 +20,7 @@
 
 struct oauth_crew;
 struct courier;
+struct listening;
 struct queue;
 struct worker;
 
@@ -29,11 +30,12 @@ struct lettergate {
 	struct records *records;
 	struct repeats *repeats;
 	struct catalogue *catalogue;
-	struct queue *queue;     /* NULL: there is no store */
-	struct courier *courier; /* the same */
-	struct known *known;     /* addresses, for the workers' resolvers */
-	struct oauth_crew *crew; /* who fetches tokens */
-	pthread_rwlock_t lock;   /* over keys, fleet, settings and is_stopping */
+	struct queue *queue;         /* NULL: there is no store */
+	struct courier *courier;     /* the same */
+	struct listening *listening; /* the same */
+	struct known *known;         /* addresses, for the workers' resolvers */
+	struct oauth_crew *crew;     /* who fetches tokens */
+	pthread_rwlock_t lock;       /* over keys, fleet, settings and is_stopping */
 	struct keys *keys;
 	struct settings *settings; /* in force: who signs */
 	struct fleet *fleet;       /* NULL: captures */

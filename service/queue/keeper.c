@@ -2,6 +2,7 @@
 
 #include "service/clock.h"
 #include "service/queue/courier.h"
+#include "service/queue/listening.h"
 #include "service/relay/dispatch.h"
 #include "service/queue/queue.h"
 
@@ -45,6 +46,17 @@ static struct store_keeps keeps_of(const struct settings *settings)
 		.event_ms = settings->keep_failed_ms };
 }
 
+/* The queue's thread. */
+static void ripe(void *self)
+{
+	courier_wake(((struct lettergate *)self)->courier);
+}
+
+static void told(void *self)
+{
+	listening_news(((struct lettergate *)self)->listening);
+}
+
 static enum err open_courier(struct lettergate *lettergate, const struct settings *settings)
 {
 	struct courier_settings own = { .schedule = settings->retry,
@@ -66,16 +78,19 @@ enum err keeper_open(
 		settings->queue_max_per_key };
 	struct queue_settings own = { .keeps = keeps_of(settings),
 		.furthest_ms = schedule_furthest_ms(&settings->retry),
-		.ripe = courier_wake };
+		.ripe = ripe,
+		.told = told,
+		.context = lettergate };
 	struct store store;
 	enum err err;
 
 	if (!settings->store[0])
 		return OK;
 	err = open_courier(lettergate, settings);
+	if (!err)
+		err = listening_open(&lettergate->listening);
 	if (err)
 		return err;
-	own.context = lettergate->courier;
 	err = store_sqlite_open(settings->store, &limits, &store, why);
 	return err ? err : queue_open(&own, store, &lettergate->queue);
 }
@@ -98,14 +113,18 @@ void keeper_reload(struct lettergate *lettergate, const struct settings *setting
 
 void keeper_tick(struct lettergate *lettergate, uint64_t now_us)
 {
-	if (lettergate->queue)
-		courier_tick(lettergate->courier, now_us);
+	if (!lettergate->queue)
+		return;
+	courier_tick(lettergate->courier, now_us);
+	listening_tick(lettergate, now_us);
 }
 
 void keeper_stop(struct lettergate *lettergate)
 {
 	if (lettergate->courier)
 		courier_stop(lettergate->courier);
+	if (lettergate->listening)
+		listening_stop(lettergate->listening);
 }
 
 unsigned keeper_out(const struct lettergate *lettergate)
@@ -117,4 +136,5 @@ void keeper_close(struct lettergate *lettergate)
 {
 	queue_close(lettergate->queue);
 	courier_close(lettergate->courier);
+	listening_close(lettergate->listening);
 }

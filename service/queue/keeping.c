@@ -20,7 +20,9 @@ struct keeping {
 	struct delivery *delivery;
 	struct text piece;
 	struct buf bytes, told;
-	struct event event;
+	struct event event; /* that it came in */
+	const struct event *events;
+	size_t event_count;
 };
 
 /* ---- what came of it */
@@ -227,23 +229,44 @@ static enum err join_key(struct keeping *keeping)
 	return keyed_join(delivery, &told, &keeping->job);
 }
 
+/* What is told of it: that it came in, and what came of those that were tried before. */
+static enum err tell(struct keeping *keeping)
+{
+	struct stored *stored = &keeping->stored;
+	const struct event *tried = NULL;
+	struct event *events = &keeping->event;
+	size_t count = 0;
+
+	told_of_message(
+		stored, "message.queued", stored->created_ms, &keeping->told, &keeping->event);
+	if (stored->attempt_count) {
+		tried = told_of_attempt(stored, NULL, stored->created_ms, &count);
+		events = region_zalloc(stored->region, count + 1, sizeof(*events));
+		if (!tried || !events)
+			return ERR_MEMORY;
+		events[0] = keeping->event;
+		memcpy(events + 1, tried, count * sizeof(*events));
+	}
+	keeping->events = events;
+	keeping->event_count = count + 1;
+	return keeping->told.err;
+}
+
 static void hand_in(struct keeping *keeping)
 {
 	struct stored *stored = &keeping->stored;
 	enum err err = render(keeping);
 
-	told_of_message(
-		stored, "message.queued", stored->created_ms, &keeping->told, &keeping->event);
+	if (!err)
+		err = tell(keeping);
 	keeping->job =
 		(struct accept_job){ .job = { .kind = JOB_ACCEPT, .done = kept, .waiter = keeping },
 			.stored = stored,
 			.pieces = &keeping->piece,
 			.piece_count = 1,
 			.now_ms = stored->created_ms,
-			.events = &keeping->event,
-			.event_count = 1 };
-	if (!err)
-		err = keeping->told.err;
+			.events = keeping->events,
+			.event_count = keeping->event_count };
 	if (!err)
 		err = join_key(keeping);
 	if (err)
@@ -298,6 +321,8 @@ bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struc
 
 	if (!keeping || !settle_for_good(keeping))
 		return false;
+	keeping->events =
+		told_of_attempt(&keeping->stored, NULL, now_unix_ms(), &keeping->event_count);
 	buf_add(&keeping->bytes, raw);
 	keeping->stored.has_body = raw.len > 0;
 	keeping->piece = buf_text(&keeping->bytes);
@@ -306,9 +331,12 @@ bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struc
 		.stored = &keeping->stored,
 		.pieces = &keeping->piece,
 		.piece_count = 1,
-		.now_ms = keeping->stored.created_ms
+		.now_ms = keeping->stored.created_ms,
+		.events = keeping->events,
+		.event_count = keeping->event_count
 	};
-	if (keeping->bytes.err || keyed_join(delivery, delivery, &keeping->job)) {
+	if (keeping->bytes.err || !keeping->events ||
+		keyed_join(delivery, delivery, &keeping->job)) {
 		buf_free(&keeping->bytes);
 		return false;
 	}

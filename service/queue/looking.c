@@ -2,8 +2,11 @@
 
 #include "service/clock.h"
 #include "service/queue/queue.h"
+#include "service/queue/told.h"
 
 #include <string.h>
+
+enum { EVENT_BYTES = 1 << 20 };
 
 /* One question, in the memory of whoever asks. */
 struct looking {
@@ -18,6 +21,8 @@ struct looking {
 		struct change_job change;
 	};
 	struct stored **found;
+	struct text key_id;
+	struct event event; /* of the change */
 };
 
 /* ---- a stored message as a record */
@@ -216,7 +221,8 @@ static void ask_change(struct looking *looking, struct text key_id, enum change 
 		.id = looking->id,
 		.key_id = key_id,
 		.change = change,
-		.now_ms = now_ms
+		.now_ms = now_ms,
+		.event = looking->event.type.len ? &looking->event : NULL
 	};
 	pthread_rwlock_rdlock(&lettergate->lock);
 	looking->change.keep_body = lettergate->settings->keep_body_ms > 0;
@@ -225,12 +231,42 @@ static void ask_change(struct looking *looking, struct text key_id, enum change 
 	queue_put(lettergate->queue, &looking->change.job);
 }
 
-static void ask_one(struct looking *looking, struct text key_id)
+/* What is told of it with its end: what never changes. */
+static enum err tell_cancelled(struct looking *looking, const struct stored *stored)
+{
+	struct region *region = looking->asking->region;
+	struct buf content = buf_born(EVENT_BYTES);
+	struct event *event = &looking->event;
+	enum err err;
+
+	told_of_message(stored, "message.cancelled", now_unix_ms(), &content, event);
+	event->key_id = region_copy(region, stored->key_id);
+	event->content = region_copy(region, event->content);
+	err = content.err;
+	buf_free(&content);
+	return err ? err : event->key_id.at && event->content.at ? OK : ERR_MEMORY;
+}
+
+/* The queue's thread. */
+static void found_to_cancel(struct job *job)
+{
+	struct looking *looking = job->waiter;
+	struct stored *found = looking->one.found;
+	enum err err = job->err ? job->err : tell_cancelled(looking, found);
+
+	stored_free(found);
+	if (err)
+		told(looking, err);
+	else
+		ask_change(looking, looking->key_id, CHANGE_CANCEL);
+}
+
+static void ask_one(struct looking *looking, void (*done)(struct job *job))
 {
 	looking->one = (struct look_up_job){
-		.job = { .kind = JOB_LOOK_UP, .done = found_one, .waiter = looking },
+		.job = { .kind = JOB_LOOK_UP, .done = done, .waiter = looking },
 		.id = looking->id,
-		.key_id = key_id
+		.key_id = looking->key_id
 	};
 	queue_put(looking->lettergate->queue, &looking->one.job);
 }
@@ -259,11 +295,12 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 	}
 	looking->lettergate = lettergate;
 	looking->asking = asking;
+	looking->key_id = key_id;
 	if (asking->what != ASK_LIST)
 		memcpy(looking->id, asking->id.at, asking->id.len);
 	switch (asking->what) {
 	case ASK_ONE:
-		ask_one(looking, key_id);
+		ask_one(looking, found_one);
 		break;
 	case ASK_LIST:
 		ask_list(looking, key_id);
@@ -272,10 +309,12 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 		ask_text(looking, key_id);
 		break;
 	case ASK_CANCEL:
-		ask_change(looking, key_id, CHANGE_CANCEL);
+		ask_one(looking, found_to_cancel);
 		break;
 	case ASK_RETRY:
 		ask_change(looking, key_id, CHANGE_RETRY);
+		break;
+	case ASK_EVENTS: /* listening_ask */
 		break;
 	}
 }

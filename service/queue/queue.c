@@ -12,6 +12,7 @@ struct queue {
 	struct store store;
 	int64_t (*now_ms)(void);
 	void (*ripe)(void *context);
+	void (*told)(void *context);
 	void *context;
 	int64_t furthest_ms;
 	pthread_t thread;
@@ -56,24 +57,25 @@ VERB(counts, counts_job)
 static const struct {
 	enum err (*run)(struct store *store, struct job *job);
 	bool may_ripen; /* there may be something to claim afterwards */
+	bool may_tell;  /* … and events */
 } kinds[JOB_KINDS] = {
-	[JOB_ACCEPT] = { run_accept, true },
-	[JOB_CLAIM] = { run_claim, false },
-	[JOB_FENCE] = { run_fence, false },
-	[JOB_RENEW] = { run_renew, false },
-	[JOB_RELEASE] = { run_release, true },
-	[JOB_SETTLE] = { run_settle, true },
-	[JOB_CHANGE] = { run_change, true },
-	[JOB_LOOK_UP] = { run_look_up, false },
-	[JOB_BODY] = { run_body, false },
-	[JOB_LIST] = { run_list, false },
-	[JOB_EVENTS] = { run_events, false },
-	[JOB_ONCE_BEGIN] = { run_once_begin, false },
-	[JOB_ONCE_END] = { run_once_end, false },
-	[JOB_NOTE] = { run_note, false },
-	[JOB_TEMPLATE] = { run_template, false },
-	[JOB_TEMPLATES] = { run_templates, false },
-	[JOB_COUNTS] = { run_counts, false },
+	[JOB_ACCEPT] = { run_accept, true, true },
+	[JOB_CLAIM] = { run_claim, false, false },
+	[JOB_FENCE] = { run_fence, false, false },
+	[JOB_RENEW] = { run_renew, false, false },
+	[JOB_RELEASE] = { run_release, true, false },
+	[JOB_SETTLE] = { run_settle, true, true },
+	[JOB_CHANGE] = { run_change, true, true },
+	[JOB_LOOK_UP] = { run_look_up, false, false },
+	[JOB_BODY] = { run_body, false, false },
+	[JOB_LIST] = { run_list, false, false },
+	[JOB_EVENTS] = { run_events, false, false },
+	[JOB_ONCE_BEGIN] = { run_once_begin, false, false },
+	[JOB_ONCE_END] = { run_once_end, false, false },
+	[JOB_NOTE] = { run_note, false, false },
+	[JOB_TEMPLATE] = { run_template, false, false },
+	[JOB_TEMPLATES] = { run_templates, false, false },
+	[JOB_COUNTS] = { run_counts, false, false },
 };
 
 static void forget_list(struct stored **list, size_t *count)
@@ -164,10 +166,10 @@ static void note_soundness(struct queue *queue, bool is_sound)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-/* True: there may be something to claim. */
-static bool run_group(struct queue *queue, struct job *list)
+/* What its jobs may have brought about is told to those who wait for it. */
+static void run_group(struct queue *queue, struct job *list)
 {
-	bool may_ripen = false, is_sound = true;
+	bool may_ripen = false, may_tell = false, is_sound = true;
 	enum err err = run_together(queue, list);
 
 	if (err && list)
@@ -179,9 +181,13 @@ static bool run_group(struct queue *queue, struct job *list)
 	for (struct job *job = list, *next; job; job = next) {
 		next = job->next;
 		may_ripen = may_ripen || (!job->err && kinds[job->kind].may_ripen);
+		may_tell = may_tell || (!job->err && kinds[job->kind].may_tell);
 		job->done(job); /* it is not ours any more */
 	}
-	return may_ripen || (!err && queue->tick.ripe);
+	if ((may_ripen || (!err && queue->tick.ripe)) && queue->ripe)
+		queue->ripe(queue->context);
+	if (may_tell && queue->told)
+		queue->told(queue->context);
 }
 
 /* ---- the thread */
@@ -277,8 +283,7 @@ static void *work(void *self)
 	struct job *list;
 
 	while (next_group(queue, pause_ms(queue), &list, &keeps)) {
-		if (run_group(queue, list) && queue->ripe)
-			queue->ripe(queue->context);
+		run_group(queue, list);
 		sweep_some(queue, keeps);
 		if (queue->store.verbs->tidy(queue->store.self))
 			note_soundness(queue, false);
@@ -309,6 +314,7 @@ enum err queue_open(
 	queue->store = store;
 	queue->now_ms = settings->now_ms ? settings->now_ms : now_unix_ms;
 	queue->ripe = settings->ripe;
+	queue->told = settings->told;
 	queue->context = settings->context;
 	queue->furthest_ms = settings->furthest_ms;
 	queue->keeps = settings->keeps;

@@ -22,6 +22,8 @@ struct queue_settings {
 	/* Messages may be there to be claimed. Called by the queue's thread: must not wait. NULL is
 	 * fine. */
 	void (*ripe)(void *context);
+	/* Events may have been written; the same. */
+	void (*told)(void *context);
 	void *context;
 };
 

@@ -12,6 +12,7 @@ void told_of_message(const struct stored *stored, const char *type, int64_t now_
 	struct event *event_out);
 
 /* What an attempt changed (course_note): one event for each recipient that was open before it. In
- * the message's region; NULL: out of memory. `was_open[i]` is of recipient `i`. */
+ * the message's region; NULL: out of memory. `was_open[i]` is of recipient `i`,
+ * NULL: all were. */
 const struct event *told_of_attempt(
 	const struct stored *stored, const bool *was_open, int64_t now_ms, size_t *count_out);

@@ -12,6 +12,7 @@
  * Leases end by a clock that nobody sets, so they are given for a while, not until a moment. */
 #pragma once
 
+#include "http/event.h"
 #include "service/store/stored.h"
 
 enum {
@@ -32,15 +33,6 @@ struct store_limits {
 /* How long things are remembered after they are settled, in ms. */
 struct store_keeps {
 	int64_t sent_ms, failed_ms, body_ms, once_ms, event_ms;
-};
-
-/* Something that happened to a message, told by webhooks and GET /events. */
-struct event {
-	uint64_t cursor; /* grows with each; given by the store */
-	int64_t at_ms;
-	struct text type;    /* "message.sent" */
-	struct text key_id;  /* whose message it is */
-	struct text content; /* a JSON object: `data` of what is told */
 };
 
 /* A request that is to be done once (Idempotency-Key), scoped to its API key. */
