@@ -69,6 +69,7 @@ struct result {
 	uint64_t queue_us, connect_us, send_us, total_us;
 };
 
+struct fence;
 struct share;
 
 struct delivery {
@@ -84,7 +85,8 @@ struct delivery {
 	const struct text *relays; /* that its key may use, until done(); none: any */
 	size_t relay_count;
 	enum delivery_way way;
-	bool is_queued; /* it comes out of the queue, which remembers it */
+	bool is_queued;      /* it comes out of the queue, which remembers it */
+	struct fence *fence; /* the queue's: asked on its way; NULL: nobody is */
 	enum on_unknown on_unknown;
 	int64_t send_at_ms; /* since 1970: queued, and not before; 0: now */
 	bool all_or_none;

@@ -230,9 +230,9 @@ void lettergate_close(struct lettergate *lettergate)
 {
 	if (!lettergate)
 		return;
+	keeper_close(lettergate); /* it may wake a worker to the last */
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_close(lettergate->workers[i]);
-	keeper_close(lettergate);
 	fleet_release(lettergate->fleet);
 	oauth_crew_close(lettergate->crew);
 	keys_free(lettergate->keys);

@@ -107,20 +107,6 @@ bool outing_is_held(struct outing *outing)
 	return true;
 }
 
-/* It stands for the whole attempt: whoever wants no second mail is told "unknown" rather once too
- * often. */
-struct job *outing_mark(struct outing *outing, int64_t lease_for_ms)
-{
-	if (!outing->stored->hold_unknown)
-		return NULL;
-	outing->fence = (struct fence_job){ .job.kind = JOB_FENCE,
-		.id = outing->stored->id,
-		.token = outing->stored->token,
-		.lease_for_ms = lease_for_ms,
-		.mark = MARK_END };
-	return &outing->fence.job;
-}
-
 /* ---- what came of it */
 
 /* No relay was asked: we stop, all of them rest, or there is none for it. No try is to be counted,

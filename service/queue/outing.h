@@ -1,8 +1,9 @@
 /* outing - one message that is out: claimed, on its way, its verdict not yet on disk (for
- * courier.c) */
+ * courier*.c) */
 #pragma once
 
 #include "service/queue/courier.h"
+#include "service/session/fence.h"
 
 struct outing {
 	struct delivery delivery;
@@ -12,7 +13,8 @@ struct outing {
 	bool *was_open;        /* of each recipient, when it went out */
 	bool has_verdict;      /* it is noted in `stored` */
 	uint64_t again_us;     /* its verdict could not be written: when to try that again; 0: no */
-	struct fence_job fence;
+	struct fence fence;
+	struct fence_job fence_job; /* while `fence` is asked */
 	struct settle_job settle;
 	struct release_job release;
 };
@@ -23,9 +25,6 @@ struct outing *outing_new(struct stored *stored, struct text body, uint64_t atte
 /* A process died over it in a way that another try is not for us to decide: it is set aside, and
  * outing_verdict says so. */
 bool outing_is_held(struct outing *outing);
-/* The job that has to be done before it is sent: a mark, so that it is known after a crash that it
- * may have been sent; NULL: none is needed. */
-struct job *outing_mark(struct outing *outing, int64_t lease_for_ms);
 /* Fills in the job that tells the queue what came of the delivery, and gives it; NULL: out of
  * memory, for now. May be called again where the job failed. */
 struct job *outing_verdict(struct outing *outing, const struct courier_settings *settings);

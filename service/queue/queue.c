@@ -361,6 +361,11 @@ void queue_keep(struct queue *queue, const struct store_keeps *keeps)
 	pthread_mutex_unlock(&queue->lock);
 }
 
+bool queue_is_shared(const struct queue *queue)
+{
+	return queue->store.is_shared;
+}
+
 bool queue_is_sound(struct queue *queue)
 {
 	bool is_sound;

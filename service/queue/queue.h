@@ -38,5 +38,7 @@ void queue_close(struct queue *queue);
 void queue_put(struct queue *queue, struct job *job);
 /* From now on. */
 void queue_keep(struct queue *queue, const struct store_keeps *keeps);
+/* Is the store that of others, too? */
+bool queue_is_shared(const struct queue *queue);
 /* Could the last group be written? */
 bool queue_is_sound(struct queue *queue);

@@ -244,7 +244,8 @@ static bool may_go_on(const struct delivery *delivery)
 {
 	const struct smtp_verdict *verdict = &delivery->result.last;
 	bool is_ours = verdict->category == SMTP_DEADLINE_PASSED ||
-		       verdict->category == SMTP_DRAINING || verdict->category == SMTP_INTERNAL;
+		       verdict->category == SMTP_DRAINING ||
+		       verdict->category == SMTP_STORE_FAILED || verdict->category == SMTP_INTERNAL;
 
 	if (is_ours || delivery->result.attempt_count == ATTEMPTS_MAX ||
 		now_us() >= delivery->deadline_us)

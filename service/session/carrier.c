@@ -1,11 +1,13 @@
 #include "service/session/carrier.h"
 
 #include "service/session/carrier_bytes.h"
+#include "service/session/carrier_fence.h"
 #include "service/session/carrier_log.h"
 #include "service/session/carrier_outcome.h"
 #include "service/session/carrier_own.h"
 #include "service/session/carrier_parts.h"
 #include "service/session/carrier_token.h"
+#include "service/session/fence.h"
 #include "service/clock.h"
 #include "service/relay/settle.h"
 
@@ -142,32 +144,6 @@ void carrier_end(struct carrier *carrier)
 	free_carrier(carrier);
 }
 
-/* ---- phases, measured */
-
-void carrier_note_phase(struct carrier *carrier)
-{
-	const struct smtp_session *session = &carrier->session;
-	enum smtp_phase phase = SMTP_IN_CONNECT;
-	uint64_t now;
-
-	if (carrier->is_connected)
-		phase = session->last_byte_sent && session->transaction
-				? SMTP_IN_DOT
-				: smtp_session_phase(session);
-	else if (link_is_looking_up(carrier->link))
-		phase = SMTP_IN_DNS;
-	if (phase == carrier->phase)
-		return;
-	now = now_us();
-	if (carrier->phase != SMTP_IN_RESET && carrier->phase != SMTP_IN_QUEUE)
-		metrics_phase(carrier->worker->lettergate->metrics, carrier->phase,
-			now - carrier->phase_us);
-	carrier->phase = phase;
-	carrier->phase_us = now;
-	if (carrier->stage == CARRIER_OPENING)
-		relay_note_opening(carrier->relay, phase);
-}
-
 /* ---- work */
 
 /* How long the delivery waited for this carrier to become ready. */
@@ -216,15 +192,18 @@ static void begin(struct carrier *carrier, struct delivery *delivery)
 		.probe = delivery->dry_run == DRY_ENVELOPE,
 		.no_pipelining = relay_distrusts_pipelining(carrier->relay, now),
 		.envelope_first = !is_first && relay_hangs_up(carrier->relay),
+		.asks_first = carrier_wants_fence(carrier),
 		.deadline_ms = deadline_in_loop(carrier, delivery),
 		.region = delivery->region,
 		.trace = delivery->trace,
 		.answers = carrier->part.answers };
-	if (is_cut)
-		smtp_session_begin(
-			&carrier->session, &carrier->transaction, carrier_now_ms(carrier));
-	else
+	if (!is_cut) {
 		carrier_refuse_uncut(carrier);
+		return;
+	}
+	if (delivery->fence && delivery->fence->begin)
+		delivery->fence->begin(delivery->fence);
+	smtp_session_begin(&carrier->session, &carrier->transaction, carrier_now_ms(carrier));
 }
 
 /* It takes no more work, and its place until the relay has let it go. */
@@ -308,8 +287,10 @@ static void look_at_results(struct carrier *carrier, struct delivery **settled)
 {
 	struct delivery *delivery = NULL;
 
-	if (carrier->delivery && carrier->transaction.is_over)
+	if (carrier->delivery && carrier->transaction.is_over) {
+		carrier_forget_fence(carrier);
 		delivery = carrier_conclude(carrier);
+	}
 	if (delivery) {
 		delivery->next = *settled;
 		*settled = delivery;
@@ -346,7 +327,8 @@ static bool step(struct carrier *carrier)
 	case SMTP_NEED_WORK:
 		return find_work(carrier);
 	case SMTP_NEED_RELAY:
-		return carrier_write(carrier);
+		return carrier_write(carrier) ||
+		       (smtp_session_holds_end(&carrier->session) && carrier_pass_fence(carrier));
 	default:
 		return false;
 	}

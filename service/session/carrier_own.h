@@ -1,4 +1,5 @@
-/* carrier_own - what the parts of a carrier share (for carrier.c and carrier_open.c alone) */
+/* carrier_own - what the parts of a carrier share (for carrier.c, carrier_open.c and
+ * carrier_phase.c alone) */
 #pragma once
 
 #include "service/session/carrier.h"

@@ -19,7 +19,8 @@ static void tick_busy(struct carrier *carrier)
 	if (carrier->stage == CARRIER_BUSY && carrier->delivery && !carrier->transaction.is_over &&
 		now_us() >= carrier->delivery->deadline_us)
 		smtp_session_give_up(session, SMTP_LOSS_DEADLINE, carrier_now_ms(carrier));
-	if (carrier->transaction.is_over || smtp_session_need(session) == SMTP_NEED_CLOSE)
+	if (carrier->transaction.is_over || smtp_session_need(session) == SMTP_NEED_CLOSE ||
+		carrier->is_asking)
 		carrier_pump(carrier);
 }
 

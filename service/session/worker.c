@@ -269,9 +269,17 @@ static void begin_to_stop(struct worker *worker)
 	uv_timer_start(&worker->tick, give_up, STOPPING_MS, 0);
 }
 
+static void hear_fence(struct carrier *carrier)
+{
+	if (carrier->is_asking)
+		carrier_pump(carrier);
+}
+
 static void go_on(struct worker *worker)
 {
 	fate_go_on(worker);
+	if (worker->asking)
+		walk(worker->active, hear_fence);
 	if (worker->looks_on)
 		look_after_waiting(worker);
 	feed(worker);

@@ -34,6 +34,7 @@ struct worker {
 	struct fleet *fleet;             /* held; the one in force when it was last looked at */
 	struct berth berths[RELAYS_MAX]; /* as the fleet's relays */
 	struct carrier *active;          /* a list: those that do not idle */
+	unsigned asking;                 /* of those, how many wait for their fence */
 	struct fate *fates;              /* a list: those that failed and are not settled yet */
 	bool looks_on;                   /* more is to be taken out of the relays' queues at once */
 	uint64_t trimmed_ms;             /* when memory was given back last, in the loop's time */

@@ -128,7 +128,7 @@ struct claim_job {
 };
 
 /* Is the lease still ours? Asked right before what cannot be taken back; sets the mark with it.
- * ERR_VALUE: it is not. */
+ * ERR_VALUE: it is not. A mark of MARK_END has to be on disk when that is told. */
 struct fence_job {
 	struct job job;
 	const char *id;

@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "smtp/session/command.h"
+#include "smtp/session/other.h"
 #include "smtp/session/settle.h"
 #include "smtp/session/step.h"
 
 enum { OUTPUT_MAX = 2 << 20 };
 enum { FRESH_ENOUGH_MS = 2000, SHORT_PATIENCE_MS = 3000, LONG_SILENCE_MS = 10000 };
 enum { UPLOAD_BYTES_PER_S = 65536 };
+enum { CHUNK_END = 1, DATA_END = 3 /* ".\r\n" */ };
 
 static const enum smtp_phase phases[SMTP_STATES] = {
 	[SMTP_AWAIT_TLS] = SMTP_IN_TLS,
@@ -102,34 +104,11 @@ static void enter(struct smtp_session *session, enum smtp_state state, uint64_t 
 
 /* ---- receiving */
 
-/* Not SMTP at all? In words, else NULL. */
-static const char *other_protocol(const struct smtp_session *session)
-{
-	static const struct {
-		struct text start;
-		const char *words;
-	} others[] = {
-		{ TEXT("HTTP/"), "it answers in HTTP" },
-		{ TEXT("<"), "it answers in HTTP" },
-		{ TEXT("SSH-"), "it answers in SSH" },
-		{ TEXT("* OK"), "it answers in IMAP" },
-		{ TEXT("* BYE"), "it answers in IMAP" },
-		{ TEXT("* PREAUT"), "it answers in IMAP" },
-		{ TEXT("+OK"), "it answers in POP3" },
-		{ TEXT("\x15\x03"), "it answers in TLS: use SMTP_SECURE=TLS for this port" },
-		{ TEXT("\x16\x03"), "it answers in TLS: use SMTP_SECURE=TLS for this port" },
-	};
-	struct text start = { session->opening, session->opening_len };
-
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (text_starts(start, others[i].start))
-			return others[i].words;
-	return NULL;
-}
-
 static void garbled(struct smtp_session *session, const char *why)
 {
-	const char *other = session->state == SMTP_AWAIT_GREETING ? other_protocol(session) : NULL;
+	struct text start = { session->opening, session->opening_len };
+	const char *other =
+		session->state == SMTP_AWAIT_GREETING ? smtp_other_protocol(start) : NULL;
 
 	smtp_session_lost(
 		session, other ? SMTP_LOSS_WRONG_PROTOCOL : SMTP_LOSS_GARBLED, other ? other : why);
@@ -192,7 +171,8 @@ static void note_opening(struct smtp_session *session, struct text bytes)
 		memcpy(session->opening + session->opening_len, start.at, start.len);
 	session->opening_len += start.len;
 	/* a TLS record, or a banner that never ends its line, would be waited for */
-	if (session->state == SMTP_AWAIT_GREETING && other_protocol(session))
+	start = (struct text){ session->opening, session->opening_len };
+	if (session->state == SMTP_AWAIT_GREETING && smtp_other_protocol(start))
 		garbled(session, NULL);
 }
 
@@ -223,8 +203,34 @@ void smtp_session_receive(struct smtp_session *session, struct text bytes, uint6
 
 /* ---- sending */
 
+/* How much of the output's end may not go yet. Where nobody was taken it is of no consequence. */
+static size_t kept_back(const struct smtp_session *session)
+{
+	bool is_for_nobody = session->state == SMTP_AWAIT_DOT && session->taken == 0;
+
+	if (!session->holds_end || !session->content_made || session->last_byte_sent ||
+		is_for_nobody)
+		return 0;
+	return session->chunked ? CHUNK_END : DATA_END;
+}
+
+bool smtp_session_holds_end(const struct smtp_session *session)
+{
+	size_t kept = kept_back(session);
+
+	return kept && session->output_sent + kept == session->output.len;
+}
+
+void smtp_session_let_go(struct smtp_session *session, uint64_t now_ms)
+{
+	session->holds_end = false;
+	be_patient(session, now_ms);
+}
+
 struct text smtp_session_output(struct smtp_session *session)
 {
+	struct text output;
+
 	bool in_content = session->state == SMTP_AWAIT_DOT && session->transaction;
 
 	if (session->output.len == 0 && in_content && !session->content_made)
@@ -233,7 +239,9 @@ struct text smtp_session_output(struct smtp_session *session)
 		smtp_session_lost(session, SMTP_LOSS_INTERNAL, NULL);
 	if (session->state == SMTP_CLOSED)
 		return (struct text){ 0 };
-	return text_from(buf_text(&session->output), session->output_sent);
+	output = buf_text(&session->output);
+	output.len -= kept_back(session);
+	return text_from(output, session->output_sent);
 }
 
 /* All that was made is gone. */
@@ -334,7 +342,9 @@ void smtp_session_give_up(struct smtp_session *session, enum smtp_loss loss, uin
 
 void smtp_session_tick(struct smtp_session *session, uint64_t now_ms)
 {
-	if (now_ms >= session->deadline_ms)
+	bool waits_for_us = session->state == SMTP_AWAIT_DOT && smtp_session_holds_end(session);
+
+	if (now_ms >= session->deadline_ms && !waits_for_us)
 		smtp_session_lost(session, SMTP_LOSS_TIMEOUT, NULL);
 }
 
@@ -353,21 +363,6 @@ static enum smtp_loss ruled_out(
 	return most && tx->message->size > most ? SMTP_LOSS_TOO_LARGE : SMTP_LOSS_NONE;
 }
 
-/* How many commands go out ahead of their predecessors' answers (RFC 2920, RFC 3030). */
-static void choose_mode(struct smtp_session *session)
-{
-	const struct smtp_transaction *tx = session->transaction;
-	const struct smtp_policy *policy = session->policy;
-
-	session->chunked = smtp_command_offers(session, SMTP_CHUNKING);
-	session->pipelined = smtp_command_offers(session, SMTP_PIPELINING) &&
-			     !policy->no_pipelining && !tx->no_pipelining;
-	session->one_write = session->chunked && session->pipelined && !session->stale &&
-			     !session->unproven_reset && !tx->probe && !tx->envelope_first &&
-			     tx->message->size <= policy->one_write_bytes &&
-			     (!tx->all_or_none || tx->envelope->count == 1);
-}
-
 void smtp_session_begin(
 	struct smtp_session *session, struct smtp_transaction *transaction, uint64_t now_ms)
 {
@@ -384,7 +379,7 @@ void smtp_session_begin(
 	session->loss = SMTP_LOSS_NONE;
 	session->detail = NULL;
 	smtp_step_rewind(session);
-	choose_mode(session);
+	smtp_step_choose_mode(session);
 	if (loss)
 		smtp_settle_unsaid(session, loss);
 	else

@@ -40,6 +40,7 @@ struct smtp_transaction {
 				 session that has them refused tries once more without */
 	bool no_pipelining;   /* as the policy's, for this transaction */
 	bool envelope_first;  /* the content waits for the answers to the envelope */
+	bool asks_first;      /* the end of the data waits for smtp_session_let_go */
 	uint64_t deadline_ms; /* when whoever waits for it wants to know; 0: does not say. A session
 				 that may be dead is given up early enough for another */
 	struct region *region; /* for the relay's words */
@@ -122,6 +123,7 @@ struct smtp_session {
 	bool refused;          /* MAIL was: what else comes is secondary */
 	bool late_refused;     /* RCPT was, after the transaction had been detached */
 	bool lone_dot;         /* 354 came though nobody was taken */
+	bool holds_end;        /* the end of the data may not go yet */
 	bool content_made;     /* every byte of the content is in the output */
 	bool last_byte_sent;
 	/* how the session, or a detached transaction, ended */
@@ -151,6 +153,10 @@ bool smtp_session_is_used_up(const struct smtp_session *session);
 void smtp_session_receive(struct smtp_session *session, struct text bytes, uint64_t now_ms);
 /* What to write now; empty: nothing. Valid until the next call. */
 struct text smtp_session_output(struct smtp_session *session);
+/* Is all of the data written but its end (the last byte, or the line with the dot), which would
+ * make a message of it, and does that wait for smtp_session_let_go? */
+bool smtp_session_holds_end(const struct smtp_session *session);
+void smtp_session_let_go(struct smtp_session *session, uint64_t now_ms);
 /* `len` bytes of it were handed to the kernel, as whole TLS records where there is TLS. */
 void smtp_session_sent(struct smtp_session *session, size_t len, uint64_t now_ms);
 void smtp_session_tls_started(struct smtp_session *session, uint64_t now_ms);

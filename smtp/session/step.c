@@ -227,6 +227,21 @@ void smtp_step_rewind(struct smtp_session *session)
 	session->optional_sent = session->bare_may_help = false;
 	session->data_sent = session->refused = session->late_refused = false;
 	session->lone_dot = session->content_made = session->last_byte_sent = false;
+	session->holds_end = session->transaction->asks_first;
+}
+
+void smtp_step_choose_mode(struct smtp_session *session)
+{
+	const struct smtp_transaction *tx = session->transaction;
+	const struct smtp_policy *policy = session->policy;
+
+	session->chunked = smtp_command_offers(session, SMTP_CHUNKING);
+	session->pipelined = smtp_command_offers(session, SMTP_PIPELINING) &&
+			     !policy->no_pipelining && !tx->no_pipelining;
+	session->one_write = session->chunked && session->pipelined && !session->stale &&
+			     !session->unproven_reset && !tx->probe && !tx->envelope_first &&
+			     tx->message->size <= policy->one_write_bytes &&
+			     (!tx->all_or_none || tx->envelope->count == 1);
 }
 
 /* The same transaction once more, without the parameters that may be left out. */

@@ -121,6 +121,8 @@ enum smtp_loss {
 	SMTP_LOSS_TOO_LARGE,  /* over the SIZE that the relay declared */
 	SMTP_LOSS_WITHHELD,   /* taken, but others were not and the sender wanted all or none */
 	SMTP_LOSS_DRAINING,   /* the gateway stops */
+	SMTP_LOSS_UNFENCED,   /* the end of the data could not be noted in the store, or may not go
+			       */
 	SMTP_LOSS_INTERNAL,   /* out of memory and the like */
 	SMTP_LOSSES,
 };

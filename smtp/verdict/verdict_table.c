@@ -524,6 +524,7 @@ const struct loss_row smtp_losses[SMTP_LOSSES] = {
 	[SMTP_LOSS_TOO_LARGE] = { "too_large", SMTP_MESSAGE_TOO_LARGE, 413, false },
 	[SMTP_LOSS_WITHHELD] = { "withheld", SMTP_POLICY_REJECTED, 422, false },
 	[SMTP_LOSS_DRAINING] = { "draining", SMTP_DRAINING, 503, true },
+	[SMTP_LOSS_UNFENCED] = { "unfenced", SMTP_STORE_FAILED, 503, true },
 	[SMTP_LOSS_INTERNAL] = { "internal", SMTP_INTERNAL, 503, true },
 };
 /* clang-format on */

@@ -12,6 +12,7 @@ enum { ROOM = 1 << 20 };
 static const size_t sizes[] = { 1, 12, 4095, 4096, 4097, 65535, 65536, 65537, 131071, 131072,
 	131073, 300000 };
 static char content[ROOM], written[ROOM];
+static bool asks_first;
 
 static struct {
 	struct smtp_policy policy;
@@ -70,9 +71,10 @@ static void start(enum mode mode, size_t size)
 	world.message = (struct smtp_message){ &world.segment, 1, size, false };
 	world.to = TEXT("a@example.org");
 	world.envelope = (struct smtp_envelope){ .to = &world.to, .count = 1 };
-	world.tx = (struct smtp_transaction){
-		.envelope = &world.envelope, .message = &world.message, .answers = &world.answer
-	};
+	world.tx = (struct smtp_transaction){ .envelope = &world.envelope,
+		.message = &world.message,
+		.asks_first = asks_first,
+		.answers = &world.answer };
 	ck_assert_int_eq(region_open(1 << 20, &world.tx.region), OK);
 	smtp_session_open(&world.session, &world.policy, nonce, 0);
 	hear("220 hi\r\n");
@@ -168,6 +170,72 @@ START_TEST(the_last_byte_decides)
 }
 END_TEST
 
+/* Of what waits for a yes, all goes but what would make a message of it. */
+START_TEST(the_end_waits_for_a_yes)
+{
+	asks_first = true;
+	for (int mode = 0; mode < MODES; mode++) {
+		size_t kept = mode == DATA ? 3 : 1;
+		struct text end_of_it;
+
+		start((enum mode)mode, sizes[_i]);
+		ck_assert(!smtp_session_holds_end(&world.session));
+		ck_assert(!write_out(1000, ROOM));
+		ck_assert(smtp_session_holds_end(&world.session));
+		smtp_session_tick(&world.session, UINT64_MAX - 1); /* it is not the relay's turn */
+		if (mode != ONE_WRITE)
+			ck_assert(smtp_session_holds_end(&world.session));
+		else
+			ck_assert_int_eq(world.tx.verdict.category, SMTP_RELAY_TIMEOUT);
+		smtp_session_lost(&world.session, SMTP_LOSS_UNFENCED, NULL);
+		ck_assert_int_eq(world.tx.verdict.outcome, SMTP_NOT_SENT);
+		ck_assert_uint_eq(smtp_session_output(&world.session).len, 0);
+		ck_assert_int_eq(smtp_session_need(&world.session), SMTP_NEED_CLOSE);
+		end();
+		start((enum mode)mode, sizes[_i]);
+		write_out(ROOM, ROOM);
+		smtp_session_let_go(&world.session, 1);
+		ck_assert(!smtp_session_holds_end(&world.session));
+		end_of_it = smtp_session_output(&world.session);
+		ck_assert_uint_eq(end_of_it.len, kept);
+		ck_assert(mode != DATA || text_equal(end_of_it, TEXT(".\r\n")));
+		write_out(ROOM, ROOM);
+		check_written((enum mode)mode, sizes[_i]);
+		ck_assert(world.session.last_byte_sent);
+		hear(mode == ONE_WRITE ? "250 ok\r\n250 ok\r\n250 ok\r\n" : "250 ok\r\n");
+		ck_assert_int_eq(world.tx.verdict.outcome, SMTP_ACCEPTED);
+		ck_assert_int_eq(smtp_session_need(&world.session), SMTP_NEED_WORK);
+		end();
+	}
+	asks_first = false;
+}
+END_TEST
+
+/* Where nobody was taken, the end makes no message of it; and what comes next is said whole. */
+START_TEST(nobody_asks_for_whom_nobody_was_taken)
+{
+	asks_first = true;
+	start(ONE_WRITE, 4096);
+	write_out(ROOM, ROOM);
+	hear("250 ok\r\n550 no\r\n");
+	ck_assert(!smtp_session_holds_end(&world.session));
+	ck_assert(!write_out(ROOM, ROOM));
+	check_written(ONE_WRITE, 4096);
+	hear("503 no\r\n");
+	ck_assert_int_eq(world.tx.verdict.outcome, SMTP_REJECTED);
+	ck_assert(text_equal(smtp_session_output(&world.session), TEXT("RSET\r\n")));
+	end();
+	/* a refusal that comes while it waits is an answer */
+	start(DATA, 4096);
+	write_out(ROOM, ROOM);
+	hear("552 5.3.4 too big\r\n");
+	ck_assert_int_eq(world.tx.verdict.outcome, SMTP_REJECTED);
+	ck_assert_int_eq(smtp_session_need(&world.session), SMTP_NEED_CLOSE);
+	end();
+	asks_first = false;
+}
+END_TEST
+
 /* A refusal amid the content ends the session: what is left of it must not be read as commands. */
 START_TEST(a_refusal_ahead_of_the_end_closes)
 {
@@ -226,6 +294,8 @@ END_TEST
 
 UNIT_MAIN(session_content, tcase_add_loop_test(cases, the_content_goes_out_whole, 0, COUNT(sizes));
 	  tcase_add_loop_test(cases, the_last_byte_decides, 0, COUNT(sizes));
+	  tcase_add_loop_test(cases, the_end_waits_for_a_yes, 0, COUNT(sizes));
+	  tcase_add_test(cases, nobody_asks_for_whom_nobody_was_taken);
 	  tcase_add_test(cases, a_refusal_ahead_of_the_end_closes);
 	  tcase_add_test(cases, a_message_shorter_than_its_size_is_not_sent);
 	  tcase_add_test(cases, an_idle_session_is_small);)

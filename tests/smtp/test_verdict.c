@@ -104,6 +104,7 @@ static const struct {
 	{ SMTP_LOSS_TOO_LARGE, "message_too_large", 413, false },
 	{ SMTP_LOSS_WITHHELD, "policy_rejected", 422, false },
 	{ SMTP_LOSS_DRAINING, "draining", 503, true },
+	{ SMTP_LOSS_UNFENCED, "storage_unavailable", 503, true },
 	{ SMTP_LOSS_INTERNAL, "internal", 503, true },
 };
 

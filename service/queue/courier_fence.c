@@ -1,0 +1,44 @@
+/* courier_fence - asked right before the end of a message is sent: is it still ours, and noted?
+ *
+ * That costs a write, so it is asked only where it is worth one: for a message that is held where
+ * nobody knows what became of it, so that it is known after a crash which those are; and of a store
+ * that others share, who may have it by now. */
+#include "service/queue/courier_own.h"
+
+#include <stddef.h>
+
+static struct outing *outing_of(struct fence *fence)
+{
+	return (struct outing *)((char *)fence - offsetof(struct outing, fence));
+}
+
+/* The queue's thread. The outing is there: its verdict waits behind this job. */
+static void told(struct job *job)
+{
+	struct outing *outing = job->waiter;
+
+	fence_tell(&outing->fence, !job->err);
+}
+
+/* A worker's thread. */
+static void ask(struct fence *fence)
+{
+	struct outing *outing = outing_of(fence);
+	const struct stored *stored = outing->stored;
+
+	outing->fence_job =
+		(struct fence_job){ .job = { .kind = JOB_FENCE, .done = told, .waiter = outing },
+			.id = stored->id,
+			.token = stored->token,
+			.lease_for_ms = LEASE_MS,
+			.mark = stored->hold_unknown ? MARK_END : MARK_MAIL };
+	queue_put(outing->courier->queue, &outing->fence_job.job);
+}
+
+void courier_put_fence(struct courier *courier, struct outing *outing)
+{
+	if (!outing->stored->hold_unknown && !queue_is_shared(courier->queue))
+		return;
+	outing->fence.ask = ask;
+	outing->delivery.fence = &outing->fence;
+}

@@ -1,0 +1,51 @@
+/* courier_own - what the parts of the courier share
+ *
+ * courier.c is its life; courier_claim.c takes messages out, courier_lease.c keeps them ours,
+ * courier_fence.c is asked before the end of one is sent, courier_verdict.c tells the queue what
+ * came of them. */
+#pragma once
+
+#include "service/queue/courier.h"
+#include "service/queue/outing.h"
+
+#include <pthread.h>
+
+enum {
+	CLAIM_MOST = 64,
+	RESTING_MOST = 64,
+	LEASE_MS = 30000,
+};
+
+/* There is one at a time. */
+struct claim {
+	struct claim_job job;
+	struct stored *claimed[CLAIM_MOST];
+	struct text bodies[CLAIM_MOST];
+	struct text resting[RESTING_MOST];
+	struct buf names;
+};
+
+struct courier {
+	struct courier_settings settings;
+	struct queue *queue;  /* NULL: not started */
+	pthread_mutex_t lock; /* over all that follows */
+	struct outing *out;
+	unsigned count;
+	bool is_claiming, has_more, is_stopped;
+	uint64_t renew_us, look_us; /* when that is to be done again */
+	struct claim claim;         /* whoever set is_claiming has it */
+};
+
+/* Takes messages out, as many as there is room for. */
+void courier_claim(struct courier *courier);
+
+/* ---- one that is out */
+
+/* It has what has to be asked before its end is sent. */
+void courier_put_fence(struct courier *courier, struct outing *outing);
+/* What came of it, to the queue. */
+void courier_put_verdict(struct outing *outing);
+/* The same for those whose verdict could not be written, where it is time to try again. */
+void courier_put_again(struct courier *courier, uint64_t now_us);
+/* Once in a while: all that is out is ours for longer. */
+void courier_renew(struct courier *courier, uint64_t now_us);

@@ -1,0 +1,101 @@
+/* courier_verdict - what came of a message that was out is told to the queue, until it is written
+ */
+#include "service/queue/courier_own.h"
+
+#include "service/clock.h"
+
+enum { AGAIN_US = 1000000 };
+
+static void forget(struct outing *outing)
+{
+	struct courier *courier = outing->courier;
+
+	pthread_mutex_lock(&courier->lock);
+	if (outing->previous)
+		outing->previous->next = outing->next;
+	else
+		courier->out = outing->next;
+	if (outing->next)
+		outing->next->previous = outing->previous;
+	courier->count--;
+	pthread_mutex_unlock(&courier->lock);
+	stored_free(outing->stored);
+	courier_claim(courier);
+}
+
+static void put_again_later(struct outing *outing)
+{
+	pthread_mutex_lock(&outing->courier->lock);
+	outing->again_us = now_us() + AGAIN_US;
+	pthread_mutex_unlock(&outing->courier->lock);
+}
+
+static void log_lost(const struct outing *outing)
+{
+	struct log_line line = log_line(outing->courier->settings.log, LOG_WARN, "lease_lost");
+
+	log_string(&line, "id", outing->stored->id);
+	log_string(&line, "detail",
+		"somebody else has the message by now: what came of this attempt is not noted");
+	log_end(&line);
+}
+
+/* The queue's thread. */
+static void verdict_written(struct job *job)
+{
+	struct outing *outing = job->waiter;
+
+	if (job->err && job->err != ERR_VALUE && job->err != ERR_MISSING) {
+		put_again_later(outing);
+		return;
+	}
+	if (job->err)
+		log_lost(outing);
+	forget(outing);
+}
+
+/* Those in force: a reload may be changing them. */
+static struct courier_settings settings_of(struct courier *courier)
+{
+	struct courier_settings settings;
+
+	pthread_mutex_lock(&courier->lock);
+	settings = courier->settings;
+	pthread_mutex_unlock(&courier->lock);
+	return settings;
+}
+
+void courier_put_verdict(struct outing *outing)
+{
+	struct courier_settings settings = settings_of(outing->courier);
+	struct job *job = outing_verdict(outing, &settings);
+
+	if (!job) {
+		put_again_later(outing);
+		return;
+	}
+	job->done = verdict_written;
+	job->waiter = outing;
+	queue_put(outing->courier->queue, job);
+}
+
+/* Takes one off whose verdict is to be written again; NULL: none. */
+static struct outing *next_again(struct courier *courier, uint64_t now_us)
+{
+	struct outing *outing;
+
+	pthread_mutex_lock(&courier->lock);
+	for (outing = courier->out; outing; outing = outing->next)
+		if (outing->again_us && now_us >= outing->again_us)
+			break;
+	if (outing)
+		outing->again_us = 0;
+	pthread_mutex_unlock(&courier->lock);
+	return outing;
+}
+
+void courier_put_again(struct courier *courier, uint64_t now_us)
+{
+	for (struct outing *again; (again = next_again(courier, now_us));)
+		courier_put_verdict(again);
+}

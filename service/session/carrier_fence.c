@@ -1,0 +1,50 @@
+#include "service/session/carrier_fence.h"
+
+#include "service/session/fence.h"
+
+enum { FENCE_MS = 15000 }; /* a store that is slower than that does not work */
+
+bool carrier_wants_fence(const struct carrier *carrier)
+{
+	return carrier->delivery->fence && carrier->delivery->fence->ask;
+}
+
+static void stay(struct carrier *carrier, const char *words)
+{
+	carrier_forget_fence(carrier);
+	smtp_session_lost(&carrier->session, SMTP_LOSS_UNFENCED, words);
+}
+
+bool carrier_pass_fence(struct carrier *carrier)
+{
+	struct fence *fence = carrier->delivery->fence;
+	uint64_t now_ms = carrier_now_ms(carrier);
+
+	if (!carrier->is_asking) {
+		carrier->is_asking = true;
+		carrier->asked_ms = now_ms;
+		carrier->worker->asking++;
+		fence_ask(fence, carrier->worker);
+	}
+	switch (fence_hear(fence)) {
+	case FENCE_YES:
+		carrier_forget_fence(carrier);
+		smtp_session_let_go(&carrier->session, now_ms);
+		return true;
+	case FENCE_NO:
+		stay(carrier, "the store did not let the end of the message go");
+		return true;
+	default:
+		if (now_ms - carrier->asked_ms < FENCE_MS)
+			return false;
+		stay(carrier, "the store gave no answer before the end of the message");
+		return true;
+	}
+}
+
+void carrier_forget_fence(struct carrier *carrier)
+{
+	if (carrier->is_asking)
+		carrier->worker->asking--;
+	carrier->is_asking = false;
+}

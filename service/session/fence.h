@@ -1,0 +1,31 @@
+/* fence - what is done for a message right before the steps that cannot be taken back
+ *
+ * Whoever hands in a delivery may want to note that its MAIL is about to be written, and to say
+ * whether the last byte of its data may be: that is asked when all before it is written, and the
+ * session waits for the answer. Without a yes that byte is never written.
+ *
+ * Threads: a session asks from its worker's. The answer may come from any, and later than the
+ * session lives, but not later than the delivery. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct worker;
+
+enum fence_answer { FENCE_NONE, FENCE_ASKED, FENCE_YES, FENCE_NO };
+
+/* { 0 } with its functions filled in. Both must not wait; NULL: not wanted. */
+struct fence {
+	void (*begin)(struct fence *fence); /* MAIL is about to be written */
+	void (*ask)(struct fence *fence);   /* is to call fence_tell, once */
+	_Atomic(struct worker *) asker;
+	atomic_int answer;
+};
+
+/* May the last byte go? `worker` is woken when there is an answer; NULL: nobody is. Where somebody
+ * asked before, and did not live to hear it, that answer does if it is still to come. */
+void fence_ask(struct fence *fence, struct worker *worker);
+/* FENCE_ASKED: it is still to come. An answer is given once. */
+enum fence_answer fence_hear(struct fence *fence);
+void fence_tell(struct fence *fence, bool may_go);

@@ -1,0 +1,281 @@
+/* The courier: what is asked before a message goes, and what is left of it when a process dies. The
+ * queue and its store are real; the relay is the test. */
+#include "service/queue/courier.h"
+
+#include <pthread.h>
+
+#include "service/clock.h"
+#include "service/session/fence.h"
+#include "store_kit.h"
+#include "unit.h"
+
+enum { HELD = 16 };
+
+static struct world {
+	struct kit kit;
+	struct queue *queue;
+	struct courier *courier;
+	pthread_mutex_t lock;
+	struct delivery *at[HELD]; /* handed over, in that order */
+	size_t count;
+} world;
+
+static void deliver(void *self, struct delivery *delivery)
+{
+	(void)self;
+	pthread_mutex_lock(&world.lock);
+	ck_assert_uint_lt(world.count, HELD);
+	world.at[world.count++] = delivery;
+	pthread_mutex_unlock(&world.lock);
+}
+
+static void resting(void *self, struct buf *names)
+{
+	(void)self;
+	(void)names;
+}
+
+/* Over the store that is open. */
+static void set_out(bool is_shared)
+{
+	static const struct courier_settings settings = {
+		.schedule = { .delays_ms = { 50 }, .count = 1, .for_ms = INT64_C(100000000000000) },
+		.most = HELD,
+		.attempt_us = 60000000,
+		.deliver = deliver,
+		.resting = resting
+	};
+	struct queue_settings own = { .furthest_ms = 1000, .ripe = courier_wake };
+
+	pthread_mutex_init(&world.lock, NULL);
+	world.count = 0;
+	ck_assert_int_eq(courier_open(&settings, &world.courier), OK);
+	own.context = world.courier;
+	world.kit.store.is_shared = is_shared;
+	ck_assert_int_eq(queue_open(&own, world.kit.store, &world.queue), OK);
+	courier_start(world.courier, world.queue);
+}
+
+static size_t count_out(void)
+{
+	size_t count;
+
+	pthread_mutex_lock(&world.lock);
+	count = world.count;
+	pthread_mutex_unlock(&world.lock);
+	return count;
+}
+
+/* The delivery of that number, from 0 on, when it was handed over. */
+static struct delivery *wait_out(size_t number)
+{
+	for (int i = 0; i < 5000 && count_out() <= number; i++)
+		usleep(1000);
+	ck_assert_uint_gt(count_out(), number);
+	return world.at[number];
+}
+
+static void put_letter(unsigned number, bool hold)
+{
+	struct letter letter;
+
+	letter_write(&letter, number, "a");
+	letter.stored.hold_unknown = hold;
+	letter.stored.expires_ms = INT64_MAX;
+	ck_assert_int_eq(letter_accept(&world.kit, &letter, NOW + number), OK);
+}
+
+static void go_home(void)
+{
+	courier_stop(world.courier);
+	queue_close(world.queue);
+	courier_close(world.courier);
+}
+
+/* What a killed process leaves: what was written, and leases that nobody holds. */
+static void die_and_come_back(bool is_shared)
+{
+	go_home();
+	kit_open_again(&world.kit);
+	set_out(is_shared);
+}
+
+static void end(void)
+{
+	go_home();
+	kit_remove(&world.kit);
+}
+
+static struct stored *look(unsigned number)
+{
+	struct letter letter;
+	struct look_up_job look_up = { .job.kind = JOB_LOOK_UP };
+
+	letter_write(&letter, number, "a");
+	look_up.id = letter.stored.id;
+	ck_assert_int_eq(DO(&world.kit, look_up, &look_up), OK);
+	return look_up.found;
+}
+
+static enum fence_answer ask(struct delivery *delivery)
+{
+	enum fence_answer answer;
+
+	ck_assert_ptr_nonnull(delivery->fence);
+	ck_assert_ptr_nonnull(delivery->fence->ask);
+	fence_ask(delivery->fence, NULL);
+	while ((answer = fence_hear(delivery->fence)) == FENCE_ASKED)
+		usleep(100);
+	return answer;
+}
+
+static void answer_all(struct delivery *delivery, enum smtp_outcome outcome)
+{
+	struct smtp_verdict verdict = { .outcome = outcome,
+		.class = outcome == SMTP_ACCEPTED ? SMTP_TAKEN : SMTP_LATER,
+		.category = outcome == SMTP_ACCEPTED ? SMTP_OK_CATEGORY : SMTP_RELAY_BUSY,
+		.retryable = outcome != SMTP_ACCEPTED };
+
+	for (size_t i = 0; i < delivery->result.count; i++)
+		delivery->result.answers[i].verdict = verdict;
+	delivery->result.verdict = verdict;
+	delivery->result.attempts[0] = (struct attempt){ .relay = TEXT("r"), .outcome = outcome };
+	delivery->result.attempt_count = 1;
+	delivery->done(delivery);
+}
+
+static void wait_settled(void)
+{
+	for (int i = 0; i < 5000 && courier_out(world.courier) > 0; i++)
+		usleep(1000);
+	ck_assert_uint_eq(courier_out(world.courier), 0);
+}
+
+static void begin(void)
+{
+	static const struct store_limits no_limits;
+
+	world.kit = kit_open(KIT_SQLITE, no_limits);
+}
+
+START_TEST(only_what_is_held_is_asked_for)
+{
+	begin();
+	put_letter(1, false);
+	put_letter(2, true);
+	set_out(false);
+	wait_out(1);
+	for (size_t i = 0; i < 2; i++) {
+		struct delivery *delivery = world.at[i];
+		bool asks = delivery->fence && delivery->fence->ask;
+
+		ck_assert_int_eq(asks, text_equal(delivery->message_id, TEXT("<2@example.com>")));
+		answer_all(delivery, SMTP_ACCEPTED);
+	}
+	wait_settled();
+	end();
+}
+END_TEST
+
+/* F-32: the mark is set when it is asked, for that message alone. */
+START_TEST(what_was_not_asked_for_is_tried_again)
+{
+	struct delivery *delivery;
+
+	begin();
+	put_letter(1, true);
+	put_letter(2, true);
+	set_out(false);
+	wait_out(1);
+	delivery = text_equal(world.at[0]->message_id, TEXT("<1@example.com>")) ? world.at[0]
+										: world.at[1];
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	die_and_come_back(false);
+	delivery = wait_out(0);
+	ck_assert(text_equal(delivery->message_id, TEXT("<2@example.com>")));
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+	ck_assert_uint_eq(count_out(), 1); /* the other one is not sent again */
+	go_home();
+	kit_open_again(&world.kit);
+	{
+		struct stored *stored = look(1);
+
+		ck_assert_int_eq(stored->state, MESSAGE_HELD);
+		ck_assert_int_eq(stored->to[0].outcome, SMTP_UNKNOWN);
+		stored_free(stored);
+	}
+	kit_close(&world.kit);
+}
+END_TEST
+
+/* An answer means that it was not sent: the mark is gone with it, and the next try has its own. */
+START_TEST(a_mark_lasts_until_the_verdict)
+{
+	struct delivery *delivery;
+
+	begin();
+	put_letter(1, true);
+	set_out(false);
+	delivery = wait_out(0);
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	answer_all(delivery, SMTP_DEFERRED);
+	wait_out(1);
+	die_and_come_back(false);
+	answer_all(wait_out(0), SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+END_TEST
+
+/* Another process may have it by now: whoever had it does not write the last byte. */
+START_TEST(a_lease_that_was_lost_stops_it)
+{
+	static const struct queue_settings plain = { .furthest_ms = 1000 };
+	struct delivery *delivery;
+
+	begin();
+	put_letter(1, false);
+	set_out(true);
+	delivery = wait_out(0);
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	ck_assert_int_eq(ask(delivery), FENCE_YES); /* each writer asks for himself */
+	courier_stop(world.courier);
+	queue_close(world.queue);
+	kit_open_again(&world.kit); /* takes all leases away */
+	ck_assert_int_eq(queue_open(&plain, world.kit.store, &world.queue), OK);
+	courier_start(world.courier, world.queue);
+	ck_assert_int_eq(ask(delivery), FENCE_NO);
+	answer_all(delivery, SMTP_DEFERRED); /* and what came of it is not noted */
+	wait_settled();
+	end();
+}
+END_TEST
+
+/* Of an answer that nobody waited for, the next who asks must not take it for his own. */
+START_TEST(an_old_answer_is_not_a_new_one)
+{
+	struct delivery *delivery;
+
+	begin();
+	put_letter(1, true);
+	set_out(false);
+	delivery = wait_out(0);
+	fence_ask(delivery->fence, NULL);
+	while (delivery->fence->answer == FENCE_ASKED)
+		usleep(100);
+	fence_ask(delivery->fence, NULL);
+	ck_assert_int_ne(fence_hear(delivery->fence), FENCE_NONE);
+	while (delivery->fence->answer == FENCE_ASKED)
+		usleep(100);
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+END_TEST
+
+UNIT_MAIN(courier, tcase_add_test(cases, only_what_is_held_is_asked_for);
+	  tcase_add_test(cases, what_was_not_asked_for_is_tried_again);
+	  tcase_add_test(cases, a_mark_lasts_until_the_verdict);
+	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);
+	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);)
