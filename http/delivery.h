@@ -89,6 +89,10 @@ struct delivery {
 	struct fence *fence; /* the queue's: asked on its way; NULL: nobody is */
 	enum on_unknown on_unknown;
 	int64_t send_at_ms; /* since 1970: queued, and not before; 0: now */
+	/* A queued one's sender wants to hear the verdict if there is one by then: monotonic, 0: he
+	 * does not. In seconds as he is told it. */
+	uint64_t wait_until_us;
+	unsigned wait_s;
 	bool all_or_none;
 	enum dry_run dry_run;
 	struct text idempotency_key;      /* empty: none, or it is not to be looked at */

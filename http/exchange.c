@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { SMALL_BYTES = 65536 };
+enum { SMALL_BYTES = 65536, LIST_BYTES = 8192 };
 
 /* ---- parking */
 
@@ -93,6 +93,38 @@ struct text exchange_header(const struct exchange *exchange, const char *name)
 		!value)
 		return (struct text){ 0 };
 	return text_trim((struct text){ value, len });
+}
+
+struct listed {
+	const char *name;
+	struct buf values;
+};
+
+static enum MHD_Result list_value(
+	void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct listed *listed = context;
+
+	(void)kind;
+	if (!value || !text_equal_nocase(text_of(name), text_of(listed->name)))
+		return MHD_YES;
+	if (listed->values.len)
+		buf_add_byte(&listed->values, ',');
+	buf_add_string(&listed->values, value);
+	return MHD_YES;
+}
+
+struct text exchange_header_list(const struct exchange *exchange, const char *name)
+{
+	const struct request *request = (const struct request *)exchange;
+	struct listed listed = { name, buf_born(LIST_BYTES) };
+	struct text copy = { 0 };
+
+	(void)MHD_get_connection_values(request->connection, MHD_HEADER_KIND, list_value, &listed);
+	if (!listed.values.err && listed.values.len)
+		copy = region_copy(exchange->region, buf_text(&listed.values));
+	buf_free(&listed.values);
+	return copy;
 }
 
 static size_t undo_percent(char *at, size_t len)

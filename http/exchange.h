@@ -65,6 +65,8 @@ enum handled exchange_refuse_as(struct exchange *exchange, const char *code, con
 enum handled exchange_refuse_overload(struct exchange *exchange);
 /* A request's header; empty: not there. */
 struct text exchange_header(const struct exchange *exchange, const char *name);
+/* All of this name, with commas between (RFC 9110 section 5.3), in the region; empty: none. */
+struct text exchange_header_list(const struct exchange *exchange, const char *name);
 /* The query string's next member, its value decoded into the region; false: there is none. `rest`
  * begins as exchange->query. */
 bool exchange_query_next(const struct exchange *exchange, struct text *rest, struct text *name_out,

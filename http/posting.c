@@ -1,6 +1,7 @@
 #include "http/posting.h"
 
 #include "http/mail/message_id.h"
+#include "http/prefer.h"
 #include "http/repeat.h"
 #include "http/result.h"
 
@@ -152,35 +153,6 @@ static bool check_wishes(const struct exchange *exchange, const struct wishes *w
 
 /* ---- the delivery */
 
-/* Is the word among a list of preferences, without a value? */
-static bool prefers(struct text list, struct text word)
-{
-	while (list.len) {
-		struct text one = text_cut(&list, ',');
-
-		if (text_equal_nocase(text_trim(text_cut(&one, ';')), word))
-			return true;
-	}
-	return false;
-}
-
-/* What `Prefer: respond-async` (RFC 7240) asks for is said to have been done where it was. */
-static void take_way(
-	struct exchange *exchange, struct delivery *delivery, const struct wishes *wishes)
-{
-	const struct gateway *gateway = exchange->gateway;
-	struct text prefer = exchange_header(exchange, "Prefer");
-
-	delivery->way = wishes->send_at_ms ? DELIVER_QUEUED : wishes->way;
-	delivery->send_at_ms = wishes->send_at_ms;
-	delivery->on_unknown = wishes->on_unknown;
-	if (delivery->way == DELIVER_NOW && gateway->has_store && !wishes->dry_run &&
-		prefers(prefer, TEXT("respond-async"))) {
-		delivery->way = DELIVER_QUEUED;
-		exchange->preference_applied = "respond-async";
-	}
-}
-
 static void take_wishes(
 	struct exchange *exchange, struct delivery *delivery, const struct posted *posted)
 {
@@ -192,7 +164,10 @@ static void take_wishes(
 	delivery->deadline_us = delivery->began_us + patience_us;
 	delivery->all_or_none = wishes->all_or_none;
 	delivery->dry_run = wishes->dry_run;
-	take_way(exchange, delivery, wishes);
+	delivery->way = wishes->send_at_ms ? DELIVER_QUEUED : wishes->way;
+	delivery->send_at_ms = wishes->send_at_ms;
+	delivery->on_unknown = wishes->on_unknown;
+	prefer_take(exchange, delivery);
 	delivery->relay = wishes->relay;
 	delivery->relays = exchange->caller.relays;
 	delivery->relay_count = exchange->caller.relay_count;

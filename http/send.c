@@ -1,6 +1,7 @@
 #include "http/send.h"
 
 #include "http/posting.h"
+#include "http/prefer.h"
 #include "http/render.h"
 #include "http/repeat.h"
 #include "http/result.h"
@@ -41,7 +42,7 @@ static void tell(struct exchange *exchange, struct delivery *delivery)
 	if (exchange->status == 202)
 		exchange->location = place_of(exchange, delivery);
 	else
-		exchange->preference_applied = NULL;
+		exchange->preference_applied = prefer_told(exchange, delivery);
 	if (result_is_problem(&delivery->result)) {
 		exchange->content_type = "application/problem+json";
 		exchange->retry_after_s = delivery->result.verdict.retry_after_s;

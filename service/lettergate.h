@@ -18,6 +18,7 @@
 #include "service/records.h"
 #include "service/queue/repeats.h"
 
+struct awaited;
 struct oauth_crew;
 struct courier;
 struct listening;
@@ -33,6 +34,7 @@ struct lettergate {
 	struct queue *queue;         /* NULL: there is no store */
 	struct courier *courier;     /* the same */
 	struct listening *listening; /* the same */
+	struct awaited *awaited;     /* the same */
 	struct known *known;         /* addresses, for the workers' resolvers */
 	struct oauth_crew *crew;     /* who fetches tokens */
 	pthread_rwlock_t lock;       /* over keys, fleet, settings and is_stopping */

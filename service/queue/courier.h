@@ -24,6 +24,8 @@ struct courier_settings {
 	void (*deliver)(void *self, struct delivery *delivery);
 	/* Appends the names of the relays that rest, each with a line end behind it. */
 	void (*resting)(void *self, struct buf *names);
+	/* A verdict is on disk. `last`: what came of the last attempt. */
+	void (*settled)(void *self, const struct stored *stored, const struct result *last);
 	void *self;
 };
 

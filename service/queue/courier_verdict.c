@@ -51,6 +51,9 @@ static void verdict_written(struct job *job)
 	}
 	if (job->err)
 		log_lost(outing);
+	else if (job->kind == JOB_SETTLE)
+		outing->courier->settings.settled(
+			outing->courier->settings.self, outing->stored, &outing->delivery.result);
 	forget(outing);
 }
 

@@ -1,6 +1,7 @@
 #include "service/queue/keeper.h"
 
 #include "service/clock.h"
+#include "service/queue/awaited.h"
 #include "service/queue/courier.h"
 #include "service/queue/listening.h"
 #include "service/relay/dispatch.h"
@@ -35,6 +36,11 @@ static void list_resting(void *self, struct buf *names)
 	pthread_rwlock_unlock(&lettergate->lock);
 }
 
+static void settled(void *self, const struct stored *stored, const struct result *last)
+{
+	awaited_settle(((struct lettergate *)self)->awaited, stored, last);
+}
+
 /* ---- life */
 
 static struct store_keeps keeps_of(const struct settings *settings)
@@ -66,6 +72,7 @@ static enum err open_courier(struct lettergate *lettergate, const struct setting
 		.log = lettergate->log,
 		.deliver = deliver,
 		.resting = list_resting,
+		.settled = settled,
 		.self = lettergate };
 
 	return courier_open(&own, &lettergate->courier);
@@ -89,6 +96,8 @@ enum err keeper_open(
 	err = open_courier(lettergate, settings);
 	if (!err)
 		err = listening_open(&lettergate->listening);
+	if (!err)
+		err = awaited_open(lettergate, &lettergate->awaited);
 	if (err)
 		return err;
 	err = store_sqlite_open(settings->store, &limits, &store, why);
@@ -117,6 +126,7 @@ void keeper_tick(struct lettergate *lettergate, uint64_t now_us)
 		return;
 	courier_tick(lettergate->courier, now_us);
 	listening_tick(lettergate, now_us);
+	awaited_tick(lettergate->awaited, now_us);
 }
 
 void keeper_stop(struct lettergate *lettergate)
@@ -125,6 +135,8 @@ void keeper_stop(struct lettergate *lettergate)
 		courier_stop(lettergate->courier);
 	if (lettergate->listening)
 		listening_stop(lettergate->listening);
+	if (lettergate->awaited)
+		awaited_stop(lettergate->awaited);
 }
 
 unsigned keeper_out(const struct lettergate *lettergate)
@@ -137,4 +149,5 @@ void keeper_close(struct lettergate *lettergate)
 	queue_close(lettergate->queue);
 	courier_close(lettergate->courier);
 	listening_close(lettergate->listening);
+	awaited_close(lettergate->awaited);
 }

@@ -1,6 +1,7 @@
 #include "service/queue/keeping.h"
 
 #include "service/clock.h"
+#include "service/queue/awaited.h"
 #include "service/queue/course.h"
 #include "service/queue/keyed.h"
 #include "service/queue/queue.h"
@@ -70,6 +71,7 @@ void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum 
 	for (size_t i = 0; i < delivery->result.count; i++)
 		delivery->result.answers[i].verdict = verdict;
 	delivery->result.verdict = verdict;
+	delivery->wait_s = 0;
 	atomic_fetch_sub(&lettergate->in_flight, 1);
 	delivery->done(delivery);
 }
@@ -105,7 +107,10 @@ static void finish(struct keeping *keeping, enum err err)
 	}
 	note(keeping, &delivery->result, &queued);
 	keyed_kept(delivery);
-	give_back(keeping);
+	if (delivery->wait_until_us)
+		awaited_add(keeping->lettergate->awaited, delivery);
+	else
+		give_back(keeping);
 }
 
 /* The queue's thread. */

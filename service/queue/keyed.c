@@ -2,6 +2,7 @@
 
 #include "http/result.h"
 #include "service/clock.h"
+#include "service/queue/awaited.h"
 #include "service/queue/keeping.h"
 #include "service/queue/queue.h"
 #include "service/relay/dispatch.h"
@@ -76,21 +77,34 @@ static bool unpack(struct text bytes, struct delivery *delivery)
 	return true;
 }
 
-/* As repeat_tell would write it. */
-static enum err write_answer(struct keyed *keyed, const struct delivery *told)
+/* As repeat_tell would write it; empty: it is too long. */
+static struct text words_of(const struct delivery *told)
 {
 	struct buf words = buf_born(REPEATS_ANSWER_MOST);
+	struct text copy = { 0 };
+
+	result_add(&words, told, told->place > 0);
+	if (!words.err)
+		copy = region_copy(told->region, buf_text(&words));
+	buf_free(&words);
+	return copy;
+}
+
+static enum err write_answer(struct keyed *keyed, const struct delivery *told)
+{
 	struct buf packed = buf_born(REPEATS_ANSWER_MOST + VERDICT_BYTES);
 	enum err err;
 
-	result_add(&words, told, told->place > 0);
-	keyed->answer = (struct text){ 0 };
-	if (!words.err)
-		keyed->answer = region_copy(told->region, buf_text(&words));
+	keyed->answer = words_of(told);
 	err = pack(keyed, told, &packed);
-	buf_free(&words);
 	buf_free(&packed);
 	return err;
+}
+
+void keyed_tell_anew(struct delivery *delivery)
+{
+	if (delivery->begun)
+		delivery->first_answer = words_of(delivery);
 }
 
 /* ---- giving it back */
@@ -134,7 +148,11 @@ void keyed_found(struct delivery *delivery, enum once_found found, struct text a
 	set_repeat(keyed, found == ONCE_DONE      ? REPEAT_AGAIN
 			  : found == ONCE_RUNNING ? REPEAT_RUNNING
 						  : REPEAT_MISMATCH);
-	give_back(keyed);
+	if (found == ONCE_DONE && delivery->wait_until_us &&
+		delivery->result.verdict.outcome == SMTP_QUEUED)
+		awaited_look(keyed->lettergate->awaited, delivery);
+	else
+		give_back(keyed);
 }
 
 /* ---- ending it */

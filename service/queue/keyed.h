@@ -20,6 +20,8 @@ MUST_USE enum err keyed_join(
 	struct delivery *delivery, const struct delivery *told, struct accept_job *accept);
 /* Its message is kept, and its key with it: what is told from now on. */
 void keyed_kept(struct delivery *delivery);
+/* More is known of it than what was kept: that is told, this once. */
+void keyed_tell_anew(struct delivery *delivery);
 /* Its message was not accepted, for its key was used before: gives it back. */
 void keyed_found(struct delivery *delivery, enum once_found found, struct text answer);
 /* Ends its run without a message, and then gives it back; false: it has no key. */

@@ -2,6 +2,7 @@
 
 #include "service/clock.h"
 #include "service/queue/queue.h"
+#include "service/queue/recorded.h"
 #include "service/queue/told.h"
 
 #include <string.h>
@@ -25,108 +26,12 @@ struct looking {
 	struct event event; /* of the change */
 };
 
-/* ---- a stored message as a record */
-
-static const struct smtp_answer *answers_of(const struct stored *stored, struct region *region)
-{
-	struct smtp_answer *answers = region_zalloc(region, stored->count + 1, sizeof(*answers));
-
-	for (size_t i = 0; answers && i < stored->count; i++) {
-		const struct stored_recipient *to = &stored->to[i];
-		bool is_taken = to->category == SMTP_OK_CATEGORY && to->outcome != SMTP_UNKNOWN;
-
-		answers[i].said = to->said;
-		answers[i].said.text = region_copy(region, to->said.text);
-		answers[i].verdict = (struct smtp_verdict){ .class = is_taken ? SMTP_TAKEN
-									      : SMTP_NEVER,
-			.outcome = to->outcome,
-			.phase = to->phase,
-			.category = to->category,
-			.status = is_taken ? 200 : smtp_category_words(to->category)->status,
-			.retryable = to->is_open,
-			.hint = "" };
-	}
-	return answers;
-}
-
-static const struct text *addresses_of(const struct stored *stored, struct region *region)
-{
-	struct text *to = region_zalloc(region, stored->count + 1, sizeof(*to));
-
-	for (size_t i = 0; to && i < stored->count; i++)
-		to[i] = region_copy(region, stored->to[i].address);
-	return to;
-}
-
-static const struct record_attempt *attempts_of(const struct stored *stored, struct region *region)
-{
-	struct record_attempt *attempts =
-		region_zalloc(region, stored->attempt_count + 1, sizeof(*attempts));
-
-	for (size_t i = 0; attempts && i < stored->attempt_count; i++) {
-		attempts[i] = (struct record_attempt){ stored->attempts[i].at_ms,
-			stored->attempts[i].attempt };
-		attempts[i].attempt.relay = region_copy(region, attempts[i].attempt.relay);
-		attempts[i].attempt.said.text = region_copy(region, attempts[i].attempt.said.text);
-	}
-	return attempts;
-}
-
-static const struct text *tags_of(const struct stored *stored, struct region *region)
-{
-	struct text *tags = region_zalloc(region, stored->tag_count + 1, sizeof(*tags));
-
-	for (size_t i = 0; tags && i < stored->tag_count; i++)
-		tags[i] = region_copy(region, stored->tags[i]);
-	return tags;
-}
-
-static bool is_waiting(enum message_state state)
-{
-	return state == MESSAGE_SCHEDULED || state == MESSAGE_QUEUED || state == MESSAGE_DEFERRED;
-}
-
-static const struct smtp_verdict queued = {
-	.class = SMTP_TAKEN, .outcome = SMTP_QUEUED, .status = 202, .hint = ""
-};
-
-/* False: out of memory. */
-static bool describe(const struct stored *stored, struct region *region, struct record *record)
-{
-	struct result *result = &record->result;
-
-	record->id = region_copy(region, text_of(stored->id)).at;
-	record->key_id = region_copy(region, stored->key_id);
-	record->message_id = region_copy(region, stored->message_id);
-	record->from = region_copy(region, stored->from);
-	record->subject = region_copy(region, stored->subject);
-	record->tags = tags_of(stored, region);
-	record->tag_count = stored->tag_count;
-	record->metadata = region_copy(region, stored->metadata);
-	record->created_ms = stored->created_ms;
-	record->updated_ms = stored->updated_ms;
-	record->size_bytes = stored->size_bytes;
-	record->state = message_state_name(stored->state);
-	record->next_ms = is_waiting(stored->state) ? stored->due_ms : 0;
-	record->attempts = attempts_of(stored, region);
-	record->attempt_count = stored->attempt_count;
-	result->count = stored->count;
-	result->to = addresses_of(stored, region);
-	result->answers = (struct smtp_answer *)answers_of(stored, region);
-	if (!record->id || !record->tags || !record->attempts || !result->to || !result->answers)
-		return false;
-	result->verdict = is_waiting(stored->state) || stored->state == MESSAGE_SENDING
-				  ? queued
-				  : smtp_verdict_of_all(result->answers, result->count);
-	return true;
-}
-
 static enum err describe_all(struct asking *asking, struct stored *const *found, size_t count)
 {
 	struct record *records = region_zalloc(asking->region, count + 1, sizeof(*records));
 
 	for (size_t i = 0; records && i < count; i++)
-		if (!describe(found[i], asking->region, &records[i]))
+		if (!recorded_describe(found[i], asking->region, &records[i]))
 			return ERR_MEMORY;
 	asking->records = records;
 	asking->count = count;

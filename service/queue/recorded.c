@@ -1,0 +1,105 @@
+#include "service/queue/recorded.h"
+
+struct smtp_answer *recorded_answers(const struct stored *stored, struct region *region)
+{
+	struct smtp_answer *answers = region_zalloc(region, stored->count + 1, sizeof(*answers));
+
+	for (size_t i = 0; answers && i < stored->count; i++) {
+		const struct stored_recipient *to = &stored->to[i];
+		bool is_taken = to->category == SMTP_OK_CATEGORY && to->outcome != SMTP_UNKNOWN;
+
+		answers[i].said = to->said;
+		answers[i].said.text = region_copy(region, to->said.text);
+		answers[i].verdict = (struct smtp_verdict){ .class = is_taken ? SMTP_TAKEN
+									      : SMTP_NEVER,
+			.outcome = to->outcome,
+			.phase = to->phase,
+			.category = to->category,
+			.status = is_taken ? 200 : smtp_category_words(to->category)->status,
+			.retryable = to->is_open,
+			.hint = "" };
+	}
+	return answers;
+}
+
+static const struct text *addresses_of(const struct stored *stored, struct region *region)
+{
+	struct text *to = region_zalloc(region, stored->count + 1, sizeof(*to));
+
+	for (size_t i = 0; to && i < stored->count; i++)
+		to[i] = region_copy(region, stored->to[i].address);
+	return to;
+}
+
+static const struct record_attempt *attempts_of(const struct stored *stored, struct region *region)
+{
+	struct record_attempt *attempts =
+		region_zalloc(region, stored->attempt_count + 1, sizeof(*attempts));
+
+	for (size_t i = 0; attempts && i < stored->attempt_count; i++) {
+		attempts[i] = (struct record_attempt){ stored->attempts[i].at_ms,
+			stored->attempts[i].attempt };
+		attempts[i].attempt.relay = region_copy(region, attempts[i].attempt.relay);
+		attempts[i].attempt.said.text = region_copy(region, attempts[i].attempt.said.text);
+	}
+	return attempts;
+}
+
+static const struct text *tags_of(const struct stored *stored, struct region *region)
+{
+	struct text *tags = region_zalloc(region, stored->tag_count + 1, sizeof(*tags));
+
+	for (size_t i = 0; tags && i < stored->tag_count; i++)
+		tags[i] = region_copy(region, stored->tags[i]);
+	return tags;
+}
+
+static bool is_waiting(enum message_state state)
+{
+	return state == MESSAGE_SCHEDULED || state == MESSAGE_QUEUED || state == MESSAGE_DEFERRED;
+}
+
+static const struct smtp_verdict queued = {
+	.class = SMTP_TAKEN, .outcome = SMTP_QUEUED, .status = 202, .hint = ""
+};
+
+struct smtp_verdict recorded_verdict(const struct stored *stored, const struct smtp_answer *answers)
+{
+	struct smtp_verdict verdict = smtp_verdict_of_all(answers, stored->count);
+
+	if (stored->state == MESSAGE_CAPTURED)
+		verdict.outcome = SMTP_CAPTURED;
+	return verdict;
+}
+
+bool recorded_describe(
+	const struct stored *stored, struct region *region, struct record *record_out)
+{
+	struct result *result = &record_out->result;
+
+	record_out->id = region_copy(region, text_of(stored->id)).at;
+	record_out->key_id = region_copy(region, stored->key_id);
+	record_out->message_id = region_copy(region, stored->message_id);
+	record_out->from = region_copy(region, stored->from);
+	record_out->subject = region_copy(region, stored->subject);
+	record_out->tags = tags_of(stored, region);
+	record_out->tag_count = stored->tag_count;
+	record_out->metadata = region_copy(region, stored->metadata);
+	record_out->created_ms = stored->created_ms;
+	record_out->updated_ms = stored->updated_ms;
+	record_out->size_bytes = stored->size_bytes;
+	record_out->state = message_state_name(stored->state);
+	record_out->next_ms = is_waiting(stored->state) ? stored->due_ms : 0;
+	record_out->attempts = attempts_of(stored, region);
+	record_out->attempt_count = stored->attempt_count;
+	result->count = stored->count;
+	result->to = addresses_of(stored, region);
+	result->answers = recorded_answers(stored, region);
+	if (!record_out->id || !record_out->tags || !record_out->attempts || !result->to ||
+		!result->answers)
+		return false;
+	result->verdict = is_waiting(stored->state) || stored->state == MESSAGE_SENDING
+				  ? queued
+				  : recorded_verdict(stored, result->answers);
+	return true;
+}
