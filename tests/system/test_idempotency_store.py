@@ -67,9 +67,12 @@ def test_the_first_answer_comes_again_from_the_next_process(store, how, script, 
             told = gateway.get("/messages/" + first["id"])
             assert told.status == 200 and told["message_id"] == first["message_id"]
             if outcome == "queued":
-                assert relay.wait(lambda: len(relay.ledger) == 1)
+                assert relay.wait(lambda: relay.ledger)
                 assert is_replay(gateway.send(headers=KEYED, **fields), first), "as it was told first"
-        assert len(relay.ledger) == (outcome in ("accepted", "partial", "queued"))
+        if outcome == "queued":  # at the kill it may have been on its way already
+            assert 1 <= len(relay.ledger) <= (2 if how == "kill" else 1)
+        else:
+            assert len(relay.ledger) == (outcome in ("accepted", "partial"))
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
