@@ -102,12 +102,12 @@ struct text sql_column(sqlite3_stmt *statement, int column)
 static enum err commit(void *self)
 {
 	struct sqlite_store *store = self;
-	enum err err = store->is_failed ? ERR_IO : tally_write(store);
+	enum err err = store->is_failed ? ERR_IO : sqlite_tally_write(store);
 
 	if (!err)
 		err = sql_run(store, sql_use(store, SQL_COMMIT));
 	if (!err)
-		tally_settle(store, true);
+		tally_settle(&store->tally, true);
 	return err;
 }
 
@@ -121,7 +121,7 @@ static void rollback(void *self)
 		err = sql_run(store, sql_use(store, SQL_ROLLBACK));
 	if (err)
 		store->is_failed = true;
-	tally_settle(store, false);
+	tally_settle(&store->tally, false);
 }
 
 static int count_pages(void *self, sqlite3 *db, const char *name, int pages)
@@ -252,7 +252,7 @@ static enum err read_all(struct sqlite_store *store, const char *path, struct bu
 	enum err err = prepare_all(store);
 
 	if (!err)
-		err = tally_read(store);
+		err = sqlite_tally_read(store);
 	if (!err)
 		err = reserve_open(store, path);
 	if (!err)

@@ -38,18 +38,11 @@ static enum err pack(struct sqlite_store *store, const struct stored *stored)
 	return store->head.err ? store->head.err : store->course.err;
 }
 
-/* What was scheduled for a moment that is past is simply queued. */
-static enum message_state state_of(const struct stored *stored, int64_t now_ms)
-{
-	return stored->state == MESSAGE_SCHEDULED && stored->due_ms <= now_ms ? MESSAGE_QUEUED
-									      : stored->state;
-}
-
 static enum err put_message(struct sqlite_store *store, const struct accept_job *accept)
 {
 	const struct stored *stored = accept->stored;
 	sqlite3_stmt *put = sql_use(store, SQL_ACCEPT);
-	enum message_state state = state_of(stored, accept->now_ms);
+	enum message_state state = rules_state_of(stored, accept->now_ms);
 	bool is_leased = state == MESSAGE_SENDING;
 	enum err err;
 
@@ -72,8 +65,8 @@ static enum err put_message(struct sqlite_store *store, const struct accept_job 
 	sql_bytes(put, 16, buf_text(&store->course));
 	err = sql_run(store, put);
 	if (!err)
-		tally_move(
-			store, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_STATES, state);
+		tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes,
+			MESSAGE_STATES, state);
 	return err;
 }
 
@@ -83,7 +76,7 @@ static enum err check(
 {
 	const struct stored *stored = accept->stored;
 	char id[ID_BYTES];
-	enum err err = tally_make_room(store, stored->key_id);
+	enum err err = tally_make_room(&store->tally, stored->key_id);
 
 	if (err)
 		return err;
@@ -92,7 +85,7 @@ static enum err check(
 	if (!id_to_bytes(stored->id, id))
 		return ERR_VALUE;
 	if (!message_state_is_settled(stored->state) &&
-		!tally_has_room(store, stored->key_id, stored->size_bytes))
+		!tally_has_room(&store->tally, &store->limits, stored->key_id, stored->size_bytes))
 		return ERR_LIMIT;
 	err = pack(store, stored);
 	if (!err)

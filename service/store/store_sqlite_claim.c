@@ -52,7 +52,7 @@ static sqlite3_stmt *next_in_turn(struct sqlite_store *store, enum step step)
 static enum err lease(struct sqlite_store *store, struct claim_job *claim, struct stored *stored)
 {
 	sqlite3_stmt *lease = sql_use(store, SQL_LEASE);
-	enum err err = tally_make_room(store, stored->key_id);
+	enum err err = tally_make_room(&store->tally, stored->key_id);
 
 	if (err)
 		return err;
@@ -63,8 +63,8 @@ static enum err lease(struct sqlite_store *store, struct claim_job *claim, struc
 	err = sql_run(store, lease);
 	if (err)
 		return err;
-	tally_move(
-		store, stored->key_id, (int64_t)stored->size_bytes, stored->state, MESSAGE_SENDING);
+	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, stored->state,
+		MESSAGE_SENDING);
 	stored->state = MESSAGE_SENDING;
 	stored->tries++;
 	stored->token = claim->token;
@@ -252,7 +252,7 @@ static enum err give_back(
 {
 	enum message_state state = stored->attempt_count > 0 ? MESSAGE_DEFERRED : MESSAGE_QUEUED;
 	sqlite3_stmt *statement = sql_use(store, SQL_RELEASE);
-	enum err err = tally_make_room(store, stored->key_id);
+	enum err err = tally_make_room(&store->tally, stored->key_id);
 
 	if (err)
 		return err;
@@ -263,8 +263,8 @@ static enum err give_back(
 	sql_number(statement, 5, release->due_ms);
 	err = sql_run(store, statement);
 	if (!err)
-		tally_move(
-			store, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_SENDING, state);
+		tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes,
+			MESSAGE_SENDING, state);
 	return err;
 }
 

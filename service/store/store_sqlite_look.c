@@ -25,13 +25,6 @@ enum err sqlite_body(void *self, struct body_job *body)
 
 /* ---- lists */
 
-static bool is_wanted(const struct list_job *list, const struct stored *stored)
-{
-	return stored->created_ms >= list->since_ms &&
-	       (!list->recipient.len || stored_has_recipient(stored, list->recipient)) &&
-	       (!list->tag.len || stored_has_tag(stored, list->tag));
-}
-
 /* Is the row worth unpacking? */
 static bool may_be_wanted(const struct list_job *list, sqlite3_stmt *row)
 {
@@ -50,7 +43,7 @@ static enum err see(struct list_job *list, sqlite3_stmt *row)
 	err = row_read(row, &stored);
 	if (err)
 		return err == ERR_SYNTAX ? OK : err; /* one that cannot be read hides no other */
-	if (is_wanted(list, stored))
+	if (rules_wants(list, stored))
 		list->found[list->count++] = stored;
 	else
 		stored_free(stored);
@@ -136,15 +129,9 @@ enum err sqlite_events(void *self, struct events_job *events)
 enum err sqlite_counts(void *self, struct counts_job *counts)
 {
 	struct sqlite_store *store = self;
-	const struct tally *tally = &store->tally;
 	sqlite3_stmt *oldest = sql_use(store, SQL_OLDEST);
 
-	for (int state = 0; state < MESSAGE_STATES; state++) {
-		counts->messages[state] = 0;
-		for (size_t i = 0; i < tally->count; i++)
-			counts->messages[state] += (uint64_t)tally->keys[i].messages[state];
-	}
-	counts->bytes = (uint64_t)tally->waiting_bytes;
+	tally_count(&store->tally, counts);
 	counts->oldest_ms = sql_row(oldest) ? sqlite3_column_int64(oldest, 0) : 0;
 	return sql_end(store, oldest);
 }

@@ -1,22 +1,13 @@
 /* store_sqlite_own - what the files of the SQLite backend share
  *
  * store_sqlite.c opens, commits and closes; …_file.c makes and judges the file; …_sql.c has every
- * statement; …_row.c reads rows; …_tally.c counts; the others have the verbs by topic. */
+ * statement; …_row.c reads rows; …_tally.c keeps the counts; the others have the verbs by topic. */
 #pragma once
 
 #include <sqlite3.h>
 
-#include "service/store/store.h"
-
-/* Where a message waits. Kept in the file, and named in SQL by number. */
-enum turn {
-	TURN_NONE,    /* it is settled */
-	TURN_READY,   /* due */
-	TURN_LATER,   /* not before due_ms */
-	TURN_SUSPECT, /* due, and to be handed out alone */
-	TURN_LEASED,
-	TURN_HELD, /* not before somebody decides */
-};
+#include "service/store/rules.h"
+#include "service/store/tally.h"
 
 enum sql {
 	SQL_BEGIN,
@@ -76,21 +67,6 @@ enum sql {
 
 extern const char *const sql_texts[SQLS];
 
-/* Messages and bytes of one API key, in all and by how much this transaction changed them. */
-struct tally_key {
-	char *key_id;
-	size_t len;
-	int64_t messages[MESSAGE_STATES], changed[MESSAGE_STATES];
-	int64_t bytes[MESSAGE_STATES], bytes_changed[MESSAGE_STATES];
-	bool is_dirty;
-};
-
-struct tally {
-	struct tally_key *keys; /* sorted by key_id */
-	size_t count, room;
-	int64_t waiting, waiting_bytes; /* of all keys, not settled */
-};
-
 struct sqlite_store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[SQLS];
@@ -144,11 +120,6 @@ void reserve_close(struct sqlite_store *store);
 
 /* ---- rows */
 
-enum { ID_BYTES = 16 };
-
-/* False: that is no id of ours. */
-bool id_to_bytes(const char *id, char bytes_out[ID_BYTES]);
-void id_from_bytes(struct text bytes, char id_out[DELIVERY_ID_LEN + 1]);
 /* Binds an id; false: there can be no such message. */
 bool sql_id(sqlite3_stmt *statement, int place, const char *id);
 /* Reads the row (ROW_COLUMNS) that the statement stands on. */
@@ -179,7 +150,6 @@ enum row_column {
 /* The message of this id, if it is this key's (`at` NULL: whosever). ERR_MISSING. */
 MUST_USE enum err row_find(struct sqlite_store *store, const char *id, struct text key_id,
 	struct stored **stored_out, enum turn *turn_out);
-enum turn turn_of(enum message_state state, int64_t due_ms, int64_t now_ms, unsigned strikes);
 /* Moves it to another state without a verdict. */
 MUST_USE enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id,
 	int64_t size, enum message_state from, enum message_state to, enum turn turn);
@@ -189,18 +159,8 @@ MUST_USE enum err events_put(struct sqlite_store *store, const struct event *eve
 
 /* ---- tally */
 
-MUST_USE enum err tally_read(struct sqlite_store *store);
-/* Room for a key, so that tally_move cannot fail. */
-MUST_USE enum err tally_make_room(struct sqlite_store *store, struct text key_id);
-bool tally_has_room(const struct sqlite_store *store, struct text key_id, uint64_t bytes);
-/* One message goes from a state to another; MESSAGE_STATES: from, or to, nowhere. */
-void tally_move(struct sqlite_store *store, struct text key_id, int64_t bytes,
-	enum message_state from, enum message_state to);
-/* The same for all messages in a state. */
-void tally_move_all(struct sqlite_store *store, enum message_state from, enum message_state to);
-MUST_USE enum err tally_write(struct sqlite_store *store);
-void tally_settle(struct sqlite_store *store, bool is_committed);
-void tally_free(struct tally *tally);
+MUST_USE enum err sqlite_tally_read(struct sqlite_store *store);
+MUST_USE enum err sqlite_tally_write(struct sqlite_store *store);
 
 /* ---- the verbs */
 

@@ -6,54 +6,6 @@
 
 enum { ROW_BYTES = 64 << 20 };
 
-/* ---- ids: a UUID's sixteen bytes, in its own order */
-
-static bool has_hyphen(size_t place)
-{
-	return place == 8 || place == 13 || place == 18 || place == 23;
-}
-
-bool id_to_bytes(const char *id, char bytes_out[ID_BYTES])
-{
-	size_t half = 0;
-
-	for (size_t i = 0; i < DELIVERY_ID_LEN; i++) {
-		int digit = byte_hex(id[i]);
-
-		if (has_hyphen(i)) {
-			if (id[i] != '-')
-				return false;
-			continue;
-		}
-		if (digit < 0)
-			return false;
-		if (half % 2 == 0)
-			bytes_out[half / 2] = (char)(digit << 4);
-		else
-			bytes_out[half / 2] = (char)((unsigned char)bytes_out[half / 2] | digit);
-		half++;
-	}
-	return id[DELIVERY_ID_LEN] == '\0';
-}
-
-void id_from_bytes(struct text bytes, char id_out[DELIVERY_ID_LEN + 1])
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t half = 0;
-
-	for (size_t i = 0; i < DELIVERY_ID_LEN; i++) {
-		unsigned byte = half / 2 < bytes.len ? (unsigned char)bytes.at[half / 2] : 0;
-
-		if (has_hyphen(i)) {
-			id_out[i] = '-';
-			continue;
-		}
-		id_out[i] = digits[half % 2 == 0 ? byte >> 4 : byte & 15];
-		half++;
-	}
-	id_out[DELIVERY_ID_LEN] = '\0';
-}
-
 bool sql_id(sqlite3_stmt *statement, int place, const char *id)
 {
 	char bytes[ID_BYTES];
@@ -166,24 +118,11 @@ enum err row_find(struct sqlite_store *store, const char *id, struct text key_id
 	return err;
 }
 
-enum turn turn_of(enum message_state state, int64_t due_ms, int64_t now_ms, unsigned strikes)
-{
-	if (message_state_is_settled(state))
-		return TURN_NONE;
-	if (state == MESSAGE_SENDING)
-		return TURN_LEASED;
-	if (state == MESSAGE_HELD)
-		return TURN_HELD;
-	if (due_ms > now_ms)
-		return TURN_LATER;
-	return strikes ? TURN_SUSPECT : TURN_READY;
-}
-
 enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id, int64_t size,
 	enum message_state from, enum message_state to, enum turn turn)
 {
 	sqlite3_stmt *move = sql_use(store, SQL_MOVE);
-	enum err err = tally_make_room(store, key_id);
+	enum err err = tally_make_room(&store->tally, key_id);
 
 	if (err)
 		return err;
@@ -192,7 +131,7 @@ enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id,
 	sql_number(move, 3, turn);
 	err = sql_run(store, move);
 	if (!err)
-		tally_move(store, key_id, size, from, to);
+		tally_move(&store->tally, key_id, size, from, to);
 	return err;
 }
 

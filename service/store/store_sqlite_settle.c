@@ -46,7 +46,7 @@ enum err sqlite_settle(void *self, struct settle_job *settle)
 	const struct stored *stored = settle->stored;
 	bool keeps_body =
 		stored->has_body && (settle->keep_body || !message_state_is_settled(stored->state));
-	enum err err = tally_make_room(store, stored->key_id);
+	enum err err = tally_make_room(&store->tally, stored->key_id);
 
 	if (!stored->token || stored->state == MESSAGE_SENDING)
 		return ERR_VALUE;
@@ -56,49 +56,14 @@ enum err sqlite_settle(void *self, struct settle_job *settle)
 		err = put_verdict(store, settle, keeps_body);
 	if (err)
 		return err;
-	tally_move(
-		store, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_SENDING, stored->state);
+	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_SENDING,
+		stored->state);
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);
 	return err ? err : events_put(store, settle->events, settle->event_count);
 }
 
 /* ---- decisions */
-
-static bool may_cancel(enum turn turn)
-{
-	return turn == TURN_READY || turn == TURN_LATER || turn == TURN_SUSPECT ||
-	       turn == TURN_HELD;
-}
-
-/* What is queued already is due; what is scheduled was meant to wait. */
-static bool may_retry(enum message_state state)
-{
-	return state == MESSAGE_FAILED || state == MESSAGE_PARTIAL || state == MESSAGE_UNKNOWN ||
-	       state == MESSAGE_HELD || state == MESSAGE_DEFERRED;
-}
-
-/* Changes *stored as is wanted. ERR_VALUE: that cannot be. */
-static enum err decide(struct change_job *change, struct stored *stored, enum turn turn)
-{
-	if (change->change == CHANGE_CANCEL) {
-		if (!may_cancel(turn))
-			return ERR_VALUE;
-		stored->state = MESSAGE_CANCELLED;
-		return OK;
-	}
-	if (!may_retry(stored->state))
-		return ERR_VALUE;
-	if (!stored->has_body) {
-		change->lacks_body = true;
-		return ERR_VALUE;
-	}
-	stored_reopen(stored);
-	stored->state = MESSAGE_QUEUED;
-	stored->due_ms = change->now_ms;
-	stored->expires_ms = change->expires_ms;
-	return OK;
-}
 
 static enum err put_change(struct sqlite_store *store, const struct change_job *change,
 	const struct stored *stored, bool keeps_body)
@@ -120,14 +85,14 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 	struct stored *stored, enum turn turn)
 {
 	enum message_state from = stored->state;
-	enum err err = decide(change, stored, turn);
+	enum err err = rules_change(change, stored, turn);
 	bool keeps_body =
 		stored->has_body && (change->keep_body || !message_state_is_settled(stored->state));
 
 	if (!err)
-		err = tally_make_room(store, stored->key_id);
+		err = tally_make_room(&store->tally, stored->key_id);
 	if (!err && message_state_is_settled(from) &&
-		!tally_has_room(store, stored->key_id, stored->size_bytes))
+		!tally_has_room(&store->tally, &store->limits, stored->key_id, stored->size_bytes))
 		err = ERR_LIMIT;
 	if (!err)
 		err = pack_course(store, stored);
@@ -135,7 +100,7 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 		err = put_change(store, change, stored, keeps_body);
 	if (err)
 		return err;
-	tally_move(store, stored->key_id, (int64_t)stored->size_bytes, from, stored->state);
+	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, from, stored->state);
 	change->state = stored->state;
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);

@@ -130,24 +130,12 @@ enum err sqlite_tick(void *self, struct tick *tick)
 
 /* ---- forgetting */
 
-static int64_t keep_ms(enum message_state state, const struct store_keeps *keeps)
-{
-	switch (state) {
-	case MESSAGE_SENT:
-	case MESSAGE_CAPTURED:
-	case MESSAGE_CANCELLED:
-		return keeps->sent_ms;
-	default:
-		return keeps->failed_ms;
-	}
-}
-
 static enum err forget(struct sqlite_store *store, sqlite3_stmt *row, enum message_state state)
 {
 	sqlite3_stmt *forget = sql_use(store, SQL_FORGET);
 	sqlite3_stmt *drop = sql_use(store, SQL_BODY_DROP);
 	struct text key_id = sql_column(row, 1);
-	enum err err = tally_make_room(store, key_id);
+	enum err err = tally_make_room(&store->tally, key_id);
 
 	if (err)
 		return err;
@@ -155,7 +143,7 @@ static enum err forget(struct sqlite_store *store, sqlite3_stmt *row, enum messa
 	err = sql_run(store, forget);
 	if (err)
 		return err;
-	tally_move(store, key_id, sqlite3_column_int64(row, 3), state, MESSAGE_STATES);
+	tally_move(&store->tally, key_id, sqlite3_column_int64(row, 3), state, MESSAGE_STATES);
 	if (!sqlite3_column_int64(row, 4))
 		return OK;
 	sql_number(drop, 1, sqlite3_column_int64(row, 0));
@@ -173,7 +161,7 @@ static enum err sweep_state(
 		enum err end;
 
 		sql_number(settled, 1, state);
-		sql_number(settled, 2, sweep->now_ms - keep_ms(state, &sweep->keeps));
+		sql_number(settled, 2, sweep->now_ms - rules_keep_ms(state, &sweep->keeps));
 		is_any = sql_row(settled);
 		if (is_any) {
 			err = forget(store, settled, state);
@@ -261,7 +249,7 @@ enum err sqlite_void_leases(struct sqlite_store *store)
 {
 	enum err err = sql_run(store, sql_use(store, SQL_VOID));
 
-	tally_move_all(store, MESSAGE_SENDING, MESSAGE_DEFERRED);
+	tally_move_all(&store->tally, MESSAGE_SENDING, MESSAGE_DEFERRED);
 	if (!err)
 		err = sql_run(store, sql_use(store, SQL_ONCE_CUT));
 	return err ? err : sql_run(store, sql_use(store, SQL_NOTE_VOID));

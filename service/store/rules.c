@@ -1,0 +1,125 @@
+#include "service/store/rules.h"
+
+/* ---- ids: a UUID's sixteen bytes, in its own order */
+
+static bool has_hyphen(size_t place)
+{
+	return place == 8 || place == 13 || place == 18 || place == 23;
+}
+
+bool id_to_bytes(const char *id, char bytes_out[ID_BYTES])
+{
+	size_t half = 0;
+
+	for (size_t i = 0; i < DELIVERY_ID_LEN; i++) {
+		int digit = byte_hex(id[i]);
+
+		if (has_hyphen(i)) {
+			if (id[i] != '-')
+				return false;
+			continue;
+		}
+		if (digit < 0)
+			return false;
+		if (half % 2 == 0)
+			bytes_out[half / 2] = (char)(digit << 4);
+		else
+			bytes_out[half / 2] = (char)((unsigned char)bytes_out[half / 2] | digit);
+		half++;
+	}
+	return id[DELIVERY_ID_LEN] == '\0';
+}
+
+void id_from_bytes(struct text bytes, char id_out[DELIVERY_ID_LEN + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t half = 0;
+
+	for (size_t i = 0; i < DELIVERY_ID_LEN; i++) {
+		unsigned byte = half / 2 < bytes.len ? (unsigned char)bytes.at[half / 2] : 0;
+
+		if (has_hyphen(i)) {
+			id_out[i] = '-';
+			continue;
+		}
+		id_out[i] = digits[half % 2 == 0 ? byte >> 4 : byte & 15];
+		half++;
+	}
+	id_out[DELIVERY_ID_LEN] = '\0';
+}
+
+/* ---- states */
+
+enum turn turn_of(enum message_state state, int64_t due_ms, int64_t now_ms, unsigned strikes)
+{
+	if (message_state_is_settled(state))
+		return TURN_NONE;
+	if (state == MESSAGE_SENDING)
+		return TURN_LEASED;
+	if (state == MESSAGE_HELD)
+		return TURN_HELD;
+	if (due_ms > now_ms)
+		return TURN_LATER;
+	return strikes ? TURN_SUSPECT : TURN_READY;
+}
+
+enum message_state rules_state_of(const struct stored *stored, int64_t now_ms)
+{
+	return stored->state == MESSAGE_SCHEDULED && stored->due_ms <= now_ms ? MESSAGE_QUEUED
+									      : stored->state;
+}
+
+static bool may_cancel(enum turn turn)
+{
+	return turn == TURN_READY || turn == TURN_LATER || turn == TURN_SUSPECT ||
+	       turn == TURN_HELD;
+}
+
+/* What is queued already is due; what is scheduled was meant to wait. */
+static bool may_retry(enum message_state state)
+{
+	return state == MESSAGE_FAILED || state == MESSAGE_PARTIAL || state == MESSAGE_UNKNOWN ||
+	       state == MESSAGE_HELD || state == MESSAGE_DEFERRED;
+}
+
+enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn)
+{
+	if (change->change == CHANGE_CANCEL) {
+		if (!may_cancel(turn))
+			return ERR_VALUE;
+		stored->state = MESSAGE_CANCELLED;
+		return OK;
+	}
+	if (!may_retry(stored->state))
+		return ERR_VALUE;
+	if (!stored->has_body) {
+		change->lacks_body = true;
+		return ERR_VALUE;
+	}
+	stored_reopen(stored);
+	stored->state = MESSAGE_QUEUED;
+	stored->due_ms = change->now_ms;
+	stored->expires_ms = change->expires_ms;
+	return OK;
+}
+
+/* ---- forgetting and finding */
+
+int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps)
+{
+	switch (state) {
+	case MESSAGE_SENT:
+	case MESSAGE_CAPTURED:
+	case MESSAGE_CANCELLED:
+		return keeps->sent_ms;
+	default:
+		return keeps->failed_ms;
+	}
+}
+
+bool rules_wants(const struct list_job *list, const struct stored *stored)
+{
+	return stored->created_ms >= list->since_ms &&
+	       (!list->recipient.len || stored_has_recipient(stored, list->recipient)) &&
+	       (!list->tag.len || stored_has_tag(stored, list->tag));
+}

@@ -1,0 +1,32 @@
+/* rules - what every backend that keeps rows decides alike
+ *
+ * Pure: ids as bytes, where a message waits, what may be changed, how long it is remembered. */
+#pragma once
+
+#include "service/store/store.h"
+
+/* Where a message waits. Kept in files, and named in SQL by number. */
+enum turn {
+	TURN_NONE,    /* it is settled */
+	TURN_READY,   /* due */
+	TURN_LATER,   /* not before due_ms */
+	TURN_SUSPECT, /* due, and to be handed out alone */
+	TURN_LEASED,
+	TURN_HELD, /* not before somebody decides */
+};
+
+enum { ID_BYTES = 16 };
+
+/* False: that is no id of ours. */
+bool id_to_bytes(const char *id, char bytes_out[ID_BYTES]);
+void id_from_bytes(struct text bytes, char id_out[DELIVERY_ID_LEN + 1]);
+
+enum turn turn_of(enum message_state state, int64_t due_ms, int64_t now_ms, unsigned strikes);
+/* As which it is accepted: what was scheduled for a moment that is past is simply queued. */
+enum message_state rules_state_of(const struct stored *stored, int64_t now_ms);
+/* Changes *stored as is wanted. ERR_VALUE: that cannot be. */
+MUST_USE enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn);
+/* How long a settled message is remembered. */
+int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps);
+/* Does a list want it, by what stands in its row's bytes? */
+bool rules_wants(const struct list_job *list, const struct stored *stored);
