@@ -100,7 +100,9 @@ enum err keeper_open(
 		err = awaited_open(lettergate, &lettergate->awaited);
 	if (err)
 		return err;
-	err = store_sqlite_open(settings->store, &limits, &store, why);
+	err = *settings->store == '/'
+		      ? store_sqlite_open(settings->store, &limits, &store, why)
+		      : store_pg_open(settings->store, &limits, lettergate->log, &store, why);
 	return err ? err : queue_open(&own, store, &lettergate->queue);
 }
 

@@ -6,7 +6,13 @@
 
 #include "service/clock.h"
 
-enum { GROUP_MOST = 512, LONGEST_WAIT_MS = 1000, SWEEP_EVERY_MS = 10000, SWEEP_PAUSE_MS = 20 };
+enum {
+	AGAIN_MOST = 3,
+	GROUP_MOST = 512,
+	LONGEST_WAIT_MS = 1000,
+	SWEEP_EVERY_MS = 10000,
+	SWEEP_PAUSE_MS = 20
+};
 
 struct queue {
 	struct store store;
@@ -122,14 +128,22 @@ static enum err run_tick(struct queue *queue)
 	return queue->store.verbs->tick(queue->store.self, &queue->tick);
 }
 
+/* What failed is not tried again at once. */
+static void rest(struct queue *queue)
+{
+	queue->tick = (struct tick){ .next_ms = INT64_MAX };
+}
+
 /* One after the other, then the commit. `list` ends with NULL. */
 static enum err run_together(struct queue *queue, struct job *list)
 {
 	const struct store_verbs *verbs = queue->store.verbs;
 	enum err err = verbs->begin(queue->store.self);
 
-	if (err)
+	if (err) {
+		rest(queue);
 		return err;
+	}
 	for (struct job *job = list; job && !err; job = job->next) {
 		job->err = kinds[job->kind].run(&queue->store, job);
 		err = is_refusal(job->err) ? OK : job->err;
@@ -138,8 +152,26 @@ static enum err run_together(struct queue *queue, struct job *list)
 		err = run_tick(queue);
 	if (!err)
 		err = verbs->commit(queue->store.self);
-	if (err)
+	if (err) {
 		verbs->rollback(queue->store.self);
+		rest(queue);
+	}
+	return err;
+}
+
+/* Again where that has a chance. */
+static enum err run_repeatedly(struct queue *queue, struct job *list)
+{
+	const struct store_verbs *verbs = queue->store.verbs;
+	enum err err = run_together(queue, list);
+
+	for (int i = 0; i < AGAIN_MOST && err && verbs->may_again; i++) {
+		if (!verbs->may_again(queue->store.self))
+			break;
+		for (struct job *job = list; job; job = job->next)
+			forget_findings(job);
+		err = run_together(queue, list);
+	}
 	return err;
 }
 
@@ -170,7 +202,7 @@ static void note_soundness(struct queue *queue, bool is_sound)
 static void run_group(struct queue *queue, struct job *list)
 {
 	bool may_ripen = false, may_tell = false, is_sound = true;
-	enum err err = run_together(queue, list);
+	enum err err = run_repeatedly(queue, list);
 
 	if (err && list)
 		for (struct job *job = list; job; job = job->next)

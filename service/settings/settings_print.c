@@ -19,6 +19,8 @@ static void add_value(const char *const *values, size_t index, struct buf *out)
 		buf_add_string(out, "-");
 	else if (row->is_secret)
 		buf_add_string(out, "***");
+	else if (row->kind == SETTING_STORE && strncmp(value, "postgres", 8) == 0)
+		buf_add_string(out, "postgresql:***"); /* there may be a password in it */
 	else if (strstr(value, "-----BEGIN"))
 		buf_add_string(out, "(PEM text)");
 	else if (strlen(value) > VALUE_MOST)

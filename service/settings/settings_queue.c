@@ -1,6 +1,7 @@
 /* settings_queue - where messages are kept, and when they are tried again */
 #include "service/settings/settings_draft.h"
 
+#include <libpq-fe.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -12,6 +13,22 @@ static enum err wrong(struct draft *draft, const struct given *given, const char
 		draft, ERR_VALUE, "%s: \"%.80s\" %s", given->label, given->value, problem);
 }
 
+/* Its own words are not told: they may have a piece of the password in them. */
+static enum err read_postgres(struct draft *draft, const struct given *given)
+{
+	PQconninfoOption *options = PQconninfoParse(given->value, NULL);
+
+	if (!options)
+		return draft_refuse(draft, ERR_VALUE,
+			"%s: is no connection string that PostgreSQL takes; give one like "
+			"postgresql://user:password@host:5432/database?sslmode=verify-full, with "
+			"%%40 and the like for what is no letter or digit in the password",
+			given->label);
+	PQconninfoFree(options);
+	draft->settings->store = given->value;
+	return OK;
+}
+
 enum err settings_read_store(struct draft *draft, const struct given *given)
 {
 	struct text value = text_of(given->value), file = TEXT("sqlite:");
@@ -19,11 +36,10 @@ enum err settings_read_store(struct draft *draft, const struct given *given)
 	if (strcasecmp(given->value, "none") == 0)
 		return OK;
 	if (text_starts(value, TEXT("postgresql:")) || text_starts(value, TEXT("postgres:")))
-		return draft_refuse(draft, ERR_VALUE,
-			"%s: PostgreSQL is not supported yet; give none or sqlite:/path/queue.db",
-			given->label);
+		return read_postgres(draft, given);
 	if (!text_starts(value, file))
-		return wrong(draft, given, "is no store; give none or sqlite:/path/queue.db");
+		return wrong(draft, given,
+			"is no store; give none, sqlite:/path/queue.db, or postgresql://…");
 	if (given->value[file.len] != '/')
 		return wrong(draft, given,
 			"has no absolute path; give one like sqlite:/var/lib/lettergate/queue.db");

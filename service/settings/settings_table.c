@@ -144,7 +144,8 @@ const struct setting settings_table[] = {
 		BOUNDS(idempotency_ttl_ms, "24h", SECOND, 720 * HOUR),
 		"how long the answer to a request with an Idempotency-Key is remembered" },
 	{ "STORE", SETTING_STORE, AT(store), NULL, "none", 0, 0, NULL, false,
-		"where accepted messages are kept: none, or sqlite:/path/queue.db" },
+		"where accepted messages are kept: none, sqlite:/path/queue.db for one process, or "
+		"postgresql://user:password@host/database for several" },
 	{ "RETRY_DELAYS", SETTING_DELAYS, USUAL(retry, "1s,5s,30s,2m,10m,1h"),
 		"when a queued message is tried again; the last one repeats" },
 	{ "RETRY_FOR", SETTING_PERIOD, BOUNDS(retry.for_ms, "24h", SECOND, 365 * DAY),

@@ -1,19 +1,23 @@
 /* store - the verbs behind the queue: what a backend has to do, one job at a time
  *
- * Backends: store_memory.c (tests), store_sqlite*.c. Synchronous, and never called by two threads
- * at a time. All run between begin and commit; what they did counts only when commit gave OK, and
+ * Backends: store_memory.c (tests), store_sqlite*.c, store_pg*.c. Never called by two threads at a
+ * time. All run between begin and commit; what they did counts only when commit gave OK, and
  * after rollback none of it ever was.
  *
  * What the verbs answer: ERR_LIMIT, the queue is full; ERR_MISSING, there is no such message, or it
  * is another key's; ERR_VALUE, not in the state that it is in, or somebody else has its lease:
  * with these three nothing was written. ERR_SYNTAX, what is kept is damaged; ERR_IO, the store
  * cannot be written or read, or has no room for more; ERR_MEMORY: these ask for a rollback.
+ * A verb of a job may answer OK before it knows: then the commit brings what it found, and a
+ * refusal in the job's `err`.
  *
  * Leases end by a clock that nobody sets, so they are given for a while, not until a moment. */
 #pragma once
 
 #include "http/event.h"
 #include "service/store/stored.h"
+
+struct log;
 
 enum {
 	STORE_LANE_BYTES = 255,
@@ -307,6 +311,9 @@ struct store_verbs {
 	enum err (*begin)(void *self);
 	enum err (*commit)(void *self);
 	void (*rollback)(void *self);
+	/* NULL: never. After a rollback: what failed was for others in the way, or a connection
+	 * that broke; nothing of it was done, and all of it may be done again at once. */
+	bool (*may_again)(void *self);
 	enum err (*accept)(void *self, struct accept_job *accept);
 	enum err (*claim)(void *self, struct claim_job *claim);
 	enum err (*fence)(void *self, struct fence_job *fence);
@@ -347,3 +354,10 @@ MUST_USE enum err store_memory_open(const struct store_limits *limits, struct st
  * file is left as it was then. */
 MUST_USE enum err store_sqlite_open(const char *path, const struct store_limits *limits,
 	struct store *store_out, struct buf *why);
+/* `words`: a connection string or URI as libpq takes them; it has a password, and is never told.
+ * Makes the tables if there are none, in the first schema of the search path. An error is one line
+ * in *why: ERR_IO, it cannot be reached or used; ERR_SYNTAX, the tables are damaged or not ours;
+ * ERR_VALUE, a newer version's. From then on it comes back by itself: until then, ERR_IO. What is
+ * wrong meanwhile is in the log, which may be NULL and outlives the store. */
+MUST_USE enum err store_pg_open(const char *words, const struct store_limits *limits,
+	struct log *log, struct store *store_out, struct buf *why);

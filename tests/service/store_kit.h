@@ -7,17 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pg_server.h"
 #include "service/store/store.h"
 
 #define SECOND INT64_C(1000)
 #define NOW    INT64_C(1790000000000)
 
-enum { KIT_SQLITE, KIT_BACKENDS };
+enum { KIT_SQLITE, KIT_PG, KIT_BACKENDS };
 
 struct kit {
 	int backend;
 	struct store_limits limits;
 	char folder[64], path[96]; /* of the file */
+	char *words;               /* of the database */
 	struct store store;
 	char note[64]; /* what one said */
 };
@@ -26,8 +28,11 @@ static inline void kit_open_again(struct kit *kit)
 {
 	struct buf why = buf_born(1000);
 
-	ck_assert_msg(store_sqlite_open(kit->path, &kit->limits, &kit->store, &why) == OK, "%.*s",
-		(int)why.len, why.at);
+	enum err err = kit->backend == KIT_PG
+			       ? store_pg_open(kit->words, &kit->limits, NULL, &kit->store, &why)
+			       : store_sqlite_open(kit->path, &kit->limits, &kit->store, &why);
+
+	ck_assert_msg(err == OK, "%.*s", (int)why.len, why.at);
 	buf_free(&why);
 }
 
@@ -35,6 +40,13 @@ static inline struct kit kit_open(int backend, struct store_limits limits)
 {
 	struct kit kit = { .backend = backend, .limits = limits };
 
+	if (backend == KIT_PG && !pg_server_is_there())
+		exit(EXIT_SUCCESS); /* which the server's start has told */
+	if (backend == KIT_PG) {
+		kit.words = pg_server_schema();
+		kit_open_again(&kit);
+		return kit;
+	}
 	/* What a sync costs is no matter here. */
 	snprintf(kit.folder, sizeof(kit.folder), "%s/lettergate-store-XXXXXX",
 		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
@@ -49,6 +61,9 @@ static inline void kit_remove(const struct kit *kit)
 	static const char *const ends[] = { "", "-wal", "-journal", "-reserve" };
 	char name[128];
 
+	free(kit->words);
+	if (kit->backend == KIT_PG)
+		return;
 	for (int i = 0; i < 4; i++) {
 		snprintf(name, sizeof(name), "%s%s", kit->path, ends[i]);
 		unlink(name);
@@ -63,7 +78,14 @@ static inline void kit_close(struct kit *kit)
 }
 
 /* One job under a commit of its own: what came of it. */
-#define DO(kit, verb, job)                                                                         \
+#define DO(kit, verb, job_)                                                                        \
+	({                                                                                         \
+		enum err first_ = DO_IT(kit, verb, job_);                                          \
+		first_ ? first_ : (job_)->job.err;                                                 \
+	})
+
+/* The same for what is no job. */
+#define DO_IT(kit, verb, job)                                                                      \
 	({                                                                                         \
 		const struct store *store_ = &(kit)->store;                                        \
 		enum err err_ = store_->verbs->begin(store_->self), end_ = OK;                     \
@@ -190,7 +212,7 @@ static inline struct tick tick_at(struct kit *kit, int64_t now_ms)
 {
 	struct tick tick = { .now_ms = now_ms, .looks = true, .furthest_ms = 4000 * SECOND };
 
-	ck_assert_int_eq(DO(kit, tick, &tick), OK);
+	ck_assert_int_eq(DO_IT(kit, tick, &tick), OK);
 	return tick;
 }
 

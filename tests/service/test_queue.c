@@ -458,7 +458,8 @@ START_TEST(many_threads_put_and_one_takes_all)
 }
 END_TEST
 
-UNIT_MAIN(queue, tcase_add_test(cases, jobs_that_arrive_while_a_commit_runs_share_the_next);
+UNIT_MAIN(queue, tcase_add_unchecked_fixture(cases, pg_server_start, pg_server_stop);
+	  tcase_add_test(cases, jobs_that_arrive_while_a_commit_runs_share_the_next);
 	  tcase_add_test(cases, a_bad_job_does_not_fail_its_neighbours);
 	  tcase_add_test(cases, a_commit_that_fails_is_done_again_for_each);
 	  tcase_add_test(cases, a_refusal_takes_nothing_back);

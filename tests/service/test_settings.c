@@ -272,7 +272,7 @@ static const struct {
 	{ { "SMTP_TLS_VERIFY=false" }, "SMTP_TLS_VERIFY", "SMTP_TLS_PIN" },
 	{ { "LETTERGATE_SMTP_HOST=x" }, "LETTERGATE_SMTP_HOST", "write SMTP_HOST" },
 	/* not there yet */
-	{ { "STORE=postgresql://a/b" }, "STORE", "not supported yet" },
+	{ { "STORE=postgresql://a:s3cret@h/b%zz" }, "STORE", "no connection string" },
 	{ { "STORE=mysql://x" }, "STORE", "sqlite:/path" },
 	{ { "STORE=/var/q.db" }, "STORE", "sqlite:/path" },
 	{ { "STORE=sqlite:q.db" }, "STORE", "absolute path" },

@@ -983,7 +983,7 @@ static bool sweep_at(struct kit *kit, int64_t now_ms)
 			.once_ms = 20 * SECOND,
 			.event_ms = 20 * SECOND } };
 
-	ck_assert_int_eq(DO(kit, sweep, &sweep), OK);
+	ck_assert_int_eq(DO_IT(kit, sweep, &sweep), OK);
 	return sweep.has_more;
 }
 
@@ -1085,7 +1085,7 @@ START_TEST(answers_and_events_are_forgotten_too)
 	claimed_free(&claimed);
 	ck_assert_int_eq(DO(&kit, events, &job), OK);
 	ck_assert_uint_eq(job.count, 1);
-	ck_assert_msg(events[0].cursor == job.after + 2, "a cursor is never given twice");
+	ck_assert_msg(events[0].cursor > job.after + 1, "a cursor is never given twice");
 	region_close(region);
 	kit_close(&kit);
 }
@@ -1093,8 +1093,9 @@ END_TEST
 
 #define EACH(test) tcase_add_loop_test(cases, test, 0, KIT_BACKENDS)
 
-UNIT_MAIN(store, EACH(what_was_accepted_is_claimed_as_it_was);
-	  EACH(what_is_out_is_handed_to_nobody_else); EACH(a_verdict_counts_once);
+UNIT_MAIN(store, tcase_add_unchecked_fixture(cases, pg_server_start, pg_server_stop);
+	  EACH(what_was_accepted_is_claimed_as_it_was); EACH(what_is_out_is_handed_to_nobody_else);
+	  EACH(a_verdict_counts_once);
 	  EACH(a_deferred_one_comes_when_it_is_due_with_all_that_came_of_it);
 	  EACH(a_scheduled_one_waits_for_its_moment); EACH(who_accepts_it_may_keep_it_to_send_it);
 	  EACH(what_is_only_remembered_never_comes); EACH(keys_take_turns);

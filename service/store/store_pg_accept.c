@@ -1,0 +1,156 @@
+/* Messages come in: the message, its bytes, its event, and the answer to its Idempotency-Key in one
+ * statement, so that all of it is there, or nothing. What came of it is read later. */
+#include "service/store/pack.h"
+#include "service/store/store_pg_own.h"
+
+/* Its bytes in one piece, borrowed where they are in one. */
+static enum err gather(
+	struct pg_store *store, const struct accept_job *accept, struct text *body_out)
+{
+	buf_clear(&store->body);
+	if (accept->piece_count == 1) {
+		*body_out = accept->pieces[0];
+		return OK;
+	}
+	for (size_t i = 0; i < accept->piece_count; i++)
+		buf_add(&store->body, accept->pieces[i]);
+	*body_out = buf_text(&store->body);
+	return store->body.err;
+}
+
+static enum err pack(struct pg_store *store, const struct stored *stored)
+{
+	buf_clear(&store->head);
+	buf_clear(&store->course);
+	stored_pack_head(stored, &store->head);
+	stored_pack_course(stored, &store->course);
+	return store->head.err ? store->head.err : store->course.err;
+}
+
+/* Before anything is sent: is there room, and can it be packed? */
+static enum err check(
+	struct pg_store *store, const struct accept_job *accept, struct text *body_out)
+{
+	const struct stored *stored = accept->stored;
+	char id[ID_BYTES];
+	enum err err = tally_make_room(&store->tally, stored->key_id);
+
+	if (err)
+		return err;
+	if (!id_to_bytes(stored->id, id))
+		return ERR_VALUE;
+	if (!message_state_is_settled(stored->state) &&
+		!tally_has_room(&store->tally, &store->limits, stored->key_id, stored->size_bytes))
+		return ERR_LIMIT;
+	err = pack(store, stored);
+	if (!err)
+		err = gather(store, accept, body_out);
+	return err;
+}
+
+/* In the order of PG_ACCEPT's values. */
+static enum err fill(struct pg_store *store, const struct accept_job *accept,
+	enum message_state state, struct text body, struct pg_values *values)
+{
+	const struct stored *stored = accept->stored;
+	bool is_leased = state == MESSAGE_SENDING;
+
+	pg_id(values, stored->id);
+	pg_bytes(values, stored->key_id);
+	pg_bytes(values, stored->lane);
+	pg_number(values, state);
+	pg_number(values, turn_of(state, stored->due_ms, accept->now_ms, 0));
+	pg_number(values, stored->created_ms);
+	pg_number(values, stored->due_ms);
+	pg_number(values, stored->expires_ms);
+	pg_number(values, stored->updated_ms);
+	pg_number(values, (int64_t)stored->size_bytes);
+	pg_number(values, stored->has_body);
+	pg_number(values, is_leased ? 1 : stored->tries);
+	pg_number(values, is_leased ? (int64_t)stored->token : 0);
+	pg_number(values, is_leased ? store->owner : 0);
+	pg_number(values, accept->lease_for_ms);
+	pg_bytes(values, buf_text(&store->head));
+	pg_bytes(values, buf_text(&store->course));
+	pg_number(values, stored->attempt_count > 0);
+	pg_number(values, pack_crc(0, body));
+	pg_bytes(values, body);
+	pg_events_of(values, accept->events, accept->event_count);
+	return pg_event_places(store, accept->event_count, values);
+}
+
+static void count_in(struct pg_store *store, const struct accept_job *accept, bool is_in)
+{
+	const struct stored *stored = accept->stored;
+	enum message_state state = rules_state_of(stored, accept->now_ms);
+
+	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes,
+		is_in ? MESSAGE_STATES : state, is_in ? state : MESSAGE_STATES);
+}
+
+/* Was the key new? */
+static enum err note_new(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct accept_job *accept = context;
+
+	accept->found = pg_int(result, 0, 0) ? ONCE_NEW : ONCE_RUNNING;
+	if (accept->found != ONCE_NEW)
+		count_in(store, accept, false);
+	return OK;
+}
+
+/* It was not: what became of the first one? Another process may have committed it just now. */
+static enum err note_found(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct accept_job *accept = context;
+
+	(void)store;
+	if (accept->found == ONCE_NEW)
+		return OK;
+	return pg_once_judge(accept->once, result, accept->region, &accept->found, &accept->answer);
+}
+
+static enum err send_once(
+	struct pg_store *store, struct accept_job *accept, struct pg_values *values)
+{
+	struct pg_values name = { 0 };
+	enum err err;
+
+	pg_once_name(values, accept->once);
+	pg_number(values, accept->now_ms);
+	pg_number(values, store->owner);
+	pg_bytes(values, (struct text){ (const char *)accept->once->hash, STORE_ONCE_HASH });
+	pg_bytes(values, accept->once->answer);
+	err = pg_send(store, PG_ACCEPT_ONCE, values, note_new, accept);
+	if (err)
+		return err;
+	pg_once_name(&name, accept->once);
+	return pg_send(store, PG_ONCE_GET, &name, note_found, accept);
+}
+
+enum err pg_accept(void *self, struct accept_job *accept)
+{
+	struct pg_store *store = self;
+	struct pg_values values = { 0 };
+	enum message_state state = rules_state_of(accept->stored, accept->now_ms);
+	struct text body = { 0 };
+	enum err err = check(store, accept, &body);
+
+	accept->job.err = OK;
+	accept->found = ONCE_NEW;
+	if (err)
+		return err;
+	err = fill(store, accept, state, body, &values);
+	if (err) {
+		pg_values_free(&values);
+		return err;
+	}
+	err = accept->once ? send_once(store, accept, &values)
+			   : pg_send(store, PG_ACCEPT, &values, NULL, NULL);
+	if (err)
+		return err;
+	count_in(store, accept, true);
+	pg_note_due(store, turn_of(state, accept->stored->due_ms, accept->now_ms, 0),
+		accept->stored->due_ms);
+	return OK;
+}

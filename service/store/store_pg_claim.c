@@ -1,0 +1,231 @@
+/* Messages are handed out, held, and given back. Whoever is slower finds rows locked and takes
+ * others: nobody waits for another replica here. */
+#include <string.h>
+
+#include "service/store/store_pg_own.h"
+
+/* Columns of a claim behind PG_COLUMNS. */
+enum { WAS = PG_COLUMN_COUNT, CRC };
+
+/* ---- handing out */
+
+static enum err note_turn(struct pg_store *store, const PGresult *result, int row)
+{
+	buf_clear(&store->lane);
+	buf_clear(&store->lane_key);
+	buf_add(&store->lane, pg_text(result, row, PG_LANE));
+	buf_add(&store->lane_key, pg_text(result, row, PG_KEY));
+	return store->lane.err ? store->lane.err : store->lane_key.err;
+}
+
+static enum message_state known_state(int64_t state)
+{
+	return state >= 0 && state < MESSAGE_STATES ? (enum message_state)state : MESSAGE_QUEUED;
+}
+
+/* What cannot be read is set aside, or it would be handed out for ever. */
+static enum err set_aside(
+	struct pg_store *store, struct claim_job *claim, const PGresult *result, int row)
+{
+	struct pg_values values = { 0 };
+	char id[DELIVERY_ID_LEN + 1];
+
+	id_from_bytes(pg_text(result, row, PG_ID), id);
+	pg_id(&values, id);
+	tally_move(&store->tally, pg_text(result, row, PG_KEY), pg_int(result, row, PG_SIZE),
+		MESSAGE_SENDING, MESSAGE_HELD);
+	claim->damaged++;
+	return pg_send(store, PG_SET_ASIDE, &values, NULL, NULL);
+}
+
+static enum err read_claimed(
+	const struct claim_job *claim, const PGresult *result, int row, struct stored **stored_out)
+{
+	struct stored *stored;
+	enum err err = pg_row_read(result, row, &stored);
+
+	if (err)
+		return err;
+	if (claim->has_body) {
+		claim->bodies[claim->count] = (struct text){ 0 };
+		err = pg_row_body(result, row, CRC, stored->region, &claim->bodies[claim->count]);
+	}
+	if (err) {
+		stored_free(stored);
+		return err;
+	}
+	*stored_out = stored;
+	return OK;
+}
+
+static enum err take_row(
+	struct pg_store *store, struct claim_job *claim, const PGresult *result, int row)
+{
+	struct text key_id = pg_text(result, row, PG_KEY);
+	enum err err = tally_make_room(&store->tally, key_id);
+
+	if (!err)
+		err = note_turn(store, result, row);
+	if (err)
+		return err;
+	store->is_written = true;
+	tally_move(&store->tally, key_id, pg_int(result, row, PG_SIZE),
+		known_state(pg_int(result, row, WAS)), MESSAGE_SENDING);
+	err = read_claimed(claim, result, row, &claim->claimed[claim->count]);
+	if (err == ERR_SYNTAX)
+		return set_aside(store, claim, result, row);
+	if (!err)
+		claim->count++;
+	return err;
+}
+
+static enum err take_rows(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct claim_job *claim = context;
+	enum err err = OK;
+
+	for (int row = 0; row < PQntuples(result) && claim->count < claim->most && !err; row++)
+		err = take_row(store, claim, result, row);
+	return err;
+}
+
+static void add_lease(
+	struct pg_store *store, const struct claim_job *claim, struct pg_values *values)
+{
+	pg_number(values, claim->mark);
+	pg_number(values, (int64_t)claim->token);
+	pg_number(values, store->owner);
+	pg_number(values, claim->lease_for_ms);
+	pg_number(values, claim->has_body);
+}
+
+/* One that a process has died over: then the other statement finds that it is out, and nothing. */
+static enum err send_suspect(struct pg_store *store, struct claim_job *claim)
+{
+	struct pg_values values = { 0 };
+
+	pg_array_bytes(&values, claim->resting, claim->resting_count);
+	add_lease(store, claim, &values);
+	return pg_send(store, PG_SUSPECT, &values, take_rows, claim);
+}
+
+static enum err send_claim(struct pg_store *store, struct claim_job *claim)
+{
+	struct pg_values values = { 0 };
+
+	pg_bytes(&values, buf_text(&store->lane));
+	pg_bytes(&values, buf_text(&store->lane_key));
+	pg_array_bytes(&values, claim->resting, claim->resting_count);
+	pg_number(&values, (int64_t)claim->most);
+	add_lease(store, claim, &values);
+	return pg_send(store, PG_CLAIM, &values, take_rows, claim);
+}
+
+enum err pg_claim(void *self, struct claim_job *claim)
+{
+	struct pg_store *store = self;
+	enum err err;
+
+	claim->count = claim->damaged = 0;
+	claim->has_more = false;
+	if (claim->most == 0)
+		return OK;
+	err = send_suspect(store, claim);
+	if (!err)
+		err = send_claim(store, claim);
+	if (!err)
+		err = pg_drain(store);
+	if (!err) /* a suspect comes alone, and others may be waiting */
+		claim->has_more = claim->count + claim->damaged == claim->most ||
+				  (claim->count == 1 && claim->claimed[0]->strikes > 0);
+	return err;
+}
+
+/* ---- holding */
+
+/* A refusal, if there is no such row. */
+static enum err note_found(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct job *job = context;
+
+	(void)store;
+	if (strcmp(PQcmdTuples((PGresult *)result), "1") != 0)
+		job->err = ERR_VALUE;
+	return OK;
+}
+
+enum err pg_fence(void *self, struct fence_job *fence)
+{
+	struct pg_values values = { 0 };
+
+	fence->job.err = OK;
+	if (!fence->token)
+		return ERR_VALUE;
+	pg_id(&values, fence->id);
+	pg_number(&values, (int64_t)fence->token);
+	pg_number(&values, fence->mark);
+	pg_number(&values, fence->lease_for_ms);
+	return pg_send(self, PG_FENCE, &values, note_found, &fence->job);
+}
+
+static enum err note_renewed(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct lease *lease = context;
+
+	(void)store;
+	lease->is_lost = strcmp(PQcmdTuples((PGresult *)result), "1") != 0;
+	return OK;
+}
+
+enum err pg_renew(void *self, struct renew_job *renew)
+{
+	enum err err = OK;
+
+	renew->job.err = OK;
+	for (size_t i = 0; i < renew->count && (!err || err == ERR_VALUE); i++) {
+		struct lease *lease = &renew->leases[i];
+		struct pg_values values = { 0 };
+
+		lease->is_lost = true;
+		if (!lease->token)
+			continue;
+		pg_id(&values, lease->id);
+		pg_number(&values, (int64_t)lease->token);
+		pg_number(&values, renew->lease_for_ms);
+		err = pg_send(self, PG_RENEW, &values, note_renewed, lease);
+	}
+	return err == ERR_VALUE ? OK : err;
+}
+
+/* ---- giving back */
+
+static enum err note_released(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct release_job *release = context;
+	size_t count = 0;
+	enum err err = pg_tally_moved(store, result, &count);
+
+	if (!err && count == 0)
+		release->job.err = ERR_VALUE;
+	return err;
+}
+
+enum err pg_release(void *self, struct release_job *release)
+{
+	struct pg_store *store = self;
+	struct pg_values values = { 0 };
+	enum err err;
+
+	release->job.err = OK;
+	if (!release->token)
+		return ERR_VALUE;
+	pg_id(&values, release->id);
+	pg_number(&values, (int64_t)release->token);
+	pg_bytes(&values, release->lane);
+	pg_number(&values, release->due_ms);
+	pg_number(&values, release->due_ms > release->now_ms);
+	err = pg_send(store, PG_RELEASE, &values, note_released, release);
+	pg_note_due(store, release->due_ms > release->now_ms ? TURN_LATER : TURN_READY,
+		release->due_ms);
+	return err == ERR_VALUE ? ERR_MISSING : err;
+}

@@ -1,0 +1,258 @@
+/* What is told of messages and events, and the templates. */
+#include <string.h>
+
+#include "service/store/store_pg_own.h"
+
+enum { LIST_PART = 200 };
+
+enum err pg_look_up(void *self, struct look_up_job *look_up)
+{
+	enum turn turn;
+
+	look_up->found = NULL;
+	return pg_row_find(self, PG_FIND, look_up->id, look_up->key_id, &look_up->found, &turn);
+}
+
+static enum err read_body(struct pg_store *store, struct body_job *body)
+{
+	struct pg_values values = { 0 };
+	PGresult *result;
+	enum err err;
+
+	pg_id(&values, body->id);
+	err = pg_ask(store, PG_BODY, &values, &result);
+	if (err)
+		return err;
+	err = PQntuples(result) == 1 ? pg_row_body(result, 0, 0, body->region, &body->body)
+				     : ERR_VALUE; /* it went this moment */
+	PQclear(result);
+	return err;
+}
+
+enum err pg_body(void *self, struct body_job *body)
+{
+	struct pg_store *store = self;
+	struct stored *stored = NULL;
+	enum turn turn;
+	enum err err = pg_row_find(store, PG_FIND, body->id, body->key_id, &stored, &turn);
+
+	if (!err)
+		err = stored->has_body ? read_body(store, body) : ERR_VALUE;
+	stored_free(stored);
+	return err;
+}
+
+/* ---- lists */
+
+/* Is the row worth unpacking? */
+static bool may_be_wanted(const struct list_job *list, const PGresult *result, int row)
+{
+	return (!list->key_id.at || text_equal(list->key_id, pg_text(result, row, PG_KEY))) &&
+	       (!list->has_state || pg_int(result, row, PG_STATE) == (int64_t)list->state);
+}
+
+static enum err see(struct list_job *list, const PGresult *result, int row)
+{
+	struct stored *stored;
+	enum err err;
+
+	id_from_bytes(pg_text(result, row, PG_ID), list->cursor);
+	if (!may_be_wanted(list, result, row))
+		return OK;
+	err = pg_row_read(result, row, &stored);
+	if (err)
+		return err == ERR_SYNTAX ? OK : err; /* one that cannot be read hides no other */
+	if (rules_wants(list, stored))
+		list->found[list->count++] = stored;
+	else
+		stored_free(stored);
+	return OK;
+}
+
+/* Looks at up to LIST_PART; *steps_out: at so many. */
+static enum err see_part(struct pg_store *store, struct list_job *list, int *steps_out)
+{
+	static const char newest[] = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+	struct pg_values values = { 0 };
+	PGresult *result;
+	enum err err;
+	int steps = 0;
+
+	pg_id(&values, *list->cursor ? list->cursor : newest);
+	pg_number(&values, LIST_PART);
+	err = pg_ask(store, PG_LIST, &values, &result);
+	if (err)
+		return err;
+	while (!err && list->count < list->most && steps < PQntuples(result))
+		err = see(list, result, steps++);
+	PQclear(result);
+	*steps_out = steps;
+	return err;
+}
+
+enum err pg_list(void *self, struct list_job *list)
+{
+	int steps = LIST_PART, all = 0;
+	enum err err = OK;
+
+	list->count = 0;
+	while (!err && list->count < list->most && steps == LIST_PART && all < STORE_LIST_STEPS) {
+		err = see_part(self, list, &steps);
+		all += steps;
+	}
+	if (!err && steps < LIST_PART && list->count < list->most)
+		*list->cursor = '\0';
+	return err;
+}
+
+/* ---- events */
+
+static enum err copy_event(struct events_job *events, const PGresult *result, int row)
+{
+	struct event *event = &events->events[events->count];
+
+	*event = (struct event){
+		.cursor = (uint64_t)pg_int(result, row, 0),
+		.at_ms = pg_int(result, row, 1),
+		.type = region_copy(events->region, pg_text(result, row, 2)),
+		.key_id = region_copy(events->region, pg_text(result, row, 3)),
+		.content = region_copy(events->region, pg_text(result, row, 4)),
+	};
+	if (!event->type.at || !event->key_id.at || !event->content.at)
+		return ERR_MEMORY;
+	events->count++;
+	return OK;
+}
+
+/* Rows of those that are wanted, and one that only tells how far it looked. */
+static enum err copy_events(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct events_job *events = context;
+	uint64_t bytes = 0, most_bytes = events->most_bytes ? events->most_bytes : UINT64_MAX;
+	enum err err = OK;
+
+	(void)store;
+	for (int row = 0; row < PQntuples(result) && !err; row++) {
+		if (events->count == events->most || bytes >= most_bytes)
+			break;
+		events->cursor = (uint64_t)pg_int(result, row, 0);
+		if (PQgetisnull(result, row, 1))
+			break;
+		bytes += pg_text(result, row, 4).len;
+		err = copy_event(events, result, row);
+	}
+	return err;
+}
+
+static enum err note_newest(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct events_job *events = context;
+
+	(void)store;
+	events->newest = PQntuples(result) == 1 ? (uint64_t)pg_int(result, 0, 0) : 0;
+	return OK;
+}
+
+enum err pg_events(void *self, struct events_job *events)
+{
+	struct pg_store *store = self;
+	struct pg_values values = { 0 }, base = { 0 };
+	enum err err;
+
+	events->job.err = OK;
+	events->count = 0;
+	events->cursor = events->after;
+	pg_number(&values, events->after < INT64_MAX ? (int64_t)events->after : INT64_MAX);
+	pg_number(&values, STORE_LIST_STEPS);
+	pg_number(&values, events->key_id.at != NULL);
+	pg_bytes(&values, events->key_id);
+	pg_number(&values, (int64_t)events->most);
+	pg_number(&values, store->cursor_base);
+	err = pg_send(store, PG_EVENTS, &values, copy_events, events);
+	if (err)
+		return err;
+	pg_number(&base, store->cursor_base);
+	err = pg_send(store, PG_EVENT_NEWEST, &base, note_newest, events);
+	return err ? err : pg_drain(store);
+}
+
+/* ---- numbers */
+
+enum err pg_counts(void *self, struct counts_job *counts)
+{
+	struct pg_store *store = self;
+	PGresult *result;
+	enum err err;
+
+	err = pg_ask(store, PG_OLDEST, NULL, &result);
+	if (err)
+		return err;
+	counts->oldest_ms = PQntuples(result) ? pg_int(result, 0, 0) : 0;
+	PQclear(result);
+	err = pg_tally_ask(store);
+	if (!err)
+		err = pg_drain(store);
+	if (!err)
+		tally_count(&store->tally, counts);
+	return err;
+}
+
+/* ---- templates */
+
+static enum err note_template(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct template_job *template = context;
+
+	(void)store;
+	if (template->content.at)
+		template->was_there = pg_int(result, 0, 0) != 0;
+	else
+		template->was_there = strcmp(PQcmdTuples((PGresult *)result), "0") != 0;
+	return OK;
+}
+
+enum err pg_template(void *self, struct template_job *template)
+{
+	struct pg_store *store = self;
+	struct pg_values values = { 0 };
+	bool is_put = template->content.at;
+	enum err err;
+
+	pg_bytes(&values, template->name);
+	if (is_put)
+		pg_bytes(&values, template->content);
+	err = pg_send(store, is_put ? PG_TEMPLATE_PUT : PG_TEMPLATE_DROP, &values, note_template,
+		template);
+	if (!err)
+		err = pg_drain(store);
+	if (err)
+		return err;
+	return is_put || template->was_there ? OK : ERR_MISSING;
+}
+
+enum err pg_templates(void *self, struct templates_job *templates)
+{
+	PGresult *result;
+	enum err err = pg_ask(self, PG_TEMPLATE_LIST, NULL, &result);
+	size_t count;
+
+	templates->count = 0;
+	if (err)
+		return err;
+	count = (size_t)PQntuples(result);
+	templates->templates =
+		region_zalloc(templates->region, count + 1, sizeof(*templates->templates));
+	for (size_t i = 0; templates->templates && i < count; i++) {
+		struct kept_template *kept = &templates->templates[i];
+
+		kept->name = region_copy(templates->region, pg_text(result, (int)i, 0));
+		kept->content = region_copy(templates->region, pg_text(result, (int)i, 1));
+		if (!kept->name.at || !kept->content.at)
+			err = ERR_MEMORY;
+	}
+	PQclear(result);
+	if (!templates->templates || err)
+		return ERR_MEMORY;
+	templates->count = count;
+	return OK;
+}

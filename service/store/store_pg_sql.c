@@ -1,0 +1,292 @@
+/* Every statement of the PostgreSQL backend. The literal conditions on `turn` are those of the
+ * partial indexes in store_pg_schema.c: without them an index is of no use. What is locked is
+ * materialized first, or a plan might lock it more than once. */
+#include "service/store/store_pg_own.h"
+
+#define M "lettergate_message"
+
+/* Rows for pg_tally_moved out of `moved` (key_id, was, state, size_bytes). */
+#define MOVED                                                                                      \
+	"SELECT key_id, was::bigint, state::bigint, count(*), sum(size_bytes)::bigint FROM moved " \
+	"GROUP BY key_id, was, state"
+
+/* What a claim gives; `l` has the ids and their states before. */
+#define LEASE(mark, token, owner, lease)                                                           \
+	"leased AS (UPDATE " M " m SET state = 2, turn = 4, tries = tries + 1, mark = " mark       \
+	", token = " token ", owner = " owner ", lease_ms = " PG_NOW_MS " + " lease                \
+	" FROM locked l WHERE m.id = l.id RETURNING m.*, l.was, l.n, l.r) "                        \
+	"SELECT " PG_COLUMNS ", m.was, b.crc, b.bytes FROM leased m LEFT JOIN lettergate_body b "  \
+	"ON b.id = m.id AND m.has_body = 1 AND "
+
+/* While a suspect of ours is out, nothing else comes. */
+#define NO_SUSPECT_OF(owner)                                                                       \
+	"NOT EXISTS (SELECT 1 FROM " M " WHERE turn = 4 AND strikes > 0 AND owner = " owner ")"
+
+/* The next key with anything due behind that of `x`: the index is asked once for each, however many
+ * messages they have. A lane that rests is passed over as a whole. */
+#define NEXT_KEY                                                                                   \
+	"CROSS JOIN LATERAL ((SELECT lane, key_id FROM " M " WHERE turn = 1 AND NOT x.rests AND "  \
+	"(lane, key_id) > (x.lane, x.key_id) ORDER BY lane, key_id LIMIT 1) UNION ALL "            \
+	"(SELECT lane, key_id FROM " M " WHERE turn = 1 AND x.rests AND lane > x.lane "            \
+	"ORDER BY lane, key_id LIMIT 1)) s"
+
+/* Takes back those of `over`: 1 strike where MAIL may have been written by another that is gone. */
+#define TAKE_BACK                                                                                  \
+	"moved AS (UPDATE " M " m SET strikes = o.strikes, "                                       \
+	"maybe_sent = CASE WHEN m.mark = 2 THEN 1 ELSE m.maybe_sent END, "                         \
+	"turn = CASE WHEN o.strikes > 0 THEN 3 ELSE 1 END, state = 5, token = 0, mark = 0, "       \
+	"owner = 0 FROM over o WHERE m.id = o.id "                                                 \
+	"RETURNING m.key_id, 2 AS was, m.state, m.size_bytes) " MOVED
+
+/* Events of four arrays, at places from these. */
+#define EVENTS(moments, types, keys, contents, base, first, from)                                  \
+	"INSERT INTO lettergate_event (cursor, at_ms, type, key_id, content) "                     \
+	"SELECT ((txid_current() + " base ") << 20) + " first " + u.place, u.at_ms, u.type, "      \
+	"u.key_id, u.content FROM " from "unnest(" moments ", " types ", " keys ", " contents      \
+	") WITH ORDINALITY AS u(at_ms, type, key_id, content, place)"
+
+#define MESSAGE_VALUES                                                                             \
+	"INSERT INTO " M " (id, key_id, lane, state, turn, created_ms, due_ms, expires_ms, "       \
+	"updated_ms, size_bytes, has_body, tries, token, owner, lease_ms, head, course, "          \
+	"attempted, strikes, mark, maybe_sent) "                                                   \
+	"SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, " PG_NOW_MS           \
+	" + $15, $16, $17, $18, 0, 0, 0"
+#define MESSAGE_TYPES "ubbnnnnnnnnnnnnbbnnbNBBBnn"
+
+/* clang-format off */
+const struct pg_statement pg_statements[PG_SQLS] = {
+	[PG_BEGIN] = { "BEGIN", "", false },
+	[PG_COMMIT] = { "COMMIT", "", false },
+	[PG_ROLLBACK] = { "ROLLBACK", "", false },
+	[PG_NO_TIMEOUT] = { "SET LOCAL statement_timeout = 0", "", false },
+	[PG_ACCEPT] = {
+		"WITH m AS (" MESSAGE_VALUES " RETURNING id), e AS ("
+		EVENTS("$21", "$22", "$23", "$24", "$25", "$26", "") ") INSERT INTO "
+		"lettergate_body (id, crc, bytes) SELECT $1, $19, $20 WHERE $11 = 1",
+		MESSAGE_TYPES, true },
+	[PG_ACCEPT_ONCE] = {
+		"WITH o AS (INSERT INTO lettergate_once (key_id, word, at_ms, owner, state, hash, "
+		"answer) VALUES ($27, $28, $29, $30, 0, $31, $32) ON CONFLICT DO NOTHING RETURNING "
+		"1), m AS (" MESSAGE_VALUES " FROM o RETURNING id), e AS ("
+		EVENTS("$21", "$22", "$23", "$24", "$25", "$26", "o, ") "), b AS (INSERT INTO "
+		"lettergate_body (id, crc, bytes) SELECT $1, $19, $20 FROM o WHERE $11 = 1) SELECT "
+		"count(*) FROM o",
+		MESSAGE_TYPES "bbnnbb", true },
+	/* lanes that rest, mark, token, owner, lease, with its bytes */
+	[PG_SUSPECT] = {
+		"WITH locked AS MATERIALIZED (SELECT id, state AS was, 1 AS n, 1 AS r FROM " M " "
+		"WHERE turn = 3 AND NOT (lane = ANY ($1)) AND " NO_SUSPECT_OF("$4") " ORDER BY "
+		"due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
+		"Bnnnnn", false },
+	/* lane and key whose turn it was last, lanes that rest, messages, then as above.
+	 * `after` and `before` are the keys that have any, in a circle; each is given so many
+	 * as its turns are, and these are locked, without those that somebody else has. */
+	[PG_CLAIM] = {
+		"WITH RECURSIVE after(lane, key_id, rests, n) AS (SELECT $1, $2, $1 = ANY ($3), 0 "
+		"UNION ALL SELECT s.lane, s.key_id, s.lane = ANY ($3), x.n + 1 FROM after x "
+		NEXT_KEY "), before(lane, key_id, rests, n) AS ((SELECT lane, key_id, lane = ANY "
+		"($3), 1000000 FROM " M " WHERE turn = 1 ORDER BY lane, key_id LIMIT 1) UNION ALL "
+		"SELECT s.lane, s.key_id, s.lane = ANY ($3), x.n + 1 FROM before x " NEXT_KEY " "
+		"WHERE (x.lane, x.key_id) < ($1, $2)), circle AS MATERIALIZED (SELECT * FROM "
+		"(SELECT lane, key_id, n FROM after WHERE n > 0 AND NOT rests UNION ALL SELECT "
+		"lane, key_id, n FROM before WHERE NOT rests AND (lane, key_id) <= ($1, $2)) c "
+		"WHERE " NO_SUSPECT_OF("$7") " LIMIT $4), turns AS MATERIALIZED (SELECT n, lane, "
+		"key_id, count(*) AS messages FROM (SELECT c.n, c.lane, c.key_id FROM circle c "
+		"CROSS JOIN LATERAL (SELECT row_number() OVER () AS r FROM (SELECT 1 FROM " M " "
+		"WHERE turn = 1 AND lane = c.lane AND key_id = c.key_id LIMIT $4) o) o ORDER BY "
+		"o.r, c.n LIMIT $4) t GROUP BY n, lane, key_id), locked AS MATERIALIZED (SELECT "
+		"o.id, o.was, t.n, row_number() OVER (PARTITION BY t.n ORDER BY o.due_ms) AS r "
+		"FROM turns t CROSS JOIN LATERAL (SELECT id, due_ms, state AS was FROM " M " WHERE "
+		"turn = 1 AND lane = t.lane AND key_id = t.key_id ORDER BY due_ms LIMIT t.messages "
+		"FOR UPDATE SKIP LOCKED) o), " LEASE("$5", "$6", "$7", "$8") "$9 = 1 ORDER BY m.r, "
+		"m.n",
+		"bbBnnnnnn", false },
+	[PG_SET_ASIDE] = {
+		"UPDATE " M " SET state = 8, turn = 5, token = 0, mark = 0, owner = 0 WHERE id = $1",
+		"u", true },
+	[PG_FENCE] = {
+		"UPDATE " M " SET mark = $3, lease_ms = " PG_NOW_MS " + $4 WHERE id = $1 AND token "
+		"= $2 AND turn = 4 AND lease_ms > " PG_NOW_MS,
+		"unnn", true },
+	[PG_RENEW] = {
+		"UPDATE " M " SET lease_ms = " PG_NOW_MS " + $3 WHERE id = $1 AND token = $2 AND "
+		"turn = 4",
+		"unn", true },
+	/* id, token, lane, due, whether that is later */
+	[PG_RELEASE] = {
+		"WITH moved AS (UPDATE " M " SET state = CASE WHEN attempted > 0 THEN 5 ELSE 1 "
+		"END, turn = CASE WHEN $5 = 1 THEN 2 WHEN strikes > 0 THEN 3 ELSE 1 END, lane = "
+		"$3, due_ms = $4, tries = tries - 1, token = 0, mark = 0, owner = 0 WHERE id = $1 "
+		"AND token = $2 AND turn = 4 RETURNING key_id, 2 AS was, state, size_bytes) " MOVED,
+		"unbnn", true },
+	[PG_SETTLE] = {
+		"WITH s AS (UPDATE " M " SET state = $3, turn = $4, lane = $5, due_ms = $6, "
+		"expires_ms = $7, updated_ms = $8, has_body = $9, course = $10, maybe_sent = $11, "
+		"attempted = $12, strikes = 0, mark = 0, token = 0, owner = 0 WHERE id = $1 AND "
+		"token = $2 AND turn = 4 RETURNING 1), b AS (DELETE FROM lettergate_body WHERE id "
+		"= $1 AND $9 = 0 AND EXISTS (SELECT 1 FROM s)), e AS ("
+		EVENTS("$13", "$14", "$15", "$16", "$17", "$18", "s, ") ") SELECT count(*) FROM s",
+		"unnnbnnnnbnnNBBBnn", true },
+	[PG_FIND] = { "SELECT " PG_COLUMNS " FROM " M " m WHERE id = $1", "u", false },
+	[PG_FIND_LOCKED] = {
+		"SELECT " PG_COLUMNS " FROM " M " m WHERE id = $1 FOR UPDATE",
+		"u", false },
+	[PG_CHANGE] = {
+		"WITH s AS (UPDATE " M " SET state = $2, turn = $3, due_ms = $4, expires_ms = $5, "
+		"updated_ms = $6, has_body = $7, course = $8, strikes = 0, maybe_sent = 0 WHERE id "
+		"= $1), b AS (DELETE FROM lettergate_body WHERE id = $1 AND $7 = 0) "
+		EVENTS("$9", "$10", "$11", "$12", "$13", "$14", ""),
+		"unnnnnnbNBBBnn", true },
+	[PG_BODY] = { "SELECT crc, bytes FROM lettergate_body WHERE id = $1", "u", false },
+	[PG_LIST] = {
+		"SELECT " PG_COLUMNS " FROM " M " m WHERE id < $1 ORDER BY id DESC LIMIT $2",
+		"un", false },
+	/* after, steps, by key, the key, events, base */
+	[PG_EVENTS] = {
+		"WITH seen AS MATERIALIZED (SELECT cursor, key_id FROM lettergate_event WHERE "
+		"cursor > $1 AND cursor < (txid_snapshot_xmin(txid_current_snapshot()) + $6) << 20 "
+		"ORDER BY cursor LIMIT $2), wanted AS MATERIALIZED (SELECT cursor FROM seen WHERE "
+		"$3 = 0 OR key_id = $4 ORDER BY cursor LIMIT $5) SELECT e.cursor, e.at_ms, e.type, "
+		"e.key_id, e.content FROM wanted w JOIN lettergate_event e USING (cursor) UNION "
+		"ALL SELECT max(cursor), NULL, NULL, NULL, NULL FROM seen HAVING max(cursor) IS "
+		"NOT NULL ORDER BY 1, 2",
+		"nnnbnn", false },
+	[PG_EVENT_NEWEST] = {
+		"SELECT cursor FROM lettergate_event WHERE cursor < "
+		"(txid_snapshot_xmin(txid_current_snapshot()) + $1) << 20 ORDER BY cursor DESC "
+		"LIMIT 1",
+		"n", false },
+	[PG_OLDEST] = {
+		"SELECT created_ms FROM " M " WHERE turn > 0 ORDER BY created_ms LIMIT 1",
+		"", false },
+	[PG_ONCE_BEGIN] = {
+		"INSERT INTO lettergate_once (key_id, word, state, hash, at_ms, answer, owner) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+		"bbnbnbn", true },
+	[PG_ONCE_GET] = {
+		"SELECT state, hash, answer FROM lettergate_once WHERE key_id = $1 AND word = $2",
+		"bb", false },
+	[PG_ONCE_PUT] = {
+		"INSERT INTO lettergate_once (key_id, word, state, hash, at_ms, answer, owner) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_id, word) DO UPDATE SET "
+		"state = excluded.state, hash = excluded.hash, at_ms = excluded.at_ms, answer = "
+		"excluded.answer, owner = excluded.owner",
+		"bbnbnbn", true },
+	[PG_ONCE_DROP] = {
+		"DELETE FROM lettergate_once WHERE key_id = $1 AND word = $2",
+		"bb", true },
+	[PG_ONCE_CUT] = {
+		"UPDATE lettergate_once o SET state = 2 WHERE state = 1 AND NOT EXISTS (SELECT 1 "
+		"FROM lettergate_replica r WHERE r.owner = o.owner AND r.seen_ms > " PG_NOW_MS " - "
+		"$1)",
+		"n", true },
+	[PG_ONCE_SWEEP] = {
+		"WITH old AS MATERIALIZED (SELECT key_id, word FROM lettergate_once WHERE state <> "
+		"1 AND at_ms < $1 ORDER BY at_ms LIMIT $2 FOR UPDATE SKIP LOCKED), gone AS (DELETE "
+		"FROM lettergate_once o USING old WHERE o.key_id = old.key_id AND o.word = "
+		"old.word) SELECT count(*) FROM old",
+		"nn", false },
+	/* So that there is a row to be locked. */
+	[PG_NOTE_MAKE] = {
+		"INSERT INTO lettergate_note (name, token, lease_ms, content) VALUES ($1, 0, 0, "
+		"'') ON CONFLICT DO NOTHING",
+		"b", true },
+	/* name, token, lease, whether it says something new, what */
+	[PG_NOTE_TAKE] = {
+		"UPDATE lettergate_note n SET token = CASE WHEN $3 > 0 THEN $2 ELSE 0 END, "
+		"lease_ms = " PG_NOW_MS " + $3, content = CASE WHEN $4 = 1 THEN $5 ELSE n.content "
+		"END FROM (SELECT content FROM lettergate_note WHERE name = $1 FOR UPDATE) o WHERE "
+		"n.name = $1 AND (n.token = 0 OR n.token = $2 OR n.lease_ms <= " PG_NOW_MS ") "
+		"RETURNING o.content",
+		"bnnnb", true },
+	[PG_TEMPLATE_PUT] = {
+		"WITH old AS MATERIALIZED (SELECT count(*) AS many FROM lettergate_template WHERE "
+		"name = $1), put AS (INSERT INTO lettergate_template (name, content) VALUES ($1, "
+		"$2) ON CONFLICT (name) DO UPDATE SET content = excluded.content) SELECT many FROM "
+		"old",
+		"bb", true },
+	[PG_TEMPLATE_DROP] = { "DELETE FROM lettergate_template WHERE name = $1", "b", true },
+	[PG_TEMPLATE_LIST] = {
+		"SELECT name, content FROM lettergate_template ORDER BY name",
+		"", false },
+	/* state, now, messages */
+	[PG_RIPEN] = {
+		"WITH due AS MATERIALIZED (SELECT id, state FROM " M " WHERE turn = 2 AND state = "
+		"$1 AND due_ms <= $2 ORDER BY due_ms LIMIT $3 FOR UPDATE SKIP LOCKED), moved AS "
+		"(UPDATE " M " m SET turn = CASE WHEN m.strikes > 0 THEN 3 ELSE 1 END, state = "
+		"CASE WHEN m.state = 0 THEN 1 ELSE m.state END FROM due d WHERE m.id = d.id "
+		"RETURNING m.key_id, d.state AS was, m.state, m.size_bytes) " MOVED,
+		"nnn", false },
+	[PG_NEXT_DUE] = {
+		"SELECT least((SELECT due_ms FROM " M " WHERE turn = 2 AND state = 0 ORDER BY "
+		"due_ms LIMIT 1), (SELECT due_ms FROM " M " WHERE turn = 2 AND state = 1 ORDER BY "
+		"due_ms LIMIT 1), (SELECT due_ms FROM " M " WHERE turn = 2 AND state = 5 ORDER BY "
+		"due_ms LIMIT 1))",
+		"", false },
+	[PG_HASTEN] = {
+		"WITH far AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 2 AND state = 5 AND "
+		"due_ms > $1 ORDER BY due_ms DESC LIMIT $2 FOR UPDATE SKIP LOCKED) UPDATE " M " m "
+		"SET due_ms = $1 FROM far WHERE m.id = far.id",
+		"nn", false },
+	/* owner, messages */
+	[PG_LEASES_OVER] = {
+		"WITH over AS MATERIALIZED (SELECT id, strikes + CASE WHEN mark > 0 AND owner <> "
+		"$1 THEN 1 ELSE 0 END AS strikes FROM " M " WHERE turn = 4 AND lease_ms <= "
+		PG_NOW_MS " LIMIT $2 FOR UPDATE SKIP LOCKED), " TAKE_BACK,
+		"nn", false },
+	[PG_LEASES_OWN] = {
+		"WITH cut AS (UPDATE lettergate_once SET state = 2 WHERE state = 1 AND owner = "
+		"$1), over AS MATERIALIZED (SELECT id, strikes FROM " M " WHERE turn = 4 AND owner "
+		"= $1 FOR UPDATE SKIP LOCKED), " TAKE_BACK,
+		"n", false },
+	/* state, before, messages */
+	[PG_SWEEP_STATE] = {
+		"WITH old AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 0 AND state = $1 AND "
+		"updated_ms < $2 ORDER BY updated_ms LIMIT $3 FOR UPDATE SKIP LOCKED), bodies AS "
+		"(DELETE FROM lettergate_body b USING old WHERE b.id = old.id), moved AS (DELETE "
+		"FROM " M " m USING old WHERE m.id = old.id RETURNING m.key_id, m.state AS was, 11 "
+		"AS state, m.size_bytes) " MOVED,
+		"nnn", false },
+	[PG_SWEEP_BODIES] = {
+		"WITH old AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 0 AND has_body = 1 "
+		"AND updated_ms < $1 ORDER BY updated_ms LIMIT $2 FOR UPDATE SKIP LOCKED), bodies "
+		"AS (DELETE FROM lettergate_body b USING old WHERE b.id = old.id), messages AS "
+		"(UPDATE " M " m SET has_body = 0 FROM old WHERE m.id = old.id) SELECT count(*) "
+		"FROM old",
+		"nn", false },
+	[PG_EVENT_SWEEP] = {
+		"WITH first AS MATERIALIZED (SELECT cursor, at_ms FROM lettergate_event ORDER BY "
+		"cursor LIMIT $2), old AS MATERIALIZED (SELECT e.cursor FROM lettergate_event e "
+		"JOIN first USING (cursor) WHERE e.at_ms < $1 FOR UPDATE OF e SKIP LOCKED), gone "
+		"AS (DELETE FROM lettergate_event e USING old WHERE e.cursor = old.cursor) SELECT "
+		"count(*) FROM old",
+		"nn", false },
+	[PG_TALLY_LIST] = {
+		"SELECT key_id, state::bigint, sum(messages)::bigint, sum(bytes)::bigint FROM "
+		"lettergate_tally GROUP BY key_id, state",
+		"", false },
+	[PG_TALLY_ADD] = {
+		"INSERT INTO lettergate_tally AS t (slot, key_id, state, messages, bytes) VALUES "
+		"($1, $2, $3, $4, $5) ON CONFLICT (slot, key_id, state) DO UPDATE SET messages = "
+		"t.messages + excluded.messages, bytes = t.bytes + excluded.bytes",
+		"nbnnn", true },
+	/* owner, a slot if none is free */
+	[PG_REPLICA_BEGIN] = {
+		"INSERT INTO lettergate_replica AS r (owner, slot, seen_ms, commit_id) VALUES ($1, "
+		"coalesce((SELECT min(s) FROM generate_series(0, 15) s WHERE s NOT IN (SELECT slot "
+		"FROM lettergate_replica WHERE seen_ms > " PG_NOW_MS " - 60000)), $2), " PG_NOW_MS
+		", 0) ON CONFLICT (owner) DO UPDATE SET seen_ms = excluded.seen_ms RETURNING slot",
+		"nn", true },
+	[PG_REPLICA_NOTE] = {
+		"UPDATE lettergate_replica SET commit_id = $2, seen_ms = " PG_NOW_MS " WHERE owner "
+		"= $1",
+		"nn", true },
+	[PG_REPLICA_ASK] = {
+		"SELECT commit_id FROM lettergate_replica WHERE owner = $1 FOR UPDATE",
+		"n", false },
+	[PG_REPLICA_SWEEP] = {
+		"DELETE FROM lettergate_replica WHERE seen_ms < " PG_NOW_MS " - $1",
+		"n", true },
+	[PG_REPLICA_END] = { "DELETE FROM lettergate_replica WHERE owner = $1", "n", true },
+};
+/* clang-format on */

@@ -1,0 +1,208 @@
+/* What time does: messages become due, leases end, and what is old is forgotten, some at a time.
+ * All replicas do it, each what no other one has locked. */
+#include "service/clock.h"
+#include "service/store/store_pg_own.h"
+
+enum {
+	LOOK_EVERY_US = 1000000,
+	BEAT_EVERY_US = 10000000,
+	DEAD_MS = 60000, /* nothing was heard of a replica for so long */
+	FORGOTTEN_MS = 86400000,
+};
+
+static const enum message_state later_states[] = { MESSAGE_SCHEDULED, MESSAGE_QUEUED,
+	MESSAGE_DEFERRED };
+enum { LATER_STATES = sizeof(later_states) / sizeof(*later_states) };
+
+/* ---- becoming due */
+
+static enum err note_next(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct tick *tick = context;
+
+	(void)store;
+	tick->next_ms = PQntuples(result) == 1 && !PQgetisnull(result, 0, 0) ? pg_int(result, 0, 0)
+									     : INT64_MAX;
+	return OK;
+}
+
+static enum err send_ripen(struct pg_store *store, struct tick *tick)
+{
+	enum err err = OK;
+
+	for (int i = 0; i < LATER_STATES && !err; i++) {
+		struct pg_values values = { 0 };
+
+		pg_number(&values, later_states[i]);
+		pg_number(&values, tick->now_ms);
+		pg_number(&values, STORE_RIPE_STEPS);
+		err = pg_send(store, PG_RIPEN, &values, pg_tally_moved, &tick->ripe);
+	}
+	return err ? err : pg_send(store, PG_NEXT_DUE, NULL, note_next, tick);
+}
+
+/* ---- looked after once a second */
+
+/* Whoever held them is dead, or stands still, or was cut off. That counts as a strike where MAIL
+ * may have been written, unless we had it ourselves: nobody died then. */
+static enum err send_leases_over(struct pg_store *store, struct tick *tick)
+{
+	struct pg_values values = { 0 };
+
+	pg_number(&values, store->owner);
+	pg_number(&values, STORE_RIPE_STEPS);
+	return pg_send(store, PG_LEASES_OVER, &values, pg_tally_moved, &tick->ripe);
+}
+
+static enum err note_written(struct pg_store *store, const PGresult *result, void *context)
+{
+	const char *count = PQcmdTuples((PGresult *)result);
+
+	(void)context;
+	store->is_written = store->is_written || (*count && *count != '0');
+	return OK;
+}
+
+/* A clock was set back: nobody waits longer than the longest delay. */
+static enum err send_hasten(struct pg_store *store, const struct tick *tick)
+{
+	struct pg_values values = { 0 };
+	int64_t furthest;
+
+	if (__builtin_add_overflow(tick->now_ms, tick->furthest_ms, &furthest))
+		furthest = INT64_MAX;
+	pg_number(&values, furthest);
+	pg_number(&values, STORE_RIPE_STEPS);
+	return pg_send(store, PG_HASTEN, &values, note_written, NULL);
+}
+
+/* We are there; who was not seen for long is not. */
+static enum err send_beat(struct pg_store *store)
+{
+	struct pg_values cut = { 0 }, sweep = { 0 };
+	enum err err;
+
+	store->beat_us = now_us();
+	store->is_written = true; /* the commit's note says it */
+	pg_number(&cut, DEAD_MS);
+	err = pg_send(store, PG_ONCE_CUT, &cut, NULL, NULL);
+	if (err)
+		return err;
+	pg_number(&sweep, FORGOTTEN_MS);
+	return pg_send(store, PG_REPLICA_SWEEP, &sweep, NULL, NULL);
+}
+
+static enum err look_after(struct pg_store *store, struct tick *tick)
+{
+	enum err err = send_leases_over(store, tick);
+
+	store->looked_us = now_us();
+	if (!err)
+		err = send_hasten(store, tick);
+	if (!err)
+		err = pg_tally_ask(store);
+	if (!err && store->looked_us >= store->beat_us + BEAT_EVERY_US)
+		err = send_beat(store);
+	return err;
+}
+
+/* Between looks, only what we know of ourselves is asked for. */
+enum err pg_tick(void *self, struct tick *tick)
+{
+	struct pg_store *store = self;
+	bool looks = tick->looks || now_us() >= store->looked_us + LOOK_EVERY_US;
+	enum err err = OK;
+
+	tick->ripe = 0;
+	tick->next_ms = store->next_ms;
+	tick->has_more = false;
+	if (!looks && tick->now_ms < store->next_ms)
+		return OK;
+	if (looks)
+		err = look_after(store, tick);
+	if (!err)
+		err = send_ripen(store, tick);
+	if (!err)
+		err = pg_drain(store);
+	if (err)
+		return err;
+	store->next_ms = tick->next_ms;
+	tick->has_more = tick->next_ms <= tick->now_ms && tick->ripe > 0;
+	return OK;
+}
+
+/* ---- forgetting */
+
+static enum err note_swept(struct pg_store *store, const PGresult *result, void *context)
+{
+	return pg_tally_moved(store, result, context);
+}
+
+static enum err note_dropped(struct pg_store *store, const PGresult *result, void *context)
+{
+	int64_t count = PQntuples(result) == 1 ? pg_int(result, 0, 0) : 0;
+
+	*(size_t *)context += (size_t)count;
+	store->is_written = store->is_written || count > 0;
+	return OK;
+}
+
+static void take_off(unsigned *left, size_t count)
+{
+	*left -= count < *left ? (unsigned)count : *left;
+}
+
+static enum err sweep_state(
+	struct pg_store *store, enum message_state state, const struct sweep *sweep, unsigned *left)
+{
+	struct pg_values values = { 0 };
+	size_t count = 0;
+	enum err err;
+
+	pg_number(&values, state);
+	pg_number(&values, sweep->now_ms - rules_keep_ms(state, &sweep->keeps));
+	pg_number(&values, *left);
+	err = pg_send(store, PG_SWEEP_STATE, &values, note_swept, &count);
+	if (!err)
+		err = pg_drain(store);
+	if (!err)
+		take_off(left, count);
+	return err;
+}
+
+/* Statements that drop up to `left` rows older than `before`, and tell how many they were. */
+static enum err sweep_rows(struct pg_store *store, enum pg_sql sql, int64_t before, unsigned *left)
+{
+	struct pg_values values = { 0 };
+	size_t count = 0;
+	enum err err;
+
+	if (!*left)
+		return OK;
+	pg_number(&values, before);
+	pg_number(&values, *left);
+	err = pg_send(store, sql, &values, note_dropped, &count);
+	if (!err)
+		err = pg_drain(store);
+	if (!err)
+		take_off(left, count);
+	return err;
+}
+
+enum err pg_sweep(void *self, struct sweep *sweep)
+{
+	unsigned left = STORE_SWEEP_STEPS;
+	enum err err =
+		sweep_rows(self, PG_SWEEP_BODIES, sweep->now_ms - sweep->keeps.body_ms, &left);
+
+	for (unsigned state = 0; state < MESSAGE_STATES && !err && left; state++)
+		if (message_state_is_settled(state))
+			err = sweep_state(self, state, sweep, &left);
+	if (!err)
+		err = sweep_rows(self, PG_ONCE_SWEEP, sweep->now_ms - sweep->keeps.once_ms, &left);
+	if (!err)
+		err = sweep_rows(
+			self, PG_EVENT_SWEEP, sweep->now_ms - sweep->keeps.event_ms, &left);
+	sweep->has_more = left == 0;
+	return err;
+}
