@@ -99,21 +99,45 @@ static enum err note_new(struct pg_store *store, const PGresult *result, void *c
 	return OK;
 }
 
-/* It was not: what became of the first one? Another process may have committed it just now. */
+/* The queue is full: what was accepted before is told nevertheless. */
+static enum err note_full(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct accept_job *accept = context;
+
+	(void)store;
+	if (accept->found == ONCE_CUT)
+		return OK;
+	if (PQntuples(result) == 0) {
+		accept->job.err = ERR_LIMIT;
+		return OK;
+	}
+	return pg_once_judge(accept->once, result, accept->region, &accept->found, &accept->answer);
+}
+
+static enum err ask_when_full(struct pg_store *store, struct accept_job *accept)
+{
+	enum err err;
+
+	if (!accept->once || accept->step != ACCEPT_BEGINS)
+		return ERR_LIMIT;
+	err = pg_once_take_cut(store, accept->once, accept->now_ms, &accept->found);
+	return err ? err : pg_once_get(store, accept->once, note_full, accept);
+}
+
+/* It was not: what became of the first one? */
 static enum err note_found(struct pg_store *store, const PGresult *result, void *context)
 {
 	struct accept_job *accept = context;
 
 	(void)store;
-	if (accept->found == ONCE_NEW)
+	if (accept->found != ONCE_RUNNING)
 		return OK;
 	return pg_once_judge(accept->once, result, accept->region, &accept->found, &accept->answer);
 }
 
-static enum err send_once(
+static enum err send_beginning(
 	struct pg_store *store, struct accept_job *accept, struct pg_values *values)
 {
-	struct pg_values name = { 0 };
 	enum err err;
 
 	pg_once_name(values, accept->once);
@@ -122,10 +146,26 @@ static enum err send_once(
 	pg_bytes(values, (struct text){ (const char *)accept->once->hash, STORE_ONCE_HASH });
 	pg_bytes(values, accept->once->answer);
 	err = pg_send(store, PG_ACCEPT_ONCE, values, note_new, accept);
-	if (err)
+	if (!err)
+		err = pg_once_take_cut(store, accept->once, accept->now_ms, &accept->found);
+	return err ? err : pg_once_get(store, accept->once, note_found, accept);
+}
+
+static enum err send_values(
+	struct pg_store *store, struct accept_job *accept, struct pg_values *values)
+{
+	enum err err = OK;
+
+	if (accept->once && accept->step == ACCEPT_BEGINS)
+		return send_beginning(store, accept, values);
+	if (accept->once)
+		err = pg_once_finish(
+			store, accept->once, accept->step == ACCEPT_FREES, accept->now_ms);
+	if (err) {
+		pg_values_free(values);
 		return err;
-	pg_once_name(&name, accept->once);
-	return pg_send(store, PG_ONCE_GET, &name, note_found, accept);
+	}
+	return pg_send(store, PG_ACCEPT, values, NULL, NULL);
 }
 
 enum err pg_accept(void *self, struct accept_job *accept)
@@ -138,15 +178,15 @@ enum err pg_accept(void *self, struct accept_job *accept)
 
 	accept->job.err = OK;
 	accept->found = ONCE_NEW;
-	if (err)
-		return err;
-	err = fill(store, accept, state, body, &values);
+	if (err == ERR_LIMIT)
+		return ask_when_full(store, accept);
+	if (!err)
+		err = fill(store, accept, state, body, &values);
 	if (err) {
 		pg_values_free(&values);
 		return err;
 	}
-	err = accept->once ? send_once(store, accept, &values)
-			   : pg_send(store, PG_ACCEPT, &values, NULL, NULL);
+	err = send_values(store, accept, &values);
 	if (err)
 		return err;
 	count_in(store, accept, true);

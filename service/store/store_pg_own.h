@@ -38,6 +38,7 @@ enum pg_sql {
 	PG_EVENT_NEWEST,
 	PG_OLDEST,
 	PG_ONCE_BEGIN,
+	PG_ONCE_TAKE_CUT,
 	PG_ONCE_GET,
 	PG_ONCE_PUT,
 	PG_ONCE_DROP,
@@ -253,4 +254,12 @@ enum { ONCE_IS_DONE, ONCE_IS_RUNNING, ONCE_IS_CUT };
 /* What a row of state, hash, answer says of it. */
 MUST_USE enum err pg_once_judge(const struct once *once, const PGresult *row, struct region *region,
 	enum once_found *found_out, struct text *answer_out);
+/* What was cut short is ours from now on, and *found_out says so. */
+MUST_USE enum err pg_once_take_cut(struct pg_store *store, const struct once *once, int64_t now_ms,
+	enum once_found *found_out);
+/* `take` of a row of state, hash, answer. */
+MUST_USE enum err pg_once_get(
+	struct pg_store *store, const struct once *once, pg_take take, void *context);
+MUST_USE enum err pg_once_finish(
+	struct pg_store *store, const struct once *once, bool is_free, int64_t now_ms);
 void pg_once_name(struct pg_values *values, const struct once *once);

@@ -163,6 +163,10 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"INSERT INTO lettergate_once (key_id, word, state, hash, at_ms, answer, owner) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
 		"bbnbnbn", true },
+	[PG_ONCE_TAKE_CUT] = {
+		"UPDATE lettergate_once SET state = 1, owner = $3, at_ms = $4 WHERE key_id = $1 "
+		"AND word = $2 AND state = 2 AND hash = $5",
+		"bbnnb", true },
 	[PG_ONCE_GET] = {
 		"SELECT state, hash, answer FROM lettergate_once WHERE key_id = $1 AND word = $2",
 		"bb", false },
