@@ -301,21 +301,30 @@ static bool read_one(struct pg_store *store)
 	return true;
 }
 
+/* Asks the server for what it has done so far. */
+static bool ask_for_all(struct pg_store *store)
+{
+	if (!store->pending[store->count - 1].is_sync && !PQsendFlushRequest(store->conn)) {
+		pg_lose(store, PQerrorMessage(store->conn));
+		return false;
+	}
+	return flush(store);
+}
+
+/* Whoever reads may send more. */
 enum err pg_drain(struct pg_store *store)
 {
 	if (!store->conn)
 		return store->err ? store->err : ERR_IO;
-	if (store->count == 0)
-		return store->err;
-	if (!store->pending[store->count - 1].is_sync && !PQsendFlushRequest(store->conn)) {
-		pg_lose(store, PQerrorMessage(store->conn));
-		return ERR_IO;
-	}
-	if (!flush(store))
-		return ERR_IO;
-	while (store->first < store->count)
-		if (!read_one(store))
+	while (store->first < store->count) {
+		size_t sent = store->count;
+
+		if (!ask_for_all(store))
 			return store->err;
+		while (store->first < sent)
+			if (!read_one(store))
+				return store->err;
+	}
 	store->first = store->count = 0;
 	return store->err;
 }

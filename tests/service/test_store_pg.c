@@ -1,0 +1,565 @@
+/* PostgreSQL alone: several replicas, connections that break, and who makes the tables. */
+#include "service/clock.h"
+#include "store_kit.h"
+#include "unit.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static const struct store_limits no_limits;
+
+/* Another replica on the same tables. */
+static struct kit another(const struct kit *kit)
+{
+	struct kit other = { .backend = KIT_PG, .limits = kit->limits };
+
+	other.words = strdup(kit->words);
+	kit_open_again(&other);
+	return other;
+}
+
+/* Runs SQL beside the store; the number in the last result's first field, 0 if there is none. */
+static long sql(const struct kit *kit, const char *words)
+{
+	PGconn *conn = PQconnectdb(kit->words);
+	PGresult *result = PQexec(conn, words);
+	long number = 0;
+
+	ck_assert_msg(PQresultStatus(result) == PGRES_COMMAND_OK ||
+			      PQresultStatus(result) == PGRES_TUPLES_OK,
+		"%s", PQerrorMessage(conn));
+	if (PQntuples(result) > 0)
+		number = strtol(PQgetvalue(result, 0, 0), NULL, 10);
+	PQclear(result);
+	PQfinish(conn);
+	return number;
+}
+
+#define OTHERS_OF                                                                                  \
+	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "                     \
+	"pg_backend_pid() AND application_name = 'lettergate'"
+
+/* ---- the tables */
+
+enum { STARTERS = 6 };
+
+static void *start(void *context)
+{
+	struct kit *kit = context;
+	struct buf why = buf_born(1000);
+	enum err err = store_pg_open(kit->words, &no_limits, NULL, &kit->store, &why);
+
+	buf_free(&why);
+	return err == OK ? kit : NULL;
+}
+
+START_TEST(all_that_start_at_once_find_or_make_the_tables)
+{
+	struct kit kits[STARTERS] = { 0 };
+	pthread_t threads[STARTERS];
+	char *words = pg_server_schema();
+
+	for (int i = 0; i < STARTERS; i++) {
+		kits[i] = (struct kit){ .backend = KIT_PG, .words = strdup(words) };
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, start, &kits[i]), 0);
+	}
+	for (int i = 0; i < STARTERS; i++) {
+		void *opened;
+
+		pthread_join(threads[i], &opened);
+		ck_assert_ptr_nonnull(opened);
+	}
+	put(&kits[0], 1, "a");
+	ck_assert_int_eq(state_of(&kits[STARTERS - 1], 1), MESSAGE_QUEUED);
+	for (int i = 0; i < STARTERS; i++)
+		kit_close(&kits[i]);
+	free(words);
+}
+END_TEST
+
+START_TEST(tables_that_are_newer_or_damaged_are_refused)
+{
+	static const struct {
+		const char *sql;
+		enum err err;
+	} rows[] = {
+		{ "UPDATE lettergate_schema SET version = 999", ERR_VALUE },
+		{ "DELETE FROM lettergate_schema", ERR_SYNTAX },
+		{ "ALTER TABLE lettergate_message DROP COLUMN course", ERR_IO },
+	};
+	struct buf why = buf_born(1000);
+
+	for (int row = 0; row < 3; row++) {
+		struct kit kit = kit_open(KIT_PG, no_limits);
+		struct store store;
+
+		kit.store.verbs->close(kit.store.self);
+		(void)sql(&kit, rows[row].sql);
+		ck_assert_int_eq(
+			store_pg_open(kit.words, &no_limits, NULL, &store, &why), rows[row].err);
+		ck_assert_msg(memcmp(why.at, "STORE: PostgreSQL: ", 19) == 0, "%.*s", (int)why.len,
+			why.at);
+		buf_clear(&why);
+		kit_remove(&kit);
+	}
+	buf_free(&why);
+}
+END_TEST
+
+START_TEST(what_cannot_be_reached_is_told_without_the_password)
+{
+	struct buf why = buf_born(1000);
+	struct store store;
+
+	ck_assert_int_eq(store_pg_open("postgresql://me:s3cret@127.0.0.1:1/none", &no_limits, NULL,
+				 &store, &why),
+		ERR_IO);
+	buf_add_byte(&why, '\0');
+	ck_assert_ptr_nonnull(strstr(why.at, "127.0.0.1"));
+	ck_assert_ptr_null(strstr(why.at, "s3cret"));
+	buf_free(&why);
+}
+END_TEST
+
+/* ---- several replicas */
+
+START_TEST(each_message_is_one_replicas)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct claimed claimed = { 0 }, theirs = { 0 };
+
+	for (unsigned i = 0; i < 20; i++)
+		put(&kit, i, "a");
+	ck_assert_int_eq(kit.store.verbs->begin(kit.store.self), OK);
+	claimed.job = (struct claim_job){
+		.most = 10, .token = TOKEN, .lease_for_ms = 30 * SECOND, .claimed = claimed.at
+	};
+	ck_assert_int_eq(kit.store.verbs->claim(kit.store.self, &claimed.job), OK);
+	ck_assert_uint_eq(claimed.job.count, 10);
+	/* not committed yet: the other one waits for nothing, and takes what is left */
+	ck_assert_uint_eq(claim(&other, &theirs, 20), 10);
+	ck_assert_int_eq(kit.store.verbs->commit(kit.store.self), OK);
+	for (int i = 0; i < 10; i++)
+		for (int j = 0; j < 10; j++)
+			ck_assert_str_ne(claimed.at[i]->id, theirs.at[j]->id);
+	claimed_free(&claimed);
+	claimed_free(&theirs);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
+/* A replica that is gone, or stands still: its leases end by the database's clock. */
+START_TEST(what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_sent)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct claimed claimed = { 0 }, theirs = { 0 };
+	struct fence_job fence = { .token = TOKEN, .mark = MARK_END, .lease_for_ms = 10 * SECOND };
+
+	put(&kit, 1, "a");
+	put(&kit, 2, "b");
+	ck_assert_uint_eq(claim(&kit, &claimed, 2), 2);
+	fence.id = claimed.at[1]->id;
+	ck_assert_int_eq(DO(&kit, fence, &fence), OK);
+	ck_assert_uint_eq(tick_at(&other, NOW).ripe, 0);
+	(void)sql(&kit, "UPDATE lettergate_message SET lease_ms = 0");
+	ck_assert_int_eq(DO(&kit, fence, &fence), ERR_VALUE); /* it is over, taken back or not */
+	ck_assert_uint_eq(tick_at(&other, NOW).ripe, 2);
+	ck_assert_uint_eq(claim(&other, &theirs, 2), 1); /* the suspect, alone */
+	ck_assert_uint_eq(number_of(theirs.at[0]), 2);
+	ck_assert_uint_eq(theirs.at[0]->strikes, 1);
+	ck_assert(theirs.at[0]->maybe_sent);
+	ck_assert(theirs.job.has_more);
+	(void)sql(&kit, "UPDATE lettergate_message SET token = 5 WHERE turn = 4");
+	theirs.at[0]->token = 5;
+	ck_assert_int_eq(settle(&kit, claimed.at[1], MESSAGE_SENT, 0, false), ERR_VALUE);
+	ck_assert_int_eq(settle(&other, theirs.at[0], MESSAGE_SENT, 0, false), OK);
+	claimed_free(&theirs);
+	ck_assert_uint_eq(claim(&other, &theirs, 2), 1);
+	ck_assert_uint_eq(theirs.at[0]->strikes, 0); /* no MAIL of it was written */
+	ck_assert(!theirs.at[0]->maybe_sent);
+	claimed_free(&theirs);
+	claimed_free(&claimed);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
+/* A suspect of ours keeps us from others; another replica goes on. */
+START_TEST(a_suspect_holds_up_its_own_replica_alone)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct claimed claimed = { 0 }, again = { 0 };
+
+	put(&kit, 1, "a");
+	put(&kit, 2, "b");
+	(void)sql(&kit, "UPDATE lettergate_message SET strikes = 1, turn = 3 "
+			"WHERE key_id = 'a'");
+	ck_assert_uint_eq(claim(&kit, &claimed, 2), 1);
+	ck_assert_uint_eq(number_of(claimed.at[0]), 1);
+	ck_assert_uint_eq(claim(&kit, &again, 2), 0);
+	ck_assert_uint_eq(claim(&other, &again, 2), 1);
+	claimed_free(&claimed);
+	claimed_free(&again);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(who_ends_in_order_leaves_no_lease_behind)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct claimed claimed = { 0 };
+
+	put(&kit, 1, "a");
+	ck_assert_uint_eq(claim(&other, &claimed, 1), 1);
+	claimed_free(&claimed);
+	kit_close(&other);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_SENDING], 0);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_DEFERRED], 1);
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	ck_assert_uint_eq(claimed.at[0]->strikes, 0);
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(bounds_are_of_all_together)
+{
+	struct kit kit = kit_open(KIT_PG, (struct store_limits){ .messages = 3 });
+	struct kit other = another(&kit);
+	struct letter letter;
+
+	put(&kit, 1, "a");
+	put(&other, 2, "b");
+	put(&kit, 3, "a");
+	(void)tick_at(&other, NOW);
+	letter_write(&letter, 4, "b");
+	ck_assert_int_eq(letter_accept(&other, &letter, NOW), ERR_LIMIT);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_QUEUED], 3);
+	ck_assert_int_eq(sql(&kit, "SELECT count(DISTINCT slot) FROM lettergate_tally"), 2);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(what_is_done_once_is_done_once_by_all)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct region *region;
+	struct once once = { .key_id = TEXT("a"), .key = TEXT("1"), .answer = TEXT("202") };
+	struct once_begin_job begin = { .once = &once, .now_ms = NOW };
+	struct letter letter;
+	struct accept_job accept = { .stored = &letter.stored,
+		.pieces = &letter.body,
+		.piece_count = 1,
+		.now_ms = NOW,
+		.once = &once };
+
+	ck_assert_int_eq(region_open(10000, &region), OK);
+	begin.region = accept.region = region;
+	letter_write(&letter, 1, "a");
+	ck_assert_int_eq(DO(&kit, once_begin, &begin), OK);
+	ck_assert_int_eq(begin.found, ONCE_NEW);
+	ck_assert_int_eq(DO(&other, accept, &accept), OK);
+	ck_assert_int_eq(accept.found, ONCE_RUNNING);
+	ck_assert_ptr_null(look_up(&other, 1, NULL));
+	/* the first one died a while ago */
+	(void)sql(&kit, "UPDATE lettergate_replica SET seen_ms = seen_ms - 61000 WHERE owner IN "
+			"(SELECT owner FROM lettergate_once)");
+	ck_assert_int_eq(sql(&kit, "UPDATE lettergate_once o SET state = 2 WHERE state = 1 AND "
+				   "EXISTS (SELECT 1 FROM lettergate_replica r WHERE r.owner = "
+				   "o.owner AND r.seen_ms < extract(epoch FROM now()) * 1000 - "
+				   "60000) RETURNING 1"),
+		1);
+	ck_assert_int_eq(DO(&other, accept, &accept), OK);
+	ck_assert_int_eq(accept.found, ONCE_CUT);
+	ck_assert_int_eq(DO(&kit, once_begin, &begin), OK);
+	ck_assert_int_eq(begin.found, ONCE_RUNNING); /* the other one's now */
+	accept.step = ACCEPT_ENDS;
+	ck_assert_int_eq(DO(&other, accept, &accept), OK);
+	ck_assert_int_eq(DO(&kit, once_begin, &begin), OK);
+	ck_assert_int_eq(begin.found, ONCE_DONE);
+	ck_assert(text_equal(begin.answer, TEXT("202")));
+	region_close(region);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
+/* An event that is committed late has a cursor that nobody has read past. */
+START_TEST(no_event_is_passed_over)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct claimed claimed = { 0 }, theirs = { 0 };
+	struct region *region;
+	struct event events[4];
+	struct events_job job = { .most = 4, .events = events };
+	struct event event = { .type = TEXT("late"), .key_id = TEXT("a"), .content = TEXT("{}") };
+	struct settle_job late = { .events = &event, .event_count = 1, .now_ms = NOW };
+	struct counts_job drained = { 0 };
+
+	ck_assert_int_eq(region_open(100000, &region), OK);
+	job.region = region;
+	put(&kit, 1, "a");
+	put(&kit, 2, "a");
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	ck_assert_uint_eq(claim(&other, &theirs, 1), 1);
+	late.stored = claimed.at[0];
+	claimed.at[0]->state = MESSAGE_SENT;
+	ck_assert_int_eq(kit.store.verbs->begin(kit.store.self), OK);
+	ck_assert_int_eq(kit.store.verbs->settle(kit.store.self, &late), OK);
+	ck_assert_int_eq(kit.store.verbs->counts(kit.store.self, &drained), OK);
+	ck_assert_int_eq(settle(&other, theirs.at[0], MESSAGE_SENT, 0, false), OK);
+	ck_assert_int_eq(DO(&other, events, &job), OK);
+	ck_assert_uint_eq(job.count, 0);
+	ck_assert_uint_eq(job.newest, 0);
+	ck_assert_uint_eq(job.cursor, 0);
+	ck_assert_int_eq(kit.store.verbs->commit(kit.store.self), OK);
+	ck_assert_int_eq(DO(&other, events, &job), OK);
+	ck_assert_uint_eq(job.count, 2);
+	ck_assert(text_equal(events[0].type, TEXT("late")));
+	ck_assert_uint_eq(job.newest, events[1].cursor);
+	claimed_free(&claimed);
+	claimed_free(&theirs);
+	region_close(region);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
+/* Numbers of transactions begin anew where the tables are brought into another server. */
+START_TEST(cursors_go_on_growing_in_another_server)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct claimed claimed = { 0 };
+	struct event event;
+	struct events_job job = { .most = 1, .events = &event, .after = UINT64_C(1) << 60 };
+	struct region *region;
+
+	ck_assert_int_eq(region_open(100000, &region), OK);
+	job.region = region;
+	(void)sql(&kit, "INSERT INTO lettergate_event VALUES (1::bigint << 60, 0, '', '', '')");
+	kit.store.verbs->close(kit.store.self);
+	kit_open_again(&kit);
+	put(&kit, 1, "a");
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), OK);
+	claimed_free(&claimed);
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 1);
+	ck_assert_uint_gt(event.cursor, UINT64_C(1) << 60);
+	region_close(region);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(any_byte_is_kept)
+{
+	static const char odd[] = "a\0b\xff\xc3(\\x'\"";
+	struct text text = { odd, sizeof(odd) };
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct claimed claimed = { 0 }, again = { 0 };
+	struct letter letter;
+
+	letter_write(&letter, 1, "");
+	letter.stored.key_id = letter.stored.lane = letter.stored.subject = letter.body = text;
+	ck_assert_int_eq(letter_accept(&kit, &letter, NOW + 10), OK);
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	ck_assert(text_equal(claimed.at[0]->key_id, text));
+	ck_assert(text_equal(claimed.at[0]->lane, text));
+	ck_assert(text_equal(claimed.at[0]->subject, text));
+	ck_assert(text_equal(claimed.bodies[0], text));
+	ck_assert_uint_eq(claim(&kit, &again, 1), 0); /* the turn begins behind it */
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(what_is_damaged_is_set_aside)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct claimed claimed = { 0 };
+
+	for (unsigned i = 0; i < 3; i++)
+		put(&kit, i, "a");
+	(void)sql(&kit, "UPDATE lettergate_message SET course = 'x' WHERE due_ms = "
+			"(SELECT min(due_ms) FROM lettergate_message); "
+			"UPDATE lettergate_body SET bytes = 'y' WHERE id = "
+			"(SELECT max(id::text)::uuid FROM lettergate_message)");
+	ck_assert_uint_eq(claim(&kit, &claimed, 5), 1);
+	ck_assert_uint_eq(claimed.job.damaged, 2);
+	ck_assert_uint_eq(number_of(claimed.at[0]), 1);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_HELD], 2);
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+/* ---- connections that break */
+
+START_TEST(a_connection_that_was_cut_comes_back)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct letter letter;
+	struct accept_job accept = {
+		.stored = &letter.stored, .pieces = &letter.body, .piece_count = 1, .now_ms = NOW
+	};
+	const struct store *store = &kit.store;
+
+	put(&kit, 1, "a");
+	(void)sql(&kit, OTHERS_OF);
+	letter_write(&letter, 2, "a");
+	ck_assert_int_eq(store->verbs->begin(store->self), OK);
+	ck_assert_int_eq(store->verbs->accept(store->self, &accept), OK);
+	ck_assert_int_eq(store->verbs->commit(store->self), ERR_IO);
+	store->verbs->rollback(store->self);
+	ck_assert(store->verbs->may_again(store->self));
+	ck_assert_int_eq(letter_accept(&kit, &letter, NOW), OK);
+	ck_assert_int_eq(state_of(&kit, 2), MESSAGE_QUEUED);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_QUEUED], 2);
+	kit_close(&kit);
+}
+END_TEST
+
+/* Stands between the store and the server, and lets the next COMMIT come to a bad end. */
+static struct proxy {
+	char path[128];
+	int listener;
+	enum { LETS_ALL, EATS_COMMIT, EATS_ANSWER } mode;
+	pthread_t thread;
+} proxy;
+
+static bool pass_on(int from, int to, bool is_server)
+{
+	char room[65536];
+	ssize_t len = read(from, room, sizeof(room));
+
+	if (len <= 0)
+		return false;
+	/* the name of the prepared COMMIT, in its Bind */
+	if (!is_server && proxy.mode == EATS_COMMIT && memmem(room, (size_t)len, "\0s1\0", 4)) {
+		proxy.mode = LETS_ALL;
+		return false;
+	}
+	if (is_server && proxy.mode == EATS_ANSWER && memmem(room, (size_t)len, "COMMIT", 6)) {
+		proxy.mode = LETS_ALL;
+		return false;
+	}
+	return write(to, room, (size_t)len) == len;
+}
+
+static int connect_to_server(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(
+		address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.5432", pg_server_folder());
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void *stand_between(void *context)
+{
+	(void)context;
+	for (;;) {
+		int client = accept(proxy.listener, NULL, NULL), server;
+		struct pollfd watched[2];
+
+		if (client < 0)
+			return NULL;
+		server = connect_to_server();
+		watched[0] = (struct pollfd){ client, POLLIN, 0 };
+		watched[1] = (struct pollfd){ server, POLLIN, 0 };
+		while (poll(watched, 2, -1) > 0) {
+			if (watched[0].revents && !pass_on(client, server, false))
+				break;
+			if (watched[1].revents && !pass_on(server, client, true))
+				break;
+		}
+		close(client);
+		close(server);
+	}
+}
+
+static char *proxy_start(const struct kit *kit)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *options = strstr(kit->words, "&user=");
+	char *words = NULL;
+
+	snprintf(proxy.path, sizeof(proxy.path), "%s/x%d", pg_server_folder(), getpid());
+	ck_assert_int_eq(mkdir(proxy.path, 0700), 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s/.s.PGSQL.5432", proxy.path);
+	proxy.listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(proxy.listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(proxy.listener, 5), 0);
+	ck_assert_int_eq(pthread_create(&proxy.thread, NULL, stand_between, NULL), 0);
+	ck_assert_int_gt(
+		asprintf(&words, "postgresql:///postgres?host=%s%s", proxy.path, options), 0);
+	return words;
+}
+
+/* Nobody knows whether it was committed, until it is read back. */
+START_TEST(a_commit_in_doubt_is_read_back)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct kit through = { .backend = KIT_PG, .words = proxy_start(&kit) };
+	struct letter letter;
+
+	kit_open_again(&through);
+	proxy.mode = EATS_ANSWER;
+	letter_write(&letter, 1, "a");
+	ck_assert_int_eq(letter_accept(&through, &letter, NOW), OK);
+	ck_assert_int_eq(proxy.mode, LETS_ALL);
+	ck_assert_int_eq(state_of(&kit, 1), MESSAGE_QUEUED);
+	ck_assert_uint_eq(counts(&through).messages[MESSAGE_QUEUED], 1);
+
+	proxy.mode = EATS_COMMIT;
+	letter_write(&letter, 2, "a");
+	ck_assert_int_eq(letter_accept(&through, &letter, NOW), ERR_IO);
+	ck_assert_int_eq(proxy.mode, LETS_ALL);
+	ck_assert(through.store.verbs->may_again(through.store.self));
+	ck_assert_ptr_null(look_up(&kit, 2, NULL));
+	ck_assert_uint_eq(counts(&through).messages[MESSAGE_QUEUED], 1);
+	ck_assert_int_eq(letter_accept(&through, &letter, NOW), OK);
+	ck_assert_int_eq(state_of(&kit, 2), MESSAGE_QUEUED);
+	kit_close(&through);
+	kit_close(&kit);
+}
+END_TEST
+
+static void add_all(TCase *cases)
+{
+	tcase_add_test(cases, all_that_start_at_once_find_or_make_the_tables);
+	tcase_add_test(cases, tables_that_are_newer_or_damaged_are_refused);
+	tcase_add_test(cases, what_cannot_be_reached_is_told_without_the_password);
+	tcase_add_test(cases, each_message_is_one_replicas);
+	tcase_add_test(
+		cases, what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_sent);
+	tcase_add_test(cases, a_suspect_holds_up_its_own_replica_alone);
+	tcase_add_test(cases, who_ends_in_order_leaves_no_lease_behind);
+	tcase_add_test(cases, bounds_are_of_all_together);
+	tcase_add_test(cases, what_is_done_once_is_done_once_by_all);
+	tcase_add_test(cases, no_event_is_passed_over);
+	tcase_add_test(cases, cursors_go_on_growing_in_another_server);
+	tcase_add_test(cases, any_byte_is_kept);
+	tcase_add_test(cases, what_is_damaged_is_set_aside);
+	tcase_add_test(cases, a_connection_that_was_cut_comes_back);
+	tcase_add_test(cases, a_commit_in_doubt_is_read_back);
+}
+
+/* Each needs the server: without it, none is run. */
+static void leave_without_server(void)
+{
+	if (!pg_server_is_there())
+		exit(EXIT_SUCCESS);
+}
+
+UNIT_MAIN(store_pg, tcase_add_unchecked_fixture(cases, pg_server_start, pg_server_stop);
+	  tcase_add_checked_fixture(cases, leave_without_server, NULL); add_all(cases);)
