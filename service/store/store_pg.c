@@ -182,8 +182,8 @@ static void rollback(void *self)
 	if (store->conn && store->has_begun) {
 		if (store->first < store->count || store->err)
 			err = pg_put_sync(store);
-		if (!err)
-			(void)pg_drain(store);
+		if (!err && pg_drain(store) && !store->conn)
+			err = ERR_IO;
 		store->err = OK;
 		if (!err)
 			err = pg_put(store, PG_ROLLBACK, NULL, NULL, NULL);
