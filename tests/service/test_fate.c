@@ -43,6 +43,7 @@ static void begin(void)
 	struct buf why = buf_born(1000);
 	struct settings *settings;
 
+	settled = served = 0;
 	ck_assert_int_eq(settings_load(none, given, &settings, &why), OK);
 	ck_assert_int_eq(relay_open(settings, 0, 1, &relay, &why), OK);
 	ck_assert_int_eq(log_open(1, settings, &lettergate.log), OK);

@@ -273,7 +273,8 @@ START_TEST(a_write_that_fails_fails_its_job_alone)
 }
 END_TEST
 
-UNIT_MAIN(store_crash, tcase_set_timeout(cases, 600);
+UNIT_MAIN(store_crash, srunner_set_fork_status(runner, CK_FORK); /* one such disk in a process */
+	  tcase_set_timeout(cases, 600);
 	  tcase_add_test(cases, what_was_acknowledged_survives_the_loss_of_power);
 	  tcase_add_test(cases, every_group_is_synced_before_it_is_acknowledged);
 	  tcase_add_test(cases, after_a_sync_that_failed_nothing_is_believed);
