@@ -7,6 +7,7 @@
 #include "service/lettergate.h"
 #include "service/queue/listening.h"
 #include "service/queue/looking.h"
+#include "service/queue/queue.h"
 
 enum { PAUSE_MAX_S = 60 };
 
@@ -185,10 +186,11 @@ static void add_relay(struct buf *json, struct relay *relay)
 static bool ready(void *self, struct buf *json)
 {
 	struct lettergate *lettergate = self;
-	bool is_ready = !atomic_load(&lettergate->is_draining);
+	bool is_draining = atomic_load(&lettergate->is_draining);
+	bool is_ready = !is_draining && (!lettergate->queue || queue_is_sound(lettergate->queue));
 
 	buf_addf(json, "{\"ready\":%s,\"draining\":%s,\"in_flight\":%u,\"relays\":[",
-		is_ready ? "true" : "false", is_ready ? "false" : "true",
+		is_ready ? "true" : "false", is_draining ? "true" : "false",
 		atomic_load(&lettergate->in_flight));
 	pthread_rwlock_rdlock(&lettergate->lock);
 	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++) {
