@@ -9,6 +9,7 @@ static const char *const phrases[] = {
 	[ERR_MISSING] = "not found",
 	[ERR_IO] = "system error",
 	[ERR_TLS] = "unusable certificate or key",
+	[ERR_DOUBT] = "not known whether it was done",
 };
 
 const char *err_text(enum err err)

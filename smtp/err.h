@@ -15,6 +15,7 @@ enum err {
 	ERR_MISSING, /* what was named does not exist */
 	ERR_IO,      /* the system refused; errno has the reason */
 	ERR_TLS,     /* certificate or key unusable */
+	ERR_DOUBT,   /* the system failed, and whether it was done is not known */
 };
 
 /* A short lower-case phrase for a log line: "out of memory". Never NULL. */

@@ -61,12 +61,17 @@ static void log_kept(const struct keeping *keeping, enum err err)
 void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err)
 {
 	struct smtp_verdict verdict =
-		smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_QUEUE, false);
+		smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_QUEUE, err == ERR_DOUBT);
 
-	verdict.category = err == ERR_LIMIT    ? SMTP_QUEUE_FULL
-			   : err == ERR_MEMORY ? SMTP_INTERNAL
-					       : SMTP_STORE_FAILED;
-	verdict.retry_after_s = err == ERR_LIMIT ? 60 : 30;
+	if (err == ERR_DOUBT) {
+		delivery->result.detail = "The disk failed while the message was put into the "
+					  "queue: it may be sent when the gateway is started again";
+	} else {
+		verdict.category = err == ERR_LIMIT    ? SMTP_QUEUE_FULL
+				   : err == ERR_MEMORY ? SMTP_INTERNAL
+						       : SMTP_STORE_FAILED;
+		verdict.retry_after_s = err == ERR_LIMIT ? 60 : 30;
+	}
 	verdict.hint = "";
 	for (size_t i = 0; i < delivery->result.count; i++)
 		delivery->result.answers[i].verdict = verdict;
@@ -82,12 +87,14 @@ static void give_back(struct keeping *keeping)
 	keeping->delivery->done(keeping->delivery);
 }
 
-/* What was tried before and cannot be kept has its own answer. */
+/* What was tried before and cannot be kept has its own answer, but where it may be tried again. */
 static void refuse(struct keeping *keeping, enum err err)
 {
 	struct delivery *delivery = keeping->delivery;
 
-	if (!delivery->result.attempt_count)
+	if (err == ERR_DOUBT && message_state_is_settled(keeping->stored.state))
+		err = ERR_IO;
+	if (!delivery->result.attempt_count || err == ERR_DOUBT)
 		keep_failed(keeping->lettergate, delivery, err);
 	else if (!keyed_end(delivery))
 		give_back(keeping);

@@ -6,7 +6,8 @@
 /* Puts it into the queue, for its time; done() is called when it is there, or is not: then the
  * verdict says why. */
 void keep(struct lettergate *lettergate, struct delivery *delivery);
-/* The store did not take it, or could not be asked: gives it back, as not sent. */
+/* The store did not take it, or could not be asked: gives it back, as not sent; with ERR_DOUBT, as
+ * unknown. */
 void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err);
 /* It was tried before it was kept, and is settled but for done(): what may still come right goes
  * into the queue. False: nothing of it may. */

@@ -257,7 +257,8 @@ static void looked_up(struct job *job)
 	enum submission submission;
 
 	if (job->err) {
-		keep_failed(keyed->lettergate, keyed->delivery, job->err);
+		keep_failed(keyed->lettergate, keyed->delivery,
+			job->err == ERR_DOUBT ? ERR_IO : job->err); /* nothing was sent */
 		return;
 	}
 	if (keyed->begin.found != ONCE_NEW) {

@@ -191,6 +191,21 @@ static enum err run_alone(struct queue *queue, struct job *job)
 	return err;
 }
 
+/* They must not be done again. */
+static void leave_in_doubt(struct job *list)
+{
+	for (struct job *job = list; job; job = job->next)
+		if (!job->err) {
+			forget_findings(job);
+			job->err = ERR_DOUBT;
+		}
+}
+
+static bool is_written(enum err err)
+{
+	return err != ERR_IO && err != ERR_DOUBT;
+}
+
 static void note_soundness(struct queue *queue, bool is_sound)
 {
 	pthread_mutex_lock(&queue->lock);
@@ -201,14 +216,17 @@ static void note_soundness(struct queue *queue, bool is_sound)
 /* What its jobs may have brought about is told to those who wait for it. */
 static void run_group(struct queue *queue, struct job *list)
 {
-	bool may_ripen = false, may_tell = false, is_sound = true;
+	bool may_ripen = false, may_tell = false;
 	enum err err = run_repeatedly(queue, list);
+	bool is_sound = !err;
 
-	if (err && list)
+	if (err == ERR_DOUBT) {
+		leave_in_doubt(list);
+	} else if (err && list) {
+		is_sound = true;
 		for (struct job *job = list; job; job = job->next)
-			is_sound = run_alone(queue, job) != ERR_IO && is_sound;
-	else
-		is_sound = !err;
+			is_sound = is_written(run_alone(queue, job)) && is_sound;
+	}
 	note_soundness(queue, is_sound);
 	for (struct job *job = list, *next; job; job = next) {
 		next = job->next;

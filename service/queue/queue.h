@@ -2,9 +2,9 @@
  *
  * The promise: when a job's done() is called with OK, what it did is on disk and survives a crash
  * of the process, the machine, and the power; with any other error, nothing of it ever was, but
- * for one case: where the disk failed in the midst of a commit, nobody knows before the next start
- * whether it was. A message that was accepted is handed out by claims, until a settle says what
- * became of it: it is never forgotten in between, and to nobody else while its lease holds.
+ * for one: ERR_DOUBT, the disk failed in the midst of a commit, and nobody knows before the next
+ * start whether it was. A message that was accepted is handed out by claims, until a settle says
+ * what became of it: it is never forgotten in between, and to nobody else while its lease holds.
  *
  * Threads: one of the queue's own does all that waits for a disk. Every thread may hand it jobs;
  * those that arrive while a commit runs share the next one. If that fails, each is done by itself,

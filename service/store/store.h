@@ -9,7 +9,8 @@
  * with these three nothing was written. ERR_SYNTAX, what is kept is damaged; ERR_IO, the store
  * cannot be written or read, or has no room for more; ERR_MEMORY: these ask for a rollback.
  * A verb of a job may answer OK before it knows: then the commit brings what it found, and a
- * refusal in the job's `err`.
+ * refusal in the job's `err`. Commit alone may answer ERR_DOUBT: whether it was done shows when the
+ * store is opened again.
  *
  * Leases end by a clock that nobody sets, so they are given for a while, not until a moment. */
 #pragma once

@@ -99,16 +99,18 @@ struct text sql_column(sqlite3_stmt *statement, int column)
 
 /* ---- transactions */
 
+/* What was written and could not be synced may be there when the file is opened again. */
 static enum err commit(void *self)
 {
 	struct sqlite_store *store = self;
 	enum err err = store->is_failed ? ERR_IO : sqlite_tally_write(store);
 
-	if (!err)
-		err = sql_run(store, sql_use(store, SQL_COMMIT));
+	if (err)
+		return err;
+	err = sql_run(store, sql_use(store, SQL_COMMIT));
 	if (!err)
 		tally_settle(&store->tally, true);
-	return err;
+	return err && store->is_failed ? ERR_DOUBT : err;
 }
 
 /* Some errors have ended the transaction already. */

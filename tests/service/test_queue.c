@@ -17,6 +17,7 @@ static struct {
 	atomic_int begins, commits, rollbacks, accepts, settles, ticks, sweeps, closes;
 	_Atomic(const struct stored *) bad; /* to accept it fails */
 	atomic_int commits_fail;            /* so many */
+	_Atomic(enum err) commit_err;       /* … with this; OK: with ERR_IO */
 	atomic_bool is_accepting;           /* between begin and commit */
 	_Atomic int64_t due_ms;
 } fake;
@@ -42,7 +43,7 @@ static enum err fake_commit(void *self)
 	}
 	if (fake.commits_fail > 0) {
 		fake.commits_fail--;
-		return ERR_IO;
+		return fake.commit_err ? fake.commit_err : ERR_IO;
 	}
 	fake.commits++;
 	return OK;
@@ -258,6 +259,29 @@ START_TEST(a_commit_that_fails_is_done_again_for_each)
 }
 END_TEST
 
+/* It may have been done, so it must not be done again. */
+START_TEST(a_commit_in_doubt_is_told_to_all)
+{
+	struct queue *queue = open_fake();
+	struct batch batch;
+
+	fake.holds = true;
+	hand_in(queue, &batch, 0, 1);
+	wait_for(&fake.commits_begun, 1);
+	hand_in(queue, &batch, 1, JOBS);
+	fake.commit_err = ERR_DOUBT;
+	fake.commits_fail = 2;
+	fake.holds = false;
+	sem_post(&fake.may_commit);
+	wait_for(&dones, JOBS);
+	for (int i = 0; i < JOBS; i++)
+		ck_assert_int_eq(batch.errs[i], ERR_DOUBT);
+	ck_assert_int_eq(fake.accepts, JOBS);
+	ck_assert(!queue_is_sound(queue));
+	queue_close(queue);
+}
+END_TEST
+
 /* Nothing was written: there is nothing to take back. */
 START_TEST(a_refusal_takes_nothing_back)
 {
@@ -462,6 +486,7 @@ UNIT_MAIN(queue, tcase_add_unchecked_fixture(cases, pg_server_start, pg_server_s
 	  tcase_add_test(cases, jobs_that_arrive_while_a_commit_runs_share_the_next);
 	  tcase_add_test(cases, a_bad_job_does_not_fail_its_neighbours);
 	  tcase_add_test(cases, a_commit_that_fails_is_done_again_for_each);
+	  tcase_add_test(cases, a_commit_in_doubt_is_told_to_all);
 	  tcase_add_test(cases, a_refusal_takes_nothing_back);
 	  tcase_add_test(cases, findings_of_a_group_that_failed_are_forgotten);
 	  tcase_add_test(cases, closing_does_all_that_was_handed_in);
