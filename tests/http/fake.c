@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 10000 };
+enum { PATIENCE_MS = 50000 };
 
 static const char record_id[] = "0199aaaa-0000-7000-8000-000000000001";
 
