@@ -69,6 +69,26 @@ def test_faults_by_number():
     assert named == set(explained), named ^ set(explained)
 
 
+# ---- promises
+
+def names_test(file, name):
+    """Whether a test of that file has this name."""
+    found = glob.glob(os.path.join(gateway.ROOT, "tests", "**", file), recursive=True)
+    begin = "def %s(" % name if file.endswith(".py") else "START_TEST(%s)" % name
+    return len(found) == 1 and begin in read(os.path.relpath(found[0], gateway.ROOT))
+
+
+def test_every_promise_has_its_test():
+    """docs/durability.md: each row of its tables names tests, and there are such tests."""
+    rows = [row for row in read("docs", "durability.md").splitlines() if row.startswith("| ")]
+    promises = [row for row in rows if not row.endswith("| shown by |")]
+    assert len(promises) > 15
+    for row in promises:
+        tests = re.findall(r"`(test_\w+\.(?:py|c)): (\w+)`", row.rpartition(" | ")[2])
+        assert tests, row
+        assert [test for test in tests if not names_test(*test)] == [], row
+
+
 # ---- settings
 
 def is_known(name, known):
