@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
 
@@ -19,7 +20,7 @@ import pytest
 from gateway import SLOW, Gateway, wait_for
 from ledger import PLAIN
 from relay import Relay
-from syscalls import calls_of, died, inject, is_stopped
+from syscalls import Strace, calls_of, died, inject, is_stopped
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("strace"), reason="no strace here"),
@@ -181,6 +182,62 @@ def test_killed_at_every_call(tmp_path, policy):
         print("%d points, %d of them deadly, %d arrived twice" % (len(points), harmed, arrived.count(2)))
         assert harmed > 0.8 * len(points), "it did not come by there: %d of %d" % (harmed, len(points))
         assert max(arrived) == (2 if policy == "retry" else 1) and arrived.count(0) > 0
+
+
+WRITES = ("pwrite64", "fdatasync", "ftruncate")
+
+
+def until_unharmed(run):
+    """run(name, n) for each STEPth call of each name, until it gives False; how often it did not."""
+    harmed = 0
+    for name in WRITES:
+        count = 1
+        while run(name, count):
+            harmed, count = harmed + 1, count + STEP
+    return harmed
+
+
+def test_killed_while_it_starts(tmp_path):
+    """F-32: over what the last one has left; the one after that finds all of it."""
+    with Place(tmp_path, RETRY_DELAYS="1h") as place:
+        place.relay.script["mail"] = "451 4.3.0 not now"
+
+        def dies(name, count):
+            assert place.send("left %s %d" % (name, count)).status == 202
+            place.gateway.kill()
+            gateway = Gateway(place.relay, wait=False, wrap=(
+                "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + name, "-e",
+                "inject=%s:signal=SIGKILL:when=%d" % (name, count)), **place.settings)
+            found = died(gateway, lambda: "\"event\":\"start\"" in gateway.output)
+            subprocess.run(["pkill", "-KILL", "-P", str(gateway.pid)], check=False)
+            gateway.kill()
+            place.start()
+            return found
+        harmed = until_unharmed(dies)
+        left = len(place.kept())
+        assert harmed >= 2, harmed
+        place.relay.script.clear()
+        for message in place.gateway.get("/messages?limit=500")["messages"]:
+            place.gateway.request("POST", "/messages/%s/retry" % message["id"])
+        assert wait_for(place.is_drained)
+        assert len(place.relay.ledger) == len({t.message_id for t in place.relay.ledger}) == left
+
+
+def test_killed_while_it_stops(tmp_path):
+    """F-32: amid putting the log into the file."""
+    with Place(tmp_path) as place:
+        def dies(name, count):
+            place.warm()
+            with Strace(place.gateway, "-o", "/dev/null", "-e", "trace=" + name, "-e",
+                        "inject=%s:signal=SIGKILL:when=%d" % (name, count)):
+                place.gateway.terminate()
+                found = place.gateway.wait() != 0
+            assert {state for state, _ in place.kept()} == {SENT}
+            place.start()
+            return found
+        assert until_unharmed(dies) >= 2
+        assert wait_for(place.is_drained)
+        assert len(place.relay.ledger) == len(place.kept())
 
 
 def test_stopped_at_every_point_with_a_name(tmp_path):
