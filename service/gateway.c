@@ -186,12 +186,17 @@ static void add_relay(struct buf *json, struct relay *relay)
 static bool ready(void *self, struct buf *json)
 {
 	struct lettergate *lettergate = self;
-	bool is_draining = atomic_load(&lettergate->is_draining);
-	bool is_ready = !is_draining && (!lettergate->queue || queue_is_sound(lettergate->queue));
+	bool drains = atomic_load(&lettergate->is_draining);
+	bool writes = !lettergate->queue || queue_is_sound(lettergate->queue);
+	bool is_ready = !drains && writes;
 
-	buf_addf(json, "{\"ready\":%s,\"draining\":%s,\"in_flight\":%u,\"relays\":[",
-		is_ready ? "true" : "false", is_draining ? "true" : "false",
+	buf_addf(json, "{\"ready\":%s,\"draining\":%s,\"in_flight\":%u,",
+		is_ready ? "true" : "false", drains ? "true" : "false",
 		atomic_load(&lettergate->in_flight));
+	if (!is_ready)
+		buf_addf(json, "\"reason\":\"%s\",",
+			drains ? "it is stopping" : "the store cannot be written");
+	buf_add_string(json, "\"relays\":[");
 	pthread_rwlock_rdlock(&lettergate->lock);
 	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++) {
 		if (i)

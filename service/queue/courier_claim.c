@@ -69,6 +69,19 @@ static void delivered(struct delivery *delivery)
 	courier_put_verdict(delivery->waiter);
 }
 
+static void log_held(const struct outing *outing)
+{
+	struct log_line line = log_line(outing->courier->settings.log, LOG_WARN, "held");
+
+	log_string(&line, "id", outing->stored->id);
+	log_u64(&line, "strikes", outing->stored->strikes);
+	log_string(&line, "detail",
+		outing->stored->maybe_sent
+			? "the process died behind the end of its data: it may have been sent"
+			: "the process died each time that it was sent");
+	log_end(&line);
+}
+
 static void send_out(struct courier *courier, struct outing *outing)
 {
 	struct delivery *delivery = &outing->delivery;
@@ -83,6 +96,7 @@ static void send_out(struct courier *courier, struct outing *outing)
 	delivery->done = delivered;
 	delivery->waiter = outing;
 	if (outing_is_held(outing)) {
+		log_held(outing);
 		courier_put_verdict(outing);
 		return;
 	}

@@ -1,8 +1,10 @@
-/* courier_fence - asked right before the end of a message is sent: is it still ours, and noted?
+/* courier_fence - what is noted before a message's MAIL, and asked before the end of its data
  *
- * That costs a write, so it is asked only where it is worth one: for a message that is held where
- * nobody knows what became of it, so that it is known after a crash which those are; and of a store
- * that others share, who may have it by now. */
+ * The first costs next to nothing, and tells after a crash what the process may have died of. The
+ * other, is it still ours, and noted, costs a write to the disk, so it is asked
+ * only where it is worth one: for a message that is held where nobody knows what became of it, so
+ * that it is known after a crash which those are; and of a store that others share, who may have it
+ * by now. */
 #include "service/queue/courier_own.h"
 
 #include <stddef.h>
@@ -35,10 +37,21 @@ static void ask(struct fence *fence)
 	queue_put(outing->courier->queue, &outing->fence_job.job);
 }
 
+/* The same. Its first MAIL counts for all that follow. */
+static void begin(struct fence *fence)
+{
+	struct outing *outing = outing_of(fence);
+
+	if (outing->strike == STRIKE_NONE)
+		outing->strike =
+			strikes_note(queue_strikes(outing->courier->queue), outing->stored->id);
+}
+
 void courier_put_fence(struct courier *courier, struct outing *outing)
 {
-	if (!outing->stored->hold_unknown && !queue_is_shared(courier->queue))
-		return;
-	outing->fence.ask = ask;
+	if (queue_strikes(courier->queue))
+		outing->fence.begin = begin;
+	if (outing->stored->hold_unknown || queue_is_shared(courier->queue))
+		outing->fence.ask = ask;
 	outing->delivery.fence = &outing->fence;
 }

@@ -19,6 +19,8 @@ static void forget(struct outing *outing)
 		outing->next->previous = outing->previous;
 	courier->count--;
 	pthread_mutex_unlock(&courier->lock);
+	if (outing->strike != STRIKE_NONE)
+		strikes_clear(queue_strikes(courier->queue), outing->strike);
 	stored_free(outing->stored);
 	courier_claim(courier);
 }

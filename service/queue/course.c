@@ -139,17 +139,19 @@ static enum message_state last_state(const struct stored *stored)
 	return taken ? MESSAGE_PARTIAL : MESSAGE_FAILED;
 }
 
-void course_hold(struct stored *stored)
+void course_hold(struct stored *stored, enum smtp_category category)
 {
+	bool is_unsent = stored->hold_unknown && !stored->maybe_sent;
+
 	for (size_t i = 0; i < stored->count; i++) {
 		struct stored_recipient *to = &stored->to[i];
 
 		if (!to->is_open)
 			continue;
 		*to = (struct stored_recipient){ .address = to->address,
-			.outcome = SMTP_UNKNOWN,
-			.phase = SMTP_IN_DOT,
-			.category = SMTP_OUTCOME_UNKNOWN };
+			.outcome = is_unsent ? SMTP_NOT_SENT : SMTP_UNKNOWN,
+			.phase = is_unsent ? SMTP_IN_MAIL : SMTP_IN_DOT,
+			.category = category };
 	}
 	stored->state = MESSAGE_HELD;
 }

@@ -17,9 +17,10 @@ struct course_moment {
  * region; NULL: out of memory. */
 struct text *course_open_recipients(const struct stored *stored, size_t *count_out);
 
-/* A process died over it, and nobody knows what the relay has: its open recipients are unknown, and
- * it is set aside. */
-void course_hold(struct stored *stored);
+/* A process died over it, and nobody knows what the relay has: its open recipients are unknown for
+ * that reason, and it is set aside. Where the end of its data is noted before it goes, and was not,
+ * they were not sent. */
+void course_hold(struct stored *stored, enum smtp_category category);
 
 /* Notes what came of the open recipients, which are those of `result` in their order: their
  * outcomes, the state, due_ms where it is tried again, and the attempts. Texts are borrowed from

@@ -291,12 +291,13 @@ static void hand_in(struct keeping *keeping)
 
 void keep(struct lettergate *lettergate, struct delivery *delivery)
 {
-	struct keeping *keeping = keeping_new(lettergate, delivery);
+	bool is_sound = queue_is_sound(lettergate->queue);
+	struct keeping *keeping = is_sound ? keeping_new(lettergate, delivery) : NULL;
 
 	if (keeping)
 		hand_in(keeping);
 	else
-		keep_failed(lettergate, delivery, ERR_MEMORY);
+		keep_failed(lettergate, delivery, is_sound ? ERR_MEMORY : ERR_IO);
 }
 
 /* The queue's thread. Whether it could be written or not, the answer is what it is. */

@@ -75,6 +75,7 @@ struct outing *outing_new(struct stored *stored, struct text body, uint64_t atte
 		return NULL;
 	delivery = &outing->delivery;
 	outing->stored = stored;
+	outing->strike = STRIKE_NONE;
 	outing->was_open = region_zalloc(stored->region, stored->count + 1, sizeof(bool));
 	to = course_open_recipients(stored, &count);
 	delivery->result.answers =
@@ -99,10 +100,11 @@ struct outing *outing_new(struct stored *stored, struct text body, uint64_t atte
 bool outing_is_held(struct outing *outing)
 {
 	struct stored *stored = outing->stored;
+	bool is_unknown = stored->hold_unknown && stored->maybe_sent;
 
-	if (!(stored->hold_unknown && stored->maybe_sent) && !schedule_sets_aside(stored->strikes))
+	if (!is_unknown && !schedule_sets_aside(stored->strikes))
 		return false;
-	course_hold(stored);
+	course_hold(stored, is_unknown ? SMTP_OUTCOME_UNKNOWN : SMTP_SET_ASIDE);
 	outing->has_verdict = true;
 	return true;
 }

@@ -4,6 +4,7 @@
 
 #include "service/queue/courier.h"
 #include "service/session/fence.h"
+#include "service/store/strikes.h"
 
 struct outing {
 	struct delivery delivery;
@@ -13,6 +14,7 @@ struct outing {
 	bool *was_open;        /* of each recipient, when it went out */
 	bool has_verdict;      /* it is noted in `stored` */
 	uint64_t again_us;     /* its verdict could not be written: when to try that again; 0: no */
+	int strike;            /* its slot; STRIKE_NONE: its MAIL was not written */
 	struct fence fence;
 	struct fence_job fence_job; /* while `fence` is asked */
 	struct settle_job settle;

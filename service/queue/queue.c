@@ -1,6 +1,7 @@
 #include "service/queue/queue.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -11,7 +12,8 @@ enum {
 	GROUP_MOST = 512,
 	LONGEST_WAIT_MS = 1000,
 	SWEEP_EVERY_MS = 10000,
-	SWEEP_PAUSE_MS = 20
+	SWEEP_PAUSE_MS = 20,
+	PROVE_EVERY_MS = 500
 };
 
 struct queue {
@@ -26,10 +28,13 @@ struct queue {
 	pthread_cond_t wake;
 	struct job *first, **last;
 	struct store_keeps keeps;
-	bool stops, is_unsound;
+	bool stops;
+
+	atomic_bool is_unsound;
 
 	/* the thread's own */
 	struct tick tick;
+	uint64_t prove_at_us; /* monotonic */
 	uint64_t sweep_at_us; /* monotonic */
 };
 
@@ -206,11 +211,31 @@ static bool is_written(enum err err)
 	return err != ERR_IO && err != ERR_DOUBT;
 }
 
-static void note_soundness(struct queue *queue, bool is_sound)
+/* Something could not be written: until something is, nothing more is taken in. */
+static void note_failure(struct queue *queue)
 {
-	pthread_mutex_lock(&queue->lock);
-	queue->is_unsound = !is_sound;
-	pthread_mutex_unlock(&queue->lock);
+	if (!atomic_exchange(&queue->is_unsound, true))
+		queue->prove_at_us = 0;
+}
+
+static void prove_soundness(struct queue *queue)
+{
+	const struct store_verbs *verbs = queue->store.verbs;
+	enum err err;
+
+	if (!atomic_load(&queue->is_unsound) || now_us() < queue->prove_at_us)
+		return;
+	err = verbs->begin(queue->store.self);
+	if (!err) {
+		err = verbs->prove ? verbs->prove(queue->store.self) : OK;
+		if (!err)
+			err = verbs->commit(queue->store.self);
+		if (err)
+			verbs->rollback(queue->store.self);
+	}
+	queue->prove_at_us = now_us() + (uint64_t)1000 * PROVE_EVERY_MS;
+	if (!err)
+		atomic_store(&queue->is_unsound, false);
 }
 
 /* What its jobs may have brought about is told to those who wait for it. */
@@ -218,16 +243,15 @@ static void run_group(struct queue *queue, struct job *list)
 {
 	bool may_ripen = false, may_tell = false;
 	enum err err = run_repeatedly(queue, list);
-	bool is_sound = !err;
+	bool is_sound = is_written(err);
 
-	if (err == ERR_DOUBT) {
+	if (err == ERR_DOUBT)
 		leave_in_doubt(list);
-	} else if (err && list) {
-		is_sound = true;
-		for (struct job *job = list; job; job = job->next)
+	else
+		for (struct job *job = err ? list : NULL; job; job = job->next)
 			is_sound = is_written(run_alone(queue, job)) && is_sound;
-	}
-	note_soundness(queue, is_sound);
+	if (!is_sound)
+		note_failure(queue);
 	for (struct job *job = list, *next; job; job = next) {
 		next = job->next;
 		may_ripen = may_ripen || (!job->err && kinds[job->kind].may_ripen);
@@ -273,6 +297,8 @@ static int64_t pause_ms(const struct queue *queue)
 
 	if (queue->tick.has_more)
 		return 0;
+	if (atomic_load(&queue->is_unsound))
+		pause = PROVE_EVERY_MS;
 	if (until_due < pause)
 		pause = until_due > 0 ? until_due : 0;
 	return until_sweep < pause ? until_sweep : pause;
@@ -336,7 +362,8 @@ static void *work(void *self)
 		run_group(queue, list);
 		sweep_some(queue, keeps);
 		if (queue->store.verbs->tidy(queue->store.self))
-			note_soundness(queue, false);
+			note_failure(queue);
+		prove_soundness(queue);
 	}
 	return NULL;
 }
@@ -416,12 +443,12 @@ bool queue_is_shared(const struct queue *queue)
 	return queue->store.is_shared;
 }
 
+struct strikes *queue_strikes(const struct queue *queue)
+{
+	return queue->store.strikes;
+}
+
 bool queue_is_sound(struct queue *queue)
 {
-	bool is_sound;
-
-	pthread_mutex_lock(&queue->lock);
-	is_sound = !queue->is_unsound;
-	pthread_mutex_unlock(&queue->lock);
-	return is_sound;
+	return !atomic_load(&queue->is_unsound);
 }

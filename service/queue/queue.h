@@ -40,5 +40,7 @@ void queue_put(struct queue *queue, struct job *job);
 void queue_keep(struct queue *queue, const struct store_keeps *keeps);
 /* Is the store that of others, too? */
 bool queue_is_shared(const struct queue *queue);
-/* Could the last group be written? */
+/* Of the store; until queue_close. NULL: it has none. */
+struct strikes *queue_strikes(const struct queue *queue);
+/* Can it be written? Not from the first group on that could not be, until something was. */
 bool queue_is_sound(struct queue *queue);

@@ -114,8 +114,8 @@ struct accept_job {
 };
 
 /* Messages that are due, the oldest of each key's first, keys taking turns; for relays that are not
- * in `resting`. One that a process has died over comes alone, and while it is out nothing else
- * comes. Each counts as a try from then on. */
+ * in `resting`. One that a process has died over comes alone, and for its first seconds out nothing
+ * else comes. Each counts as a try from then on. */
 struct claim_job {
 	struct job job;
 	const struct text *resting; /* lanes that are left out; "" is the lane of those for any */
@@ -336,23 +336,29 @@ struct store_verbs {
 	enum err (*tick)(void *self, struct tick *tick);
 	/* Forgets some of what need not be kept. */
 	enum err (*sweep)(void *self, struct sweep *sweep);
+	/* Writes something that changes nothing. ERR_IO: no message could be accepted either. NULL:
+	 * a transaction without anything tells as much. */
+	enum err (*prove)(void *self);
 	/* Outside of a transaction, now and then: what keeps it fast. */
 	enum err (*tidy)(void *self);
 	void (*close)(void *self);
 };
 
+struct strikes;
+
 struct store {
 	const struct store_verbs *verbs;
 	void *self;
 	bool is_shared; /* other processes claim from it too: a lease may be lost while we live */
+	struct strikes *strikes; /* its own; NULL: it finds strikes by itself, or not at all */
 };
 
 /* All that it holds goes with it. */
 MUST_USE enum err store_memory_open(const struct store_limits *limits, struct store *store_out);
 /* Makes the file if there is none, mode 0600. All leases are void: those of messages whose MAIL was
- * marked become strikes. An error is one line in *why: ERR_IO, it cannot be opened or written, or
- * another process has it; ERR_SYNTAX, it is damaged or not ours; ERR_VALUE, a newer version's. The
- * file is left as it was then. */
+ * marked, or noted in its `strikes`, become strikes. An error is one line in *why: ERR_IO, it
+ * cannot be opened or written, or another process has it; ERR_SYNTAX, it is damaged or not ours;
+ * ERR_VALUE, a newer version's. The file is left as it was then. */
 MUST_USE enum err store_sqlite_open(const char *path, const struct store_limits *limits,
 	struct store *store_out, struct buf *why);
 /* `words`: a connection string or URI as libpq takes them; it has a password, and is never told.

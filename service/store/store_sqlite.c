@@ -174,6 +174,14 @@ static enum err begin(void *self)
 	return store->is_failed ? ERR_IO : sql_run(store, sql_use(store, SQL_BEGIN));
 }
 
+/* Puts a page into the log. */
+static enum err prove(void *self)
+{
+	struct sqlite_store *store = self;
+
+	return store->is_full ? ERR_IO : sql_run(store, sql_use(store, SQL_PROVE));
+}
+
 /* ---- life */
 
 static void close_store(void *self)
@@ -186,6 +194,7 @@ static void close_store(void *self)
 		sqlite3_finalize(store->statements[sql]);
 	sqlite3_close(store->db);
 	reserve_close(store);
+	strikes_close(store->strikes);
 	tally_free(&store->tally);
 	buf_free(&store->head);
 	buf_free(&store->course);
@@ -218,6 +227,7 @@ static const struct store_verbs verbs = {
 	.counts = sqlite_counts,
 	.tick = sqlite_tick,
 	.sweep = sqlite_sweep,
+	.prove = prove,
 	.tidy = tidy,
 	.close = close_store,
 };
@@ -246,7 +256,21 @@ static enum err take_over(struct sqlite_store *store)
 		err = commit(store);
 	if (err)
 		rollback(store);
+	else if (store->strikes)
+		strikes_forget_left(store->strikes);
 	return err;
+}
+
+/* Without it the store is as good, but for messages that a process dies of. */
+static void open_strikes(struct sqlite_store *store, const char *path)
+{
+	char name[PATH_BYTES];
+	struct buf buf = buf_over(name, sizeof(name));
+
+	buf_addf(&buf, "%s-strikes", path);
+	buf_add_byte(&buf, '\0');
+	if (buf.err || strikes_open(name, &store->strikes))
+		store->strikes = NULL;
 }
 
 static enum err read_all(struct sqlite_store *store, const char *path, struct buf *why)
@@ -257,6 +281,8 @@ static enum err read_all(struct sqlite_store *store, const char *path, struct bu
 		err = sqlite_tally_read(store);
 	if (!err)
 		err = reserve_open(store, path);
+	if (!err)
+		open_strikes(store, path);
 	if (!err)
 		err = take_over(store);
 	if (err == ERR_IO && store->is_full && !store->is_failed)
@@ -295,6 +321,6 @@ enum err store_sqlite_open(const char *path, const struct store_limits *limits,
 		close_store(store);
 		return err;
 	}
-	*store_out = (struct store){ .verbs = &verbs, .self = store };
+	*store_out = (struct store){ .verbs = &verbs, .self = store, .strikes = store->strikes };
 	return OK;
 }

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "service/store/rules.h"
+#include "service/store/strikes.h"
 #include "service/store/tally.h"
 
 enum sql {
@@ -39,6 +40,7 @@ enum sql {
 	SQL_HASTEN,
 	SQL_LEASES_OVER,
 	SQL_MAYBE_SENT,
+	SQL_STRUCK,
 	SQL_VOID,
 	SQL_LIST,
 	SQL_OLDEST,
@@ -61,6 +63,7 @@ enum sql {
 	SQL_TALLY_LIST,
 	SQL_TALLY_PUT,
 	SQL_FREE_PAGES,
+	SQL_PROVE,
 	SQL_CENSUS,
 	SQLS,
 };
@@ -75,6 +78,8 @@ struct sqlite_store {
 	struct buf head, course, body; /* what is being written */
 	struct buf lane, lane_key;     /* whose turn it was last */
 	bool has_lane;
+	struct strikes *strikes; /* NULL: none are counted */
+	int64_t suspect_ms;      /* when one was last handed out; monotonic */
 	int64_t looked_ms;       /* when leases and far moments were last looked after; monotonic */
 	int wal_pages, wal_most; /* of the log; at how many they are put into the file */
 	bool is_failed; /* a sync failed, or the file is damaged: nothing is believed any more */

@@ -61,6 +61,7 @@ const char *const sql_texts[SQLS] = {
 	[SQL_LEASES_OVER] = "SELECT place, key_id, state, size_bytes, strikes FROM message "
 			    "WHERE turn = 4 AND lease_ms <= ?1 LIMIT 1",
 	[SQL_MAYBE_SENT] = "UPDATE message SET maybe_sent = 1 WHERE place = ?1 AND mark = 2",
+	[SQL_STRUCK] = "UPDATE message SET mark = 1 WHERE id = ?1 AND turn = 4 AND mark = 0",
 	[SQL_VOID] = "UPDATE message SET strikes = strikes + CASE WHEN mark > 0 THEN 1 ELSE 0 END, "
 		     "maybe_sent = CASE WHEN mark = 2 THEN 1 ELSE maybe_sent END, "
 		     "turn = CASE WHEN strikes > 0 OR mark > 0 THEN 3 ELSE 1 END, "
@@ -106,5 +107,6 @@ const char *const sql_texts[SQLS] = {
 			  "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key_id, state) DO UPDATE SET "
 			  "messages = excluded.messages, bytes = excluded.bytes",
 	[SQL_FREE_PAGES] = "PRAGMA freelist_count",
+	[SQL_PROVE] = "PRAGMA application_id = 1279742285", /* what it is already */
 	[SQL_CENSUS] = "SELECT count(*) FROM message WHERE turn > 0",
 };

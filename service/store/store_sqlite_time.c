@@ -245,10 +245,28 @@ enum err sqlite_sweep(void *self, struct sweep *sweep)
 
 /* ---- at the start */
 
+/* The process that died had written their MAIL. */
+static enum err mark_struck(struct sqlite_store *store)
+{
+	char id[DELIVERY_ID_LEN + 1];
+	enum err err = OK;
+	size_t place = 0;
+
+	while (!err && store->strikes && strikes_left(store->strikes, &place, id)) {
+		sqlite3_stmt *struck = sql_use(store, SQL_STRUCK);
+
+		if (sql_id(struck, 1, id))
+			err = sql_run(store, struck);
+	}
+	return err;
+}
+
 enum err sqlite_void_leases(struct sqlite_store *store)
 {
-	enum err err = sql_run(store, sql_use(store, SQL_VOID));
+	enum err err = mark_struck(store);
 
+	if (!err)
+		err = sql_run(store, sql_use(store, SQL_VOID));
 	tally_move_all(&store->tally, MESSAGE_SENDING, MESSAGE_DEFERRED);
 	if (!err)
 		err = sql_run(store, sql_use(store, SQL_ONCE_CUT));

@@ -270,6 +270,13 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 					503 },
 		SMTP_REACH_MESSAGE, 503, 503, 30,
 		"Try again later; see the log for what is wrong with it." },
+	[SMTP_SET_ASIDE] = { { "set_aside", "The gateway died of this message, it seems",
+				     "Five times in a row the gateway died while this message was "
+				     "on its way, so it is held. Whether a relay has it is only "
+				     "certain where that was noted.",
+				     503 },
+		SMTP_REACH_MESSAGE, 503, 503, 60,
+		"See the log for why the gateway died; then try it again or cancel it." },
 };
 
 /* What providers mean beside the standards. */

@@ -58,13 +58,13 @@ static inline struct kit kit_open(int backend, struct store_limits limits)
 
 static inline void kit_remove(const struct kit *kit)
 {
-	static const char *const ends[] = { "", "-wal", "-journal", "-reserve" };
+	static const char *const ends[] = { "", "-wal", "-journal", "-reserve", "-strikes" };
 	char name[128];
 
 	free(kit->words);
 	if (kit->backend == KIT_PG)
 		return;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		snprintf(name, sizeof(name), "%s%s", kit->path, ends[i]);
 		unlink(name);
 	}

@@ -100,6 +100,25 @@ static void die_and_come_back(bool is_shared)
 	set_out(is_shared);
 }
 
+/* The same where the process was killed with MAIL written of those that are out. */
+static void be_killed(void)
+{
+	char name[128], kept[1 << 17];
+	FILE *file;
+	size_t len;
+
+	snprintf(name, sizeof(name), "%s-strikes", world.kit.path);
+	file = fopen(name, "re");
+	len = fread(kept, 1, sizeof(kept), file);
+	fclose(file);
+	go_home();
+	file = fopen(name, "we");
+	ck_assert_uint_eq(fwrite(kept, 1, len, file), len);
+	fclose(file);
+	kit_open_again(&world.kit);
+	set_out(false);
+}
+
 static void end(void)
 {
 	go_home();
@@ -274,8 +293,122 @@ START_TEST(an_old_answer_is_not_a_new_one)
 }
 END_TEST
 
+static bool is_letter(const struct delivery *delivery, unsigned number)
+{
+	char words[32];
+
+	snprintf(words, sizeof(words), "<%u@example.com>", number);
+	return text_equal(delivery->message_id, text_of(words));
+}
+
+/* The delivery of that letter, among `count` that are out. */
+static struct delivery *find_out(unsigned number, size_t count)
+{
+	wait_out(count - 1);
+	for (size_t i = 0; i < count; i++)
+		if (is_letter(world.at[i], number))
+			return world.at[i];
+	ck_abort_msg("letter %u is not out", number);
+	return NULL;
+}
+
+/* F-47: a process dies over a message, time after time: it is suspected, sent alone, set aside at
+ * last, and nobody else is suspected for it. */
+START_TEST(a_message_that_kills_is_set_aside)
+{
+	struct delivery *poison;
+	struct stored *stored;
+
+	begin();
+	for (unsigned i = 1; i <= 3; i++)
+		put_letter(i, false);
+	set_out(false);
+	poison = find_out(2, 3);
+	poison->fence->begin(poison->fence);
+	for (int kills = 1; kills < SCHEDULE_STRIKES; kills++) {
+		be_killed();
+		poison = wait_out(0);
+		ck_assert(is_letter(poison, 2));
+		usleep(20000);
+		ck_assert_uint_eq(count_out(), 1); /* alone */
+		poison->fence->begin(poison->fence);
+		poison->fence->begin(poison->fence); /* at another relay: it counts once */
+	}
+	be_killed();
+	wait_out(1);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert(!is_letter(world.at[i], 2));
+		answer_all(world.at[i], SMTP_ACCEPTED);
+	}
+	wait_settled();
+	go_home();
+	kit_open_again(&world.kit);
+	stored = look(2);
+	ck_assert_int_eq(stored->state, MESSAGE_HELD);
+	ck_assert_int_eq(stored->to[0].category, SMTP_SET_ASIDE);
+	ck_assert_int_eq(stored->to[0].outcome, SMTP_UNKNOWN);
+	stored_free(stored);
+	kit_close(&world.kit);
+}
+END_TEST
+
+/* Whose end would have been noted was certainly not sent. */
+START_TEST(one_that_is_noted_is_known_not_to_be_sent)
+{
+	struct stored *stored;
+
+	begin();
+	put_letter(1, true);
+	set_out(false);
+	for (int kills = 0; kills < SCHEDULE_STRIKES; kills++) {
+		struct delivery *poison = wait_out(0);
+
+		poison->fence->begin(poison->fence);
+		be_killed();
+	}
+	for (int i = 0; i < 1000 && courier_out(world.courier); i++)
+		usleep(1000);
+	usleep(10000);
+	ck_assert_uint_eq(count_out(), 0);
+	go_home();
+	kit_open_again(&world.kit);
+	stored = look(1);
+	ck_assert_int_eq(stored->state, MESSAGE_HELD);
+	ck_assert_int_eq(stored->to[0].category, SMTP_SET_ASIDE);
+	ck_assert_int_eq(stored->to[0].outcome, SMTP_NOT_SENT);
+	stored_free(stored);
+	kit_close(&world.kit);
+}
+END_TEST
+
+/* What came of it is on disk, so that what the process dies of later is not this. */
+START_TEST(a_verdict_ends_the_suspicion)
+{
+	struct delivery *delivery;
+
+	begin();
+	put_letter(1, false);
+	set_out(false);
+	delivery = wait_out(0);
+	delivery->fence->begin(delivery->fence);
+	answer_all(delivery, SMTP_DEFERRED);
+	delivery = wait_out(1); /* again, and not as far as MAIL */
+	be_killed();
+	put_letter(2, false);
+	courier_wake(world.courier);
+	wait_out(1); /* it is not alone */
+	for (size_t i = 0; i < 2; i++)
+		answer_all(world.at[i], SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+END_TEST
+
 UNIT_MAIN(courier, tcase_add_test(cases, only_what_is_held_is_asked_for);
 	  tcase_add_test(cases, what_was_not_asked_for_is_tried_again);
 	  tcase_add_test(cases, a_mark_lasts_until_the_verdict);
 	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);
-	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);)
+	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);
+	  tcase_add_test(cases, a_message_that_kills_is_set_aside);
+	  tcase_add_test(cases, one_that_is_noted_is_known_not_to_be_sent);
+	  tcase_add_test(cases, a_verdict_ends_the_suspicion);)

@@ -18,7 +18,8 @@ static struct {
 	_Atomic(const struct stored *) bad; /* to accept it fails */
 	atomic_int commits_fail;            /* so many */
 	_Atomic(enum err) commit_err;       /* … with this; OK: with ERR_IO */
-	atomic_bool is_accepting;           /* between begin and commit */
+	atomic_int proves, proves_fail;
+	atomic_bool is_accepting; /* between begin and commit */
 	_Atomic int64_t due_ms;
 } fake;
 
@@ -107,6 +108,13 @@ static enum err fake_sweep(void *self, struct sweep *sweep)
 	return OK;
 }
 
+static enum err fake_prove(void *self)
+{
+	(void)self;
+	fake.proves++;
+	return fake.proves_fail-- > 0 ? ERR_IO : OK;
+}
+
 static enum err fake_tidy(void *self)
 {
 	(void)self;
@@ -128,6 +136,7 @@ static const struct store_verbs fake_verbs = {
 	.claim = fake_claim,
 	.tick = fake_tick,
 	.sweep = fake_sweep,
+	.prove = fake_prove,
 	.tidy = fake_tidy,
 	.close = fake_close,
 };
@@ -232,10 +241,39 @@ START_TEST(a_bad_job_does_not_fail_its_neighbours)
 	for (int i = 0; i < JOBS; i++)
 		ck_assert_int_eq(batch.errs[i], i == 7 ? ERR_IO : OK);
 	ck_assert_int_eq(fake.rollbacks, 2); /* the group, and it alone */
-	fake.bad = NULL;
+	queue_close(queue);
+}
+END_TEST
+
+/* F-31: that there was nothing to write, or that something could be read, proves nothing. */
+START_TEST(it_is_unsound_until_something_was_written)
+{
+	struct queue *queue = open_fake();
+	struct batch batch;
+	struct stored *claimed[1];
+	enum err err = OK;
+	struct claim_job claim = { .job = { .kind = JOB_CLAIM, .done = done, .waiter = &err },
+		.claimed = claimed,
+		.most = 1 };
+
+	ck_assert(queue_is_sound(queue));
+	fake.bad = &batch.letters[0].stored;
+	fake.proves_fail = 1;
 	hand_in(queue, &batch, 0, 1);
 	wait_for(&dones, 1);
+	ck_assert(!queue_is_sound(queue));
+	queue_put(queue, &claim.job);
+	wait_for(&dones, 1);
+	ck_assert_int_eq(err, OK);
+	stored_free(claimed[0]);
+	ck_assert(!queue_is_sound(queue));
+	while (fake.proves < 1)
+		usleep(1000);
+	ck_assert(!queue_is_sound(queue));
+	for (int i = 0; i < 5000 && !queue_is_sound(queue); i++)
+		usleep(1000);
 	ck_assert(queue_is_sound(queue));
+	ck_assert_int_eq(fake.proves, 2);
 	queue_close(queue);
 }
 END_TEST
@@ -485,6 +523,7 @@ END_TEST
 UNIT_MAIN(queue, tcase_add_unchecked_fixture(cases, pg_server_start, pg_server_stop);
 	  tcase_add_test(cases, jobs_that_arrive_while_a_commit_runs_share_the_next);
 	  tcase_add_test(cases, a_bad_job_does_not_fail_its_neighbours);
+	  tcase_add_test(cases, it_is_unsound_until_something_was_written);
 	  tcase_add_test(cases, a_commit_that_fails_is_done_again_for_each);
 	  tcase_add_test(cases, a_commit_in_doubt_is_told_to_all);
 	  tcase_add_test(cases, a_refusal_takes_nothing_back);

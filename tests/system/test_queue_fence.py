@@ -1,14 +1,15 @@
 """A queued message and the moments at which it may be lost or doubled: between MAIL, the end of the
 data and its answer the process is killed, or the store cannot be written any more."""
 
+import http.client
 import resource
 import threading
 
 import pytest
 
-from gateway import Gateway, ms, wait_for
+from gateway import Gateway, ms, problem, wait_for
 from relay import Relay
-from test_queue import queued, reaches
+from test_queue import queued, reaches, state
 
 WAYS = {"data": {"keywords": ("8BITMIME",)}, "pipelined": {"keywords": ("8BITMIME", "PIPELINING")},
         "bdat": {}}
@@ -19,7 +20,7 @@ def _store(tmp_path):
     return "sqlite:%s" % (tmp_path / "queue.db")
 
 
-def killed_at(store, step, way="data", policy="hold", **fields):
+def killed_at(store, step, way="data", policy="hold", receive_buffer=None, **fields):
     """The process is killed when the relay hears `step`; the relay, and how often it was tried."""
     gateways, answered = [], threading.Event()
 
@@ -28,7 +29,7 @@ def killed_at(store, step, way="data", policy="hold", **fields):
         gateways[0].kill()
         return {"reply": "", "then": "close"}
 
-    relay = Relay({step: kill}, **WAYS[way])
+    relay = Relay({step: kill}, receive_buffer=receive_buffer, **WAYS[way])
     gateways.append(Gateway(relay, STORE=store, ON_UNKNOWN=policy, RETRY_DELAYS=ms(200)))
     number = queued(gateways[0], **fields)
     answered.set()
@@ -61,7 +62,8 @@ def test_killed_behind_the_end(store, way):
 
 
 def test_killed_amid_the_content(store):
-    relay, number = killed_at(store, "body", text="line\n" * 500000)
+    """More than there is room for on the way: the end had not been reached."""
+    relay, number = killed_at(store, "body", receive_buffer=65536, text="line\n" * 2000000)
     with relay, Gateway(relay, STORE=store, ON_UNKNOWN="hold") as gateway:
         reaches(gateway, number, "sent")
         assert len(relay.ledger) == 1
@@ -94,3 +96,67 @@ def test_without_a_mark_the_end_is_not_sent(store, way):
         assert len(relay.ledger) == 1
         assert told["attempts"][0]["outcome"] == "not_sent"
         assert gateway.get("/relays")["relays"][0]["state"] == "working"
+
+
+def test_ready_while_the_store_can_be_written(store):
+    """F-31: while it cannot, /readyz says so and nothing is taken into the queue; then all is as before."""
+    def is_ready(status):
+        return wait_for(lambda: gateway.get("/readyz", key=None).status == status, 10)
+
+    with Relay() as relay, Gateway(relay, STORE=store) as gateway:
+        assert "reason" not in gateway.get("/readyz", key=None).json
+        limit_files(gateway, 1)
+        problem(gateway.send(delivery="queue"), 503, "storage_unavailable", "not_sent")
+        answer = gateway.get("/readyz", key=None)
+        assert answer.status == 503 and answer["ready"] is False and answer["draining"] is False
+        assert "store" in answer["reason"]
+        for _ in range(3):  # at once, and the answer does not change for it
+            problem(gateway.send(delivery="queue"), 503, "storage_unavailable", "not_sent")
+            assert gateway.get("/readyz", key=None).status == 503
+        assert gateway.send().status == 200, "what needs no queue goes on"
+        limit_files(gateway, resource.RLIM_INFINITY)
+        assert is_ready(200)
+        reaches(gateway, queued(gateway), "sent")
+
+
+def is_over(gateway, number):
+    if gateway.process.poll() is not None:
+        return "died"
+    try:
+        return state(gateway, number) == "held"
+    except (OSError, http.client.HTTPException):  # it does not listen yet, or was killed
+        return False
+
+
+def test_a_message_that_kills(store):
+    """F-47: the process dies whenever this message is on its way. Five times, then it is set aside; the
+    others are delivered, and soon not one at a time."""
+    deaths, neighbours, answered = [], 20, threading.Event()
+
+    def kill(connection, step, line):
+        if b"poison" not in line:
+            return None
+        answered.wait(20)
+        deaths.append(gateways[-1].pid)
+        gateways[-1].kill()
+        return {"reply": "", "then": "close"}
+
+    gateways = []
+    settings = {"STORE": store, "SMTP_SESSIONS": "4", "RETRY_DELAYS": ms(200)}
+    with Relay({"mail": kill}) as relay:
+        gateways.append(Gateway(relay, **settings))
+        poison = queued(gateways[0], **{"from": "poison@example.com"})
+        others = [queued(gateways[0], to="n%d@example.org" % n) for n in range(neighbours)]
+        answered.set()
+        while len(gateways) < 10 and wait_for(lambda: is_over(gateways[-1], poison), 20) == "died":
+            gateways.append(Gateway(relay, wait=False, **settings))
+        with gateways[-1] as gateway:
+            told = reaches(gateway, poison, "held")
+            assert told["recipients"][0]["code"] == "set_aside", told
+            for number in others:
+                reaches(gateway, number, "sent")
+            assert gateway.log("held")[0]["strikes"] == 5
+            assert len(set(deaths)) == 5, deaths
+            assert len(gateways) == 6
+            arrived = {r for t in relay.ledger for r in t.recipients}
+            assert len(arrived) == neighbours
