@@ -7,6 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+struct web {
+	CURL *curl;
+};
+
 struct transfer {
 	const struct web_post *post;
 	struct web_answer *answer;
@@ -50,6 +54,14 @@ static curl_socket_t open_socket(void *self, curlsocktype purpose, struct curl_s
 static void init_curl(void)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static CURL *new_handle(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, init_curl);
+	return curl_easy_init();
 }
 
 /* The library knows where the system has its authorities; the variables are the tool's alone. */
@@ -143,21 +155,45 @@ static struct curl_slist *list_headers(const char *const *headers)
 enum err web_post(const struct web_post *post, struct web_answer *answer_out, struct buf *body_out,
 	struct buf *why)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct transfer transfer = { post, answer_out, body_out };
 	struct curl_slist *headers;
 	enum err err = ERR_MEMORY;
 	CURL *curl;
 
 	*answer_out = (struct web_answer){ 0 };
-	pthread_once(&once, init_curl);
-	curl = curl_easy_init();
+	curl = post->web ? post->web->curl : new_handle();
 	headers = list_headers(post->headers);
 	if (curl && headers)
 		err = perform(curl, headers, &transfer, why);
 	else
 		buf_add_string(why, "out of memory");
+	if (post->web)
+		curl_easy_reset(curl); /* it points at what is ours alone */
+	else
+		curl_easy_cleanup(curl);
 	curl_slist_free_all(headers);
-	curl_easy_cleanup(curl);
 	return err;
+}
+
+enum err web_open(struct web **web_out)
+{
+	struct web *web = calloc(1, sizeof(*web));
+
+	if (!web)
+		return ERR_MEMORY;
+	web->curl = new_handle();
+	if (!web->curl) {
+		free(web);
+		return ERR_MEMORY;
+	}
+	*web_out = web;
+	return OK;
+}
+
+void web_close(struct web *web)
+{
+	if (!web)
+		return;
+	curl_easy_cleanup(web->curl);
+	free(web);
 }

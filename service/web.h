@@ -11,7 +11,13 @@
 
 struct sockaddr;
 
+/* Keeps a connection for the next post to the same place. One post at a time. */
+struct web;
+MUST_USE enum err web_open(struct web **web_out);
+void web_close(struct web *web); /* NULL is fine */
+
 struct web_post {
+	struct web *web;            /* NULL: a connection for this one alone */
 	const char *url;            /* http:// or https:// */
 	const char *const *headers; /* "Name: value"; NULL ends them */
 	struct text body;
