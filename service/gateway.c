@@ -8,6 +8,7 @@
 #include "service/queue/listening.h"
 #include "service/queue/looking.h"
 #include "service/queue/queue.h"
+#include "service/webhook/webhooks.h"
 
 enum { PAUSE_MAX_S = 60 };
 
@@ -255,6 +256,7 @@ static void print_metrics(void *self, bool open_metrics, struct buf *text)
 		.in_flight = atomic_load(&lettergate->in_flight),
 		.in_flight_bytes = atomic_load(&lettergate->in_flight_bytes),
 		.repeats = repeats_counts(lettergate->repeats),
+		.webhooks_gone = lettergate->webhooks ? webhooks_gone(lettergate->webhooks) : 0,
 		.log_dropped = log_dropped(lettergate->log) };
 
 	/* the relays' names are the settings', which a reload may take away */

@@ -112,7 +112,7 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 	if (!err && !lettergate->captures)
 		err = start_workers(lettergate, workers);
 	if (!err)
-		keeper_start(lettergate);
+		err = keeper_start(lettergate);
 	if (err) {
 		if (lettergate)
 			lettergate_stop(lettergate);

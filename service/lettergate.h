@@ -23,6 +23,7 @@ struct oauth_crew;
 struct courier;
 struct listening;
 struct queue;
+struct webhooks;
 struct worker;
 
 struct lettergate {
@@ -35,6 +36,7 @@ struct lettergate {
 	struct courier *courier;     /* the same */
 	struct listening *listening; /* the same */
 	struct awaited *awaited;     /* the same */
+	struct webhooks *webhooks;   /* the same */
 	struct known *known;         /* addresses, for the workers' resolvers */
 	struct oauth_crew *crew;     /* who fetches tokens */
 	pthread_rwlock_t lock;       /* over keys, fleet, settings and is_stopping */

@@ -203,6 +203,11 @@ void metrics_token(struct relay_metrics *relay, enum oauth_result result)
 		add(&relay->tokens[result], 1);
 }
 
+void metrics_webhook(struct metrics *metrics, enum webhook_result result)
+{
+	add(&metrics->webhooks[result], 1);
+}
+
 double metrics_sends_per_s(struct metrics *metrics, uint64_t now_us)
 {
 	uint64_t now = now_us / 1000000, count = 0;

@@ -9,6 +9,7 @@
 #include "http/gateway.h"
 #include "service/oauth/oauth_grant.h"
 #include "service/queue/repeats.h"
+#include "service/webhook/webhook_post.h"
 #include "smtp/buf.h"
 
 struct metrics;
@@ -48,6 +49,9 @@ void metrics_session_closed(struct metrics *metrics, struct relay_metrics *relay
 void metrics_token_wanted(struct relay_metrics *relay);
 void metrics_token(struct relay_metrics *relay, enum oauth_result result);
 
+/* What came of a try to deliver an event; or, beside that, that an event was given up. */
+void metrics_webhook(struct metrics *metrics, enum webhook_result result);
+
 /* What is not counted but looked at. */
 struct metrics_gauges {
 	size_t relay_count;
@@ -63,6 +67,7 @@ struct metrics_gauges {
 	unsigned in_flight;
 	uint64_t in_flight_bytes;
 	struct repeats_counts repeats;
+	unsigned webhooks_gone; /* disabled by their receivers */
 	uint64_t log_dropped;
 };
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,

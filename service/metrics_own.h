@@ -44,7 +44,8 @@ struct relay_metrics {
 struct metrics {
 	struct metrics_share shares[SHARES];
 	struct metrics_second seconds[SECONDS]; /* messages settled, by second */
-	pthread_mutex_t lock;                   /* for adding rows */
+	atomic_uint_least64_t webhooks[WEBHOOK_RESULTS];
+	pthread_mutex_t lock; /* for adding rows */
 	atomic_size_t request_count, relay_count;
 	struct relay_metrics relays[RELAY_ROWS + 1];
 	struct {

@@ -339,6 +339,19 @@ static void add_repeats(const struct printing *printing)
 		counts->entries);
 }
 
+static void add_webhooks(const struct printing *printing)
+{
+	declare(printing, "webhook_deliveries", "counter",
+		"Tries to deliver an event, by what came of them, and events given up.");
+	for (enum webhook_result result = 0; result < WEBHOOK_RESULTS; result++)
+		add_sample(printing, "webhook_deliveries_total", "result",
+			webhook_result_name(result), NULL, NULL,
+			atomic_load(&printing->metrics->webhooks[result]));
+	add_gauge(printing, "webhooks_disabled",
+		"Webhooks that get nothing more, because they answered 410.",
+		printing->gauges->webhooks_gone);
+}
+
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,
 	struct buf *out)
 {
@@ -353,6 +366,7 @@ void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges,
 		gauges->in_flight);
 	add_gauge(&printing, "in_flight_bytes", "Their bytes.", gauges->in_flight_bytes);
 	add_repeats(&printing);
+	add_webhooks(&printing);
 	declare(&printing, "log_lines_dropped", "counter",
 		"Lines that could not be written in time.");
 	add_sample(

@@ -6,6 +6,7 @@
 #include "service/queue/listening.h"
 #include "service/relay/dispatch.h"
 #include "service/queue/queue.h"
+#include "service/webhook/webhooks.h"
 
 enum { OUT_MOST = 1000, ATTEMPT_S = 900 };
 
@@ -60,7 +61,11 @@ static void ripe(void *self)
 
 static void told(void *self)
 {
-	listening_news(((struct lettergate *)self)->listening);
+	struct lettergate *lettergate = self;
+
+	listening_news(lettergate->listening);
+	if (lettergate->webhooks)
+		webhooks_news(lettergate->webhooks);
 }
 
 static enum err open_courier(struct lettergate *lettergate, const struct settings *settings)
@@ -106,19 +111,43 @@ enum err keeper_open(
 	return err ? err : queue_open(&own, store, &lettergate->queue);
 }
 
-void keeper_start(struct lettergate *lettergate)
+/* The webhooks first: they are told of all that is sent from now on. */
+enum err keeper_start(struct lettergate *lettergate)
 {
-	if (lettergate->queue)
+	enum err err;
+
+	if (!lettergate->queue)
+		return OK;
+	err = webhooks_open(
+		lettergate->queue, lettergate->log, lettergate->metrics, &lettergate->webhooks);
+	if (!err)
+		err = webhooks_adjust(lettergate->webhooks, lettergate->settings);
+	if (!err)
 		courier_start(lettergate->courier, lettergate->queue);
+	return err;
 }
 
-void keeper_reload(struct lettergate *lettergate, const struct settings *settings)
+static void adjust_webhooks(struct lettergate *lettergate, struct settings *settings)
+{
+	enum err err = webhooks_adjust(lettergate->webhooks, settings);
+	struct log_line line;
+
+	if (!err)
+		return;
+	line = log_line(lettergate->log, LOG_ERROR, "webhook_trouble");
+	log_string(&line, "why", err_text(err));
+	log_string(&line, "detail", "a webhook could not be begun; reload again");
+	log_end(&line);
+}
+
+void keeper_reload(struct lettergate *lettergate, struct settings *settings)
 {
 	struct store_keeps keeps = keeps_of(settings);
 
 	if (!lettergate->queue)
 		return;
 	queue_keep(lettergate->queue, &keeps);
+	adjust_webhooks(lettergate, settings);
 	courier_adjust(lettergate->courier, &settings->retry, settings->keep_body_ms > 0);
 }
 
@@ -139,6 +168,8 @@ void keeper_stop(struct lettergate *lettergate)
 		listening_stop(lettergate->listening);
 	if (lettergate->awaited)
 		awaited_stop(lettergate->awaited);
+	if (lettergate->webhooks)
+		webhooks_stop(lettergate->webhooks);
 }
 
 unsigned keeper_out(const struct lettergate *lettergate)
@@ -148,7 +179,9 @@ unsigned keeper_out(const struct lettergate *lettergate)
 
 void keeper_close(struct lettergate *lettergate)
 {
+	webhooks_end(lettergate->webhooks);
 	queue_close(lettergate->queue);
+	webhooks_close(lettergate->webhooks);
 	courier_close(lettergate->courier);
 	listening_close(lettergate->listening);
 	awaited_close(lettergate->awaited);

@@ -9,9 +9,9 @@
 MUST_USE enum err keeper_open(
 	struct lettergate *lettergate, const struct settings *settings, struct buf *why);
 /* Begins to send; the relays are there. */
-void keeper_start(struct lettergate *lettergate);
+MUST_USE enum err keeper_start(struct lettergate *lettergate);
 /* What a reload changes. */
-void keeper_reload(struct lettergate *lettergate, const struct settings *settings);
+void keeper_reload(struct lettergate *lettergate, struct settings *settings);
 void keeper_tick(struct lettergate *lettergate, uint64_t now_us);
 /* Nothing more is taken out of the queue. */
 void keeper_stop(struct lettergate *lettergate);

@@ -36,6 +36,8 @@ void queue_close(struct queue *queue);
 /* Takes the job until done(), which the queue's thread calls: it must not wait, and may hand in
  * another job. Jobs are done in this order. Their number is bounded by those who own them. */
 void queue_put(struct queue *queue, struct job *job);
+/* The same, and waits until it is done: not for the queue's own thread. What came of it. */
+enum err queue_do(struct queue *queue, struct job *job);
 /* From now on. */
 void queue_keep(struct queue *queue, const struct store_keeps *keeps);
 /* Is the store that of others, too? */

@@ -164,6 +164,8 @@ enum err settings_load(char *const *args, char *const *environment, struct setti
 	if (!err)
 		err = settings_read_dkim(&draft);
 	if (!err)
+		err = settings_read_webhooks(&draft);
+	if (!err)
 		err = settings_check(&draft);
 	if (err == ERR_MEMORY)
 		err = draft_refuse(&draft, err, "out of memory");

@@ -7,12 +7,15 @@
 
 #include <stdatomic.h>
 
+#include "http/event.h"
+#include "http/server/network.h"
 #include "service/queue/schedule.h"
+#include "service/webhook/webhook_sign.h"
 #include "smtp/buf.h"
 #include "smtp/dkim/dkim.h"
 #include "smtp/session/session.h"
 
-enum { RELAYS_MAX = 64 };
+enum { RELAYS_MAX = 64, WEBHOOKS_MAX = 16 };
 
 struct relay_settings {
 	const char *name;          /* "default" */
@@ -52,6 +55,14 @@ struct route_settings {
 	uint64_t relays; /* bit i: settings->relays[i] */
 };
 
+/* Who is told of events. */
+struct webhook_settings {
+	const char *name; /* "default" */
+	const char *url;  /* https */
+	struct webhook_keys keys;
+	struct event_filter filter;
+};
+
 struct listen_settings {
 	enum listen_kind { LISTEN_TCP, LISTEN_UNIX, LISTEN_PASSED } kind;
 	const char *address; /* numeric address (v6 without brackets), or the socket's path */
@@ -83,6 +94,13 @@ struct settings {
 	unsigned queue_max, queue_max_per_key; /* messages; per key 0: no limit */
 	uint64_t queue_max_bytes;
 	int64_t keep_sent_ms, keep_failed_ms, keep_body_ms;
+	const char *webhook_url, *webhook_secret; /* "": none */
+	const char *const *webhook_allow;         /* networks, as text */
+	size_t webhook_allow_count;
+	const struct webhook_settings *webhooks; /* that one, or those of the list */
+	size_t webhook_count;
+	const struct network *webhook_networks; /* where they may be, beside public addresses */
+	size_t webhook_network_count;
 	const char *templates_dir;                                            /* "": none */
 	const char *dkim_domain, *dkim_selector, *dkim_key_pem, *dkim_unsign; /* "": none */
 	struct dkim_signer dkim; /* these, or those of the config file's list, opened */

@@ -97,10 +97,20 @@ struct dkim_given {
 MUST_USE enum err settings_add_dkim(struct draft *draft, const struct dkim_given *given);
 /* What DKIM_DOMAIN and its kin, read before, make of who signs. */
 MUST_USE enum err settings_read_dkim(struct draft *draft);
+/* settings_webhook.c: adds one; its URL is judged when all is read. */
+struct webhook_given {
+	struct webhook_settings settings; /* its name, url and filter */
+	struct text secrets;
+	const char *name_label, *url_label, *secret_label;
+};
+MUST_USE enum err settings_add_webhook(struct draft *draft, const struct webhook_given *given);
+/* What WEBHOOK_URL and its kin, read before, make of who is told of events. */
+MUST_USE enum err settings_read_webhooks(struct draft *draft);
 /* settings_listen.c: reads a comma-separated list. */
 MUST_USE enum err settings_read_listen(struct draft *draft, const struct given *given,
 	const struct listen_settings **listen_out, size_t *count_out);
-MUST_USE enum err settings_read_networks(struct draft *draft, const struct given *given);
+MUST_USE enum err settings_read_networks(struct draft *draft, const struct given *given,
+	const char *const **networks_out, size_t *count_out);
 /* Sockets passed in by systemd, if there are any. */
 MUST_USE enum err settings_take_passed(struct draft *draft, char *const *environment);
 /* settings_check.c: what one value makes of others that were not given; and which do not go

@@ -194,10 +194,7 @@ static enum err take_member(const struct place *place, const cJSON *member)
 	if (text_equal(name, TEXT("routes")))
 		return OK; /* behind all else: see take_body */
 	if (text_equal(name, TEXT("webhooks")))
-		return cJSON_IsArray(member) && !member->child
-			       ? OK
-			       : place_refuse(place, member->string,
-					 "is not supported yet; take it out");
+		return settings_take_webhooks(place, member);
 	return place_take_setting(place, member, "");
 }
 

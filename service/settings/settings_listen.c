@@ -116,7 +116,8 @@ static enum err read_network(
 	return *out ? OK : ERR_MEMORY;
 }
 
-enum err settings_read_networks(struct draft *draft, const struct given *given)
+enum err settings_read_networks(struct draft *draft, const struct given *given,
+	const char *const **networks_out, size_t *count_out)
 {
 	struct text list = text_of(given->value);
 	size_t count = count_parts(list);
@@ -127,8 +128,8 @@ enum err settings_read_networks(struct draft *draft, const struct given *given)
 		err = read_network(draft, given, text_trim(text_cut(&list, ',')), &all[i]);
 	if (err)
 		return err;
-	draft->settings->trusted_proxies = all;
-	draft->settings->trusted_proxy_count = count;
+	*networks_out = all;
+	*count_out = count;
 	return OK;
 }
 

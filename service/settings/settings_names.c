@@ -80,6 +80,10 @@ static const struct {
 	{ "DKIM_DOMAINS", "DKIM_DOMAIN, or for several the list in the file of --config" },
 	{ "DKIM_KEY_SELECTOR", "DKIM_SELECTOR" },
 	{ "DKIM_SKIP_FIELDS", "DKIM_UNSIGN" },
+	{ "WEBHOOK_SIGNING_SECRET", "WEBHOOK_SECRET" },
+	{ "WEBHOOK_SIGNING_KEY", "WEBHOOK_SECRET" },
+	{ "WEBHOOK_ENDPOINT", "WEBHOOK_URL" },
+	{ "WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_ALLOW_NETWORKS" },
 };
 
 /* Near to one of ours, and nevertheless somebody else's. */
@@ -90,11 +94,10 @@ static const char *const foreign[] = { "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", 
 /* Of the contract, and not here yet. `usual` says what is the case anyway. */
 static const struct {
 	const char *name, *usual;
-} later[] = { { "CONSOLE", "off" }, { "WEBHOOK_URL", "" }, { "WEBHOOK_SECRET", "" },
-	{ "WEBHOOK_ALLOW_NETWORKS", "" } };
+} later[] = { { "CONSOLE", "off" } };
 
 static const char *const prefixes[] = { "SMTP_", "HTTP_", "API_", "LOG_", "SEND_", "MAX_", "DRAIN_",
-	"DKIM_", "RETRY_", "QUEUE_", "KEEP_" };
+	"DKIM_", "RETRY_", "QUEUE_", "KEEP_", "WEBHOOK_" };
 
 /* Beginnings that nobody else uses: a name that starts so was meant for us. */
 static const char *const ours[] = { "SMTP_TIMEOUT_", "SMTP_CLIENT_", "SMTP_OAUTH_", "HTTP_TIMEOUT_",

@@ -15,6 +15,8 @@ MUST_USE enum err place_refuse(const struct place *place, const char *name, cons
 /* Takes a member that is a setting: `prefix` and its name in capitals. */
 MUST_USE enum err place_take_setting(
 	const struct place *place, const struct cJSON *member, const char *prefix);
+/* settings_webhooks.c: the list of those who are told of events. */
+MUST_USE enum err settings_take_webhooks(const struct place *place, const struct cJSON *list);
 /* settings_routes.c: the list of routes, once the relays' names are known. */
 MUST_USE enum err settings_take_routes(const struct place *place, const struct cJSON *list);
 /* settings_relays.c: the list of relays, each entry into a draft of its own. */

@@ -166,6 +166,13 @@ const struct setting settings_table[] = {
 		"and what was not" },
 	{ "KEEP_BODY", SETTING_PERIOD, BOUNDS(keep_body_ms, "0s", 0, 3650 * DAY),
 		"how long it keeps the text of a message that is settled" },
+	{ "WEBHOOK_URL", SETTING_TEXT, PLAIN(webhook_url),
+		"where events are posted to, https://…; needs STORE" },
+	{ "WEBHOOK_SECRET", SETTING_TEXT, SECRET(webhook_secret),
+		"what they are signed with: whsec_ and base64 of 24 to 64 bytes; two with a blank "
+		"between while one takes the place of the other" },
+	{ "WEBHOOK_ALLOW_NETWORKS", SETTING_WEBHOOK_NETWORKS, PLAIN(webhook_allow),
+		"networks that events may go to though they are not public: 10.1.0.0/16,fd00::/8" },
 	{ "TEMPLATES_DIR", SETTING_TEXT, PLAIN(templates_dir),
 		"a folder of templates: order.subject.mustache, order.text.mustache, "
 		"order.html.mustache; read at the start and on SIGHUP" },

@@ -352,7 +352,11 @@ enum err setting_read(struct draft *draft, size_t index)
 	case SETTING_ADMIN_LISTEN:
 		return read_admin(draft, index);
 	case SETTING_NETWORKS:
-		return settings_read_networks(draft, &draft->given[index]);
+		return settings_read_networks(draft, &draft->given[index],
+			&draft->settings->trusted_proxies, &draft->settings->trusted_proxy_count);
+	case SETTING_WEBHOOK_NETWORKS:
+		return settings_read_networks(draft, &draft->given[index],
+			&draft->settings->webhook_allow, &draft->settings->webhook_allow_count);
 	case SETTING_API_KEY:
 		return read_api_key(draft, index);
 	case SETTING_TOKEN_URL:

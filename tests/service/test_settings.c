@@ -291,8 +291,8 @@ static const struct {
 	{ { "QUEUE_MAX=0" }, "QUEUE_MAX", "1 to" },
 	{ { "RETRY_DELAY=1s" }, "RETRY_DELAY", "RETRY_DELAYS" },
 	{ { "CONSOLE=on" }, "CONSOLE", "not supported yet" },
-	{ { "WEBHOOK_URL=https://a" }, "WEBHOOK_URL", "not supported yet" },
-	{ { "WEBHOOK_SECRET_FILE=/a" }, "WEBHOOK_SECRET", "not supported yet" },
+	{ { "WEBHOOK_SIGNING_SECRET=x" }, "WEBHOOK_SIGNING_SECRET", "WEBHOOK_SECRET" },
+	{ { "WEBHOOK_URI=x" }, "WEBHOOK_URI", "WEBHOOK_URL" },
 };
 
 START_TEST(a_wrong_value_is_named_and_mended)

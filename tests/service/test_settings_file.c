@@ -40,7 +40,6 @@ static const struct {
 	{ "{\"smtp_port\":{}}", "/smtp_port", "string or a number" },
 	{ "{\"http_listen\":[[]]}", "/http_listen", "list of strings" },
 	{ "{\"smtp_user\":\"a\\u0000b\",\"smtp_pass\":\"x\"}", "/smtp_user", "NUL" },
-	{ "{\"webhooks\":[{}]}", "/webhooks", "not supported yet" },
 	{ "{\"console\":\"on\"}", "CONSOLE", "not supported yet" },
 };
 

@@ -1,0 +1,459 @@
+/* One receiver of events: a thread that reads, sends, and notes how far it is. */
+#include "service/clock.h"
+#include "service/queue/schedule.h"
+#include "service/webhook/webhook_own.h"
+
+#include <stdio.h>
+#include <time.h>
+
+enum {
+	LEASE_MS = 60000, /* longer than a try and the time between two renewals */
+	RENEW_US = 20000000,
+	LOOK_MS = 2000, /* whether the lease is free, or another process has written events */
+	AGAIN_MS = 1000,
+	PAGE_BYTES = 1 << 18,
+	REGION_BYTES = 4 << 20,
+	NOTE_REGION_BYTES = 16384,
+	WHY_BYTES = 500,
+	PLACE_BYTES = 100,
+	PACE_LEAST_MS = 250,
+	PACE_MOST_MS = 60000,
+};
+
+/* ---- waiting */
+
+static struct timespec in_ms(int64_t ms)
+{
+	struct timespec moment;
+
+	clock_gettime(CLOCK_MONOTONIC, &moment);
+	moment.tv_sec += ms / 1000;
+	moment.tv_nsec += ms % 1000 * 1000000;
+	if (moment.tv_nsec >= 1000000000) {
+		moment.tv_sec++;
+		moment.tv_nsec -= 1000000000;
+	}
+	return moment;
+}
+
+/* Under the lock: is there something to do before the time is over? */
+static bool is_called(const struct webhook *webhook, bool by_news)
+{
+	const struct webhooks *all = webhook->webhooks;
+
+	return all->is_stopped || webhook->ends || webhook->version != webhook->taken_version ||
+	       (by_news && all->news != webhook->news);
+}
+
+/* No longer than until the lease is to be renewed. */
+static void rest(struct webhook *webhook, int64_t ms, bool by_news)
+{
+	struct webhooks *all = webhook->webhooks;
+	uint64_t now = now_us();
+	int64_t until_renewal =
+		webhook->renew_us > now ? (int64_t)(webhook->renew_us - now) / 1000 : 0;
+	struct timespec until;
+	int rc = 0;
+
+	if (webhook->has_lease && ms > until_renewal)
+		ms = until_renewal + 1;
+	until = in_ms(ms > 0 ? ms : 0);
+	pthread_mutex_lock(&all->lock);
+	while (!is_called(webhook, by_news) && rc == 0)
+		rc = pthread_cond_timedwait(&all->change, &all->lock, &until);
+	pthread_mutex_unlock(&all->lock);
+}
+
+/* ---- the page that was read */
+
+static void drop_page(struct webhook *webhook)
+{
+	region_close(webhook->region);
+	webhook->region = NULL;
+	webhook->count = webhook->at = 0;
+}
+
+/* All of it is done with. */
+static void end_page(struct webhook *webhook)
+{
+	webhook->is_behind = webhook->is_behind || webhook->place.cursor != webhook->page_cursor;
+	webhook->place.cursor = webhook->page_cursor;
+	drop_page(webhook);
+}
+
+static enum err read_page(struct webhook *webhook)
+{
+	struct webhooks *all = webhook->webhooks;
+	struct events_job job = { .job.kind = JOB_EVENTS,
+		.after = webhook->place.cursor,
+		.most = PAGE_EVENTS,
+		.most_bytes = PAGE_BYTES,
+		.events = webhook->events };
+	enum err err = region_open(REGION_BYTES, &webhook->region);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&all->lock);
+	webhook->news = all->news; /* what is written after this is news */
+	pthread_mutex_unlock(&all->lock);
+	job.region = webhook->region;
+	err = queue_do(all->queue, &job.job);
+	if (err) {
+		drop_page(webhook);
+		return err;
+	}
+	webhook->count = job.count;
+	webhook->at = 0;
+	webhook->page_cursor = job.cursor;
+	return OK;
+}
+
+/* The next one that it wants; NULL: none in this page. */
+static const struct event *next_event(struct webhook *webhook)
+{
+	for (; webhook->at < webhook->count; webhook->at++) {
+		const struct event *event = &webhook->events[webhook->at];
+
+		if (event_fits(event, &webhook->webhook->filter))
+			return event;
+		webhook->place.cursor = event->cursor;
+		webhook->is_behind = true;
+	}
+	return NULL;
+}
+
+/* ---- the note */
+
+static void log_trouble(const struct webhook *webhook, enum err err, const char *detail)
+{
+	struct log_line line = log_line(webhook->webhooks->log, LOG_ERROR, "webhook_trouble");
+
+	log_string(&line, "webhook", webhook->webhook->name);
+	log_string(&line, "why", err_text(err));
+	log_string(&line, "detail", detail);
+	log_end(&line);
+}
+
+/* The newest event that there is, or was when the program began. */
+static enum err find_newest(struct webhook *webhook, uint64_t *newest_out)
+{
+	struct events_job job = { .job.kind = JOB_EVENTS };
+	enum err err = OK;
+
+	if (webhook->begins_at_newest) {
+		*newest_out = webhook->webhooks->newest;
+		return OK;
+	}
+	err = queue_do(webhook->webhooks->queue, &job.job);
+	if (!err)
+		*newest_out = job.newest;
+	return err;
+}
+
+/* Where it goes on, as the note says. */
+static enum err take_place(struct webhook *webhook, struct text found)
+{
+	struct webhook_place place = { 0 };
+	enum err err = found.len ? webhook_place_read(found, &place) : OK;
+
+	if (err)
+		log_trouble(webhook, err, "how far it was cannot be read: it goes on from now");
+	if (err || !found.len)
+		err = find_newest(webhook, &place.cursor);
+	if (!err)
+		webhook->place = place;
+	return err;
+}
+
+/* Takes or renews the lease (`lease_ms` 0: gives it back), and notes how far it is. ERR_VALUE:
+ * another process has it. */
+static enum err note(struct webhook *webhook, int64_t lease_ms)
+{
+	char name[64], content[PLACE_BYTES];
+	struct buf said = buf_over(content, sizeof(content));
+	struct note_job job = {
+		.job.kind = JOB_NOTE, .token = webhook->token, .lease_for_ms = lease_ms
+	};
+	enum err err = region_open(NOTE_REGION_BYTES, &job.region);
+
+	if (err)
+		return err;
+	snprintf(name, sizeof(name), "webhook/%s", webhook->webhook->name);
+	job.name = text_of(name);
+	if (webhook->has_lease) {
+		webhook_place_write(&webhook->place, &said);
+		job.content = buf_text(&said);
+	}
+	webhook->renew_us = now_us() + RENEW_US;
+	err = queue_do(webhook->webhooks->queue, &job.job);
+	if (!err && !webhook->has_lease)
+		err = take_place(webhook, job.found);
+	region_close(job.region);
+	if (!err)
+		webhook->has_lease = lease_ms > 0;
+	if (!err)
+		webhook->is_behind = false;
+	return err;
+}
+
+static void lose_lease(struct webhook *webhook)
+{
+	struct log_line line = log_line(webhook->webhooks->log, LOG_DEBUG, "webhook_elsewhere");
+
+	log_string(&line, "webhook", webhook->webhook->name);
+	log_end(&line);
+	webhook->has_lease = false;
+	drop_page(webhook);
+}
+
+/* False: not now; it has waited. */
+static bool hold_lease(struct webhook *webhook)
+{
+	enum err err = note(webhook, LEASE_MS);
+
+	if (!err)
+		return true;
+	if (err == ERR_VALUE)
+		lose_lease(webhook);
+	rest(webhook, err == ERR_VALUE ? LOOK_MS : AGAIN_MS, false);
+	webhook->renew_us = 0; /* now */
+	return false;
+}
+
+/* ---- what came of a try */
+
+static void log_try(const struct webhook *webhook, const struct event *event, const char *id,
+	enum webhook_result result, const struct webhook_answer *answer, const struct buf *why)
+{
+	enum log_level level = result == WEBHOOK_DELIVERED ? LOG_DEBUG : LOG_WARN;
+	char name[32];
+	struct log_line line;
+
+	snprintf(name, sizeof(name), "webhook_%s", webhook_result_name(result));
+	line = log_line(webhook->webhooks->log, level, name);
+	log_string(&line, "webhook", webhook->webhook->name);
+	log_string(&line, "event_id", id);
+	log_text(&line, "type", event->type);
+	if (answer->status)
+		log_u64(&line, "status", (uint64_t)answer->status);
+	log_text(&line, "why", buf_text(why));
+	log_u64(&line, "attempt", webhook->place.tries + 1);
+	log_end(&line);
+}
+
+static void log_given_up(const struct webhook *webhook, const struct event *event, const char *id)
+{
+	struct log_line line = log_line(webhook->webhooks->log, LOG_ERROR, "webhook_given_up");
+
+	log_string(&line, "webhook", webhook->webhook->name);
+	log_string(&line, "event_id", id);
+	log_text(&line, "type", event->type);
+	log_u64(&line, "attempts", webhook->place.tries);
+	log_string(&line, "detail", "it was not taken in all its tries; the next one goes on");
+	log_end(&line);
+}
+
+static void disable(struct webhook *webhook)
+{
+	struct log_line line = log_line(webhook->webhooks->log, LOG_ERROR, "webhook_disabled");
+
+	log_string(&line, "webhook", webhook->webhook->name);
+	log_string(&line, "detail", "it answered 410: nothing is sent there until a reload");
+	log_end(&line);
+	pthread_mutex_lock(&webhook->webhooks->lock);
+	webhook->is_gone = true;
+	pthread_mutex_unlock(&webhook->webhooks->lock);
+}
+
+static void go_on(struct webhook *webhook, const struct event *event)
+{
+	webhook->place = (struct webhook_place){ .cursor = event->cursor };
+	webhook->at++;
+}
+
+static void put_off(
+	struct webhook *webhook, const struct event *event, const char *id, uint32_t retry_after_s)
+{
+	struct webhook_place *place = &webhook->place;
+	uint32_t chance;
+
+	random_bytes((unsigned char *)&chance, sizeof(chance));
+	if (place->head != event->cursor)
+		place->tries = 0;
+	place->head = event->cursor;
+	place->tries++;
+	if (schedule_next(&schedule_webhook, place->tries, retry_after_s, INT64_MAX, now_unix_ms(),
+		    chance, &place->due_ms))
+		return;
+	metrics_webhook(webhook->webhooks->metrics, WEBHOOK_GIVEN_UP);
+	log_given_up(webhook, event, id);
+	go_on(webhook, event);
+}
+
+/* Who says "too many" gets the next ones slower, and faster again as it takes them. */
+static void adapt_pace(struct webhook *webhook, enum webhook_result result)
+{
+	if (result == WEBHOOK_THROTTLED)
+		webhook->pace_ms = webhook->pace_ms ? webhook->pace_ms * 2 : PACE_LEAST_MS * 2;
+	else if (result == WEBHOOK_DELIVERED)
+		webhook->pace_ms /= 2;
+	if (webhook->pace_ms < PACE_LEAST_MS)
+		webhook->pace_ms = 0;
+	if (webhook->pace_ms > PACE_MOST_MS)
+		webhook->pace_ms = PACE_MOST_MS;
+}
+
+static void try_event(struct webhook *webhook, const struct event *event)
+{
+	struct webhooks *all = webhook->webhooks;
+	char id[EVENT_ID_LEN + 1], words[WHY_BYTES];
+	struct buf why = buf_over(words, sizeof(words));
+	struct webhook_try attempt = { .settings = webhook->taken,
+		.webhook = webhook->webhook,
+		.event = event,
+		.id = id,
+		.web = webhook->web,
+		.must_stop = &all->must_stop };
+	struct webhook_answer answer = { 0 };
+	enum webhook_result result;
+
+	if (!event_id(event, id)) {
+		rest(webhook, AGAIN_MS, false);
+		return;
+	}
+	result = webhook_post(&attempt, &answer, &why);
+	if (result != WEBHOOK_DELIVERED && atomic_load(&all->must_stop))
+		return; /* it was cut short: that was no try */
+	metrics_webhook(all->metrics, result);
+	log_try(webhook, event, id, result, &answer, &why);
+	adapt_pace(webhook, result);
+	webhook->is_behind = true;
+	if (result == WEBHOOK_DELIVERED)
+		go_on(webhook, event);
+	else if (result == WEBHOOK_GONE)
+		disable(webhook);
+	else
+		put_off(webhook, event, id, answer.retry_after_s);
+}
+
+/* ---- one thing after the other */
+
+/* What a reload changed. A new receiver is as good as none that failed. */
+static void take_settings(struct webhook *webhook)
+{
+	struct webhooks *all = webhook->webhooks;
+	struct settings *old = webhook->taken;
+
+	pthread_mutex_lock(&all->lock);
+	webhook->taken = settings_hold(webhook->settings);
+	webhook->webhook = webhook->wanted;
+	webhook->taken_version = webhook->version;
+	webhook->is_gone = false;
+	pthread_mutex_unlock(&all->lock);
+	settings_free(old);
+	webhook->place.due_ms = 0;
+	webhook->pace_ms = 0;
+}
+
+enum todo { TODO_END, TODO_SETTINGS, TODO_NOTHING, TODO_SEND };
+
+static enum todo what_to_do(struct webhook *webhook)
+{
+	struct webhooks *all = webhook->webhooks;
+	enum todo todo = TODO_SEND;
+
+	pthread_mutex_lock(&all->lock);
+	if (all->is_stopped || webhook->ends)
+		todo = TODO_END;
+	else if (webhook->version != webhook->taken_version)
+		todo = TODO_SETTINGS;
+	else if (webhook->is_gone)
+		todo = TODO_NOTHING;
+	pthread_mutex_unlock(&all->lock);
+	return todo;
+}
+
+static void look_for_events(struct webhook *webhook)
+{
+	enum err err = read_page(webhook);
+
+	if (err) {
+		rest(webhook, AGAIN_MS, false);
+	} else if (!webhook->count && webhook->page_cursor == webhook->place.cursor) {
+		drop_page(webhook);
+		rest(webhook, LOOK_MS, true);
+	}
+}
+
+/* Until the head may be tried again, or the pace allows for the next one; 0: now. */
+static int64_t wait_ms(const struct webhook *webhook, const struct event *event)
+{
+	int64_t furthest_ms = schedule_furthest_ms(&schedule_webhook), wait;
+
+	if (webhook->place.head != event->cursor)
+		return 0;
+	wait = webhook->place.due_ms - now_unix_ms();
+	return wait > furthest_ms ? 0 : wait; /* the clock was set back */
+}
+
+static void send_next(struct webhook *webhook)
+{
+	const struct event *event = next_event(webhook);
+	int64_t wait;
+
+	if (!event && webhook->region) {
+		end_page(webhook);
+		return;
+	}
+	if (!event) {
+		look_for_events(webhook);
+		return;
+	}
+	wait = wait_ms(webhook, event);
+	if (wait > 0) {
+		rest(webhook, wait, false);
+		return;
+	}
+	try_event(webhook, event);
+	if (webhook->is_behind && !hold_lease(webhook))
+		return;
+	if (webhook->pace_ms && !webhook->place.head)
+		rest(webhook, webhook->pace_ms, false);
+}
+
+static void leave(struct webhook *webhook)
+{
+	struct webhooks *all = webhook->webhooks;
+
+	if (webhook->has_lease && note(webhook, 0))
+		log_trouble(webhook, ERR_IO, "how far it is could not be noted");
+	drop_page(webhook);
+	web_close(webhook->web);
+	settings_free(webhook->taken);
+	pthread_mutex_lock(&all->lock);
+	webhook->is_over = true;
+	pthread_cond_broadcast(&all->change);
+	pthread_mutex_unlock(&all->lock);
+}
+
+void *webhook_run(void *self)
+{
+	struct webhook *webhook = self;
+	enum todo todo;
+
+	take_settings(webhook);
+	while (!webhook->token)
+		random_bytes((unsigned char *)&webhook->token, sizeof(webhook->token));
+	while ((todo = what_to_do(webhook)) != TODO_END) {
+		if (todo == TODO_SETTINGS)
+			take_settings(webhook);
+		else if (now_us() >= webhook->renew_us && !hold_lease(webhook))
+			continue;
+		else if (todo == TODO_NOTHING)
+			rest(webhook, LEASE_MS, false);
+		else
+			send_next(webhook);
+	}
+	leave(webhook);
+	return NULL;
+}

@@ -1,0 +1,57 @@
+/* webhook_own - what webhooks.c (all of them) and webhook.c (one) share */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "service/queue/queue.h"
+#include "service/webhook/webhook_place.h"
+#include "service/webhook/webhook_post.h"
+#include "service/webhook/webhooks.h"
+
+enum { PAGE_EVENTS = 50 };
+
+struct webhooks {
+	struct queue *queue;
+	struct log *log;
+	struct metrics *metrics;
+	atomic_bool must_stop; /* what is under way is cut short */
+	pthread_mutex_t lock;  /* over all that follows, and what is said to be in struct webhook */
+	pthread_cond_t change;
+	struct webhook *all;
+	uint64_t news; /* grows */
+	bool is_stopped;
+
+	bool is_begun;   /* there were settings */
+	uint64_t newest; /* the last event that there was when the program began */
+};
+
+struct webhook {
+	struct webhooks *webhooks;
+	pthread_t thread;
+	/* behind the lock */
+	struct webhook *next;
+	struct settings *settings; /* held; in force from the next event on */
+	const struct webhook_settings *wanted;
+	unsigned version; /* of the two, grows */
+	bool ends, is_over, is_gone;
+
+	/* the thread's own */
+	struct settings *taken; /* held */
+	const struct webhook_settings *webhook;
+	unsigned taken_version;
+	struct web *web;
+	uint64_t token;
+	bool has_lease, is_behind; /* behind: something is not noted yet */
+	uint64_t renew_us;
+	struct webhook_place place;
+	bool begins_at_newest; /* there is no note, and it begins at webhooks->newest */
+	uint32_t pace_ms;      /* between two events, after it asked for less */
+	struct region *region; /* of the page; NULL: there is none */
+	struct event events[PAGE_EVENTS];
+	size_t count, at;
+	uint64_t page_cursor, news;
+};
+
+/* webhook.c: the thread of one; `self` is it. */
+void *webhook_run(void *self);

@@ -1,0 +1,18 @@
+/* webhook_place - how far a webhook is, as the store keeps it
+ *
+ * Pure. */
+#pragma once
+
+#include "smtp/buf.h"
+
+struct webhook_place {
+	uint64_t cursor; /* all events up to there are done with */
+	uint64_t head;   /* the event that was tried and failed; 0: none */
+	unsigned tries;  /* of it */
+	int64_t due_ms;  /* it is tried again then; since 1970 */
+};
+
+/* Appends. */
+void webhook_place_write(const struct webhook_place *place, struct buf *out);
+/* ERR_SYNTAX: that was not written here. */
+MUST_USE enum err webhook_place_read(struct text text, struct webhook_place *place_out);
