@@ -192,16 +192,20 @@ static enum err note(struct webhook *webhook, int64_t lease_ms)
 	if (!err)
 		webhook->has_lease = lease_ms > 0;
 	if (!err)
-		webhook->is_behind = false;
+		webhook->is_behind = webhook->is_elsewhere = false;
 	return err;
 }
 
 static void lose_lease(struct webhook *webhook)
 {
-	struct log_line line = log_line(webhook->webhooks->log, LOG_DEBUG, "webhook_elsewhere");
+	struct log_line line;
 
-	log_string(&line, "webhook", webhook->webhook->name);
-	log_end(&line);
+	if (!webhook->is_elsewhere) {
+		line = log_line(webhook->webhooks->log, LOG_DEBUG, "webhook_elsewhere");
+		log_string(&line, "webhook", webhook->webhook->name);
+		log_end(&line);
+	}
+	webhook->is_elsewhere = true;
 	webhook->has_lease = false;
 	drop_page(webhook);
 }

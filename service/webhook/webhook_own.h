@@ -42,7 +42,8 @@ struct webhook {
 	unsigned taken_version;
 	struct web *web;
 	uint64_t token;
-	bool has_lease, is_behind; /* behind: something is not noted yet */
+	bool has_lease, is_elsewhere; /* elsewhere: another process has it, and that was told */
+	bool is_behind;               /* something is not noted yet */
 	uint64_t renew_us;
 	struct webhook_place place;
 	bool begins_at_newest; /* there is no note, and it begins at webhooks->newest */
