@@ -98,11 +98,12 @@ struct asking {
 		ASK_LIST,
 		ASK_RAW,
 		ASK_CANCEL,
+		ASK_COUNTS,
 		ASK_RETRY,
 		ASK_EVENTS,
 	} what;
 	const struct caller *caller;
-	struct text id;                          /* but for ASK_LIST and ASK_EVENTS */
+	struct text id;                          /* but for ASK_LIST, ASK_EVENTS, ASK_COUNTS */
 	const struct query *query;               /* ASK_LIST */
 	const struct events_query *events_query; /* ASK_EVENTS */
 	struct region *region;
@@ -116,6 +117,7 @@ struct asking {
 	uint64_t event_cursor;        /* ASK_EVENTS: to ask for the next from there */
 	struct text cursor;           /* ASK_LIST: for the next page; empty: that was all */
 	struct text raw;              /* ASK_RAW */
+	const void *counts;           /* ASK_COUNTS: for `metrics`; NULL: they could not be told */
 	const char *state;            /* ASK_CANCEL, ASK_RETRY: that it is in now */
 	bool lacks_text;              /* ASK_RETRY: there is nothing to send any more */
 	void (*done)(struct asking *asking);
@@ -167,7 +169,8 @@ struct gateway {
 		struct region *region, struct text *raw_out);
 	/* Is it ready? Appends a JSON object with the reasons. */
 	bool (*ready)(void *self, struct buf *json);
-	void (*metrics)(void *self, bool open_metrics, struct buf *text);
+	/* `counts`: what ASK_COUNTS told; NULL: nothing. */
+	void (*metrics)(void *self, bool open_metrics, const void *counts, struct buf *text);
 	void (*observe)(void *self, const struct exchange_seen *seen);
 	/* Appends each relay as a JSON object, with commas between. */
 	void (*relays)(void *self, struct buf *json);

@@ -23,7 +23,7 @@ enum handled operate_ready(struct exchange *exchange)
 	return HANDLED_ANSWERED;
 }
 
-enum handled operate_metrics(struct exchange *exchange)
+static void tell_metrics(struct exchange *exchange, const void *counts)
 {
 	const struct gateway *gateway = exchange->gateway;
 	bool open_metrics = text_contains_nocase(
@@ -33,8 +33,41 @@ enum handled operate_metrics(struct exchange *exchange)
 	exchange->content_type =
 		open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
 			     : "text/plain; version=0.0.4; charset=utf-8";
-	gateway->metrics(gateway->self, open_metrics, &exchange->answer);
-	return HANDLED_ANSWERED;
+	gateway->metrics(gateway->self, open_metrics, counts, &exchange->answer);
+}
+
+static void tell_counted(struct exchange *exchange)
+{
+	const struct asking *asking = exchange->waiting;
+
+	tell_metrics(exchange, asking->counts);
+}
+
+static void counted(struct asking *asking)
+{
+	exchange_wake(asking->waiter);
+}
+
+enum handled operate_metrics(struct exchange *exchange)
+{
+	const struct gateway *gateway = exchange->gateway;
+	struct asking *asking = NULL;
+
+	if (gateway->has_store)
+		asking = region_zalloc(exchange->region, 1, sizeof(*asking));
+	if (!asking) {
+		tell_metrics(exchange, NULL);
+		return HANDLED_ANSWERED;
+	}
+	*asking = (struct asking){ .what = ASK_COUNTS,
+		.caller = &exchange->caller,
+		.region = exchange->region,
+		.done = counted,
+		.waiter = exchange };
+	exchange->waiting = asking;
+	exchange_park(exchange, tell_counted);
+	gateway->ask(gateway->self, asking);
+	return HANDLED_PARKED;
 }
 
 static void add_words(struct buf *out, const struct problem_words *words)

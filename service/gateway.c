@@ -248,7 +248,7 @@ static void gauge_relay(struct relay *relay, struct relay_gauges *gauges)
 			(struct relay_value){ holdback_name(which), holds_back(&state, which) };
 }
 
-static void print_metrics(void *self, bool open_metrics, struct buf *text)
+static void print_metrics(void *self, bool open_metrics, const void *counts, struct buf *text)
 {
 	struct lettergate *lettergate = self;
 	struct relay_gauges relays[RELAYS_MAX] = { { 0 } };
@@ -257,7 +257,8 @@ static void print_metrics(void *self, bool open_metrics, struct buf *text)
 		.in_flight_bytes = atomic_load(&lettergate->in_flight_bytes),
 		.repeats = repeats_counts(lettergate->repeats),
 		.webhooks_gone = lettergate->webhooks ? webhooks_gone(lettergate->webhooks) : 0,
-		.log_dropped = log_dropped(lettergate->log) };
+		.log_dropped = log_dropped(lettergate->log),
+		.queue = counts };
 
 	/* the relays' names are the settings', which a reload may take away */
 	pthread_rwlock_rdlock(&lettergate->lock);

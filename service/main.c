@@ -1,6 +1,7 @@
 /* lettergate - an HTTP-to-SMTP gateway: see README.md */
 #include "service/command/command_check.h"
 #include "service/command/command_health.h"
+#include "service/command/command_queue.h"
 #include "service/command/command_send.h"
 #include "service/command/command_settings.h"
 #include "service/keys/keys.h"
@@ -42,6 +43,8 @@ static const struct command {
 		check_command },
 	{ "keys", "create, list, revoke, rotate API keys", NULL, run_keys },
 	{ "send", "send a message through a running gateway", NULL, send_command },
+	{ "queue", "list, show, retry, cancel what is queued; how much there is", NULL,
+		queue_command },
 	{ "health", "is the gateway on this machine ready?", NULL, health_command },
 	{ "settings", "print every setting: name, value, default, meaning",
 		"lettergate settings [--markdown] [--config FILE] [--set NAME=VALUE]…",

@@ -12,6 +12,7 @@
 #include "service/webhook/webhook_post.h"
 #include "smtp/buf.h"
 
+struct counts_job;
 struct metrics;
 
 /* Why a session ended: the label `reason`. */
@@ -69,6 +70,7 @@ struct metrics_gauges {
 	struct repeats_counts repeats;
 	unsigned webhooks_gone; /* disabled by their receivers */
 	uint64_t log_dropped;
+	const struct counts_job *queue; /* NULL: there is none, or it could not be asked */
 };
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,
 	struct buf *out);

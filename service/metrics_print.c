@@ -2,6 +2,8 @@
  * counters and build_info are declared and in how the text ends */
 #include "service/metrics_own.h"
 
+#include "service/store/store.h"
+
 #include <stdio.h>
 
 struct printing {
@@ -352,6 +354,40 @@ static void add_webhooks(const struct printing *printing)
 		printing->gauges->webhooks_gone);
 }
 
+static void add_ages(const struct printing *printing, const struct counts_job *counts)
+{
+	uint64_t all = 0;
+	char room[24];
+
+	declare(printing, "queue_age_messages", "gauge",
+		"Messages that wait, by how many seconds ago they were accepted, at the most; "
+		"scheduled ones are left out.");
+	for (int i = 0; i < STORE_AGES; i++)
+		add_sample(printing, "queue_age_messages", "le",
+			bound_text((double)store_ages_ms[i] / 1000, room), NULL, NULL,
+			counts->aged[i]);
+	for (enum message_state state = 0; state < MESSAGE_STATES; state++)
+		if (state != MESSAGE_SCHEDULED && !message_state_is_settled(state))
+			all += counts->messages[state];
+	add_sample(printing, "queue_age_messages", "le", "+Inf", NULL, NULL, all);
+}
+
+static void add_queue(const struct printing *printing)
+{
+	const struct counts_job *counts = printing->gauges->queue;
+	int64_t age_ms = counts->oldest_ms ? counts->now_ms - counts->oldest_ms : 0;
+
+	declare(printing, "queue_messages", "gauge", "Messages in the store, by state.");
+	for (enum message_state state = 0; state < MESSAGE_STATES; state++)
+		add_sample(printing, "queue_messages", "state", message_state_name(state), NULL,
+			NULL, counts->messages[state]);
+	add_gauge(printing, "queue_bytes", "Bytes of those that wait.", counts->bytes);
+	add_gauge(printing, "queue_oldest_seconds",
+		"How long ago the oldest was accepted that waits and is not scheduled; 0: none.",
+		age_ms > 0 ? (uint64_t)age_ms / 1000 : 0);
+	add_ages(printing, counts);
+}
+
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,
 	struct buf *out)
 {
@@ -367,6 +403,8 @@ void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges,
 	add_gauge(&printing, "in_flight_bytes", "Their bytes.", gauges->in_flight_bytes);
 	add_repeats(&printing);
 	add_webhooks(&printing);
+	if (gauges->queue)
+		add_queue(&printing);
 	declare(&printing, "log_lines_dropped", "counter",
 		"Lines that could not be written in time.");
 	add_sample(

@@ -86,6 +86,8 @@ static void set_options(CURL *curl, struct call *call, struct curl_slist *header
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
+	if (call->method)
+		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
 	if (call->body.at) {
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->body.at);

@@ -6,10 +6,11 @@
 enum { CALL_ANSWER_BYTES = 64 << 20 };
 
 struct call {
-	const char *base; /* "http://…", "https://…" or "unix:/path" */
-	const char *path; /* "/send" */
-	const char *key;  /* NULL: none */
-	struct text body; /* JSON to POST; at NULL: a GET */
+	const char *base;   /* "http://…", "https://…" or "unix:/path" */
+	const char *path;   /* "/send" */
+	const char *key;    /* NULL: none */
+	struct text body;   /* JSON to POST; at NULL: a GET */
+	const char *method; /* in place of these; NULL: as above */
 	long timeout_ms;
 	bool is_local; /* no proxy, and a certificate need not bear this machine's address */
 	/* what came of it */

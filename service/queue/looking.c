@@ -20,6 +20,7 @@ struct looking {
 		struct list_job list;
 		struct body_job body;
 		struct change_job change;
+		struct counts_job counts;
 	};
 	struct stored **found;
 	struct text key_id;
@@ -89,7 +90,24 @@ static void changed(struct job *job)
 	told(looking, job->err);
 }
 
+static void counted(struct job *job)
+{
+	struct looking *looking = job->waiter;
+
+	looking->asking->counts = job->err ? NULL : &looking->counts;
+	told(looking, job->err);
+}
+
 /* ---- questions */
+
+static void ask_counts(struct looking *looking)
+{
+	looking->counts = (struct counts_job){
+		.job = { .kind = JOB_COUNTS, .done = counted, .waiter = looking },
+		.now_ms = now_unix_ms()
+	};
+	queue_put(looking->lettergate->queue, &looking->counts.job);
+}
 
 static void ask_list(struct looking *looking, struct text key_id)
 {
@@ -187,13 +205,18 @@ static void ask_text(struct looking *looking, struct text key_id)
 	queue_put(looking->lettergate->queue, &looking->body.job);
 }
 
+static bool names_one(const struct asking *asking)
+{
+	return asking->what != ASK_LIST && asking->what != ASK_COUNTS;
+}
+
 void looking_ask(struct lettergate *lettergate, struct asking *asking)
 {
 	struct looking *looking = region_zalloc(asking->region, 1, sizeof(*looking));
 	bool is_admin = asking->caller->scopes & SCOPE_ADMIN;
 	struct text key_id = is_admin ? (struct text){ 0 } : asking->caller->key_id;
 
-	if (!looking || (asking->what != ASK_LIST && asking->id.len >= sizeof(looking->id))) {
+	if (!looking || (names_one(asking) && asking->id.len >= sizeof(looking->id))) {
 		asking->err = looking ? ERR_MISSING : ERR_MEMORY;
 		asking->done(asking);
 		return;
@@ -201,7 +224,7 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 	looking->lettergate = lettergate;
 	looking->asking = asking;
 	looking->key_id = key_id;
-	if (asking->what != ASK_LIST)
+	if (names_one(asking))
 		memcpy(looking->id, asking->id.at, asking->id.len);
 	switch (asking->what) {
 	case ASK_ONE:
@@ -215,6 +238,9 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 		break;
 	case ASK_CANCEL:
 		ask_one(looking, found_to_cancel);
+		break;
+	case ASK_COUNTS:
+		ask_counts(looking);
 		break;
 	case ASK_RETRY:
 		ask_change(looking, key_id, CHANGE_RETRY);

@@ -288,8 +288,11 @@ struct templates_job {
 struct counts_job {
 	struct job job;
 	uint64_t messages[MESSAGE_STATES];
-	uint64_t bytes;    /* of those that are not settled */
-	int64_t oldest_ms; /* when the oldest of those was accepted; 0: there is none */
+	uint64_t bytes; /* of those that are not settled */
+	/* Of those that are neither settled nor scheduled, to the second. */
+	int64_t oldest_ms;         /* when the oldest was accepted; 0: there is none */
+	int64_t now_ms;            /* the caller's */
+	uint64_t aged[STORE_AGES]; /* so many were accepted within store_ages_ms */
 };
 
 /* Not jobs: what the queue does by itself between them. */

@@ -178,23 +178,50 @@ enum err pg_events(void *self, struct events_job *events)
 
 /* ---- numbers */
 
+static uint64_t count_waiting(const struct counts_job *counts)
+{
+	uint64_t count = 0;
+
+	for (enum message_state state = 0; state < MESSAGE_STATES; state++)
+		if (state != MESSAGE_SCHEDULED && !message_state_is_settled(state))
+			count += counts->messages[state];
+	return count;
+}
+
+/* Those that are older are counted, of the oldest so many as cost little; the rest is younger. */
+static void note_ages(struct counts_job *counts, const uint64_t *older)
+{
+	uint64_t all = count_waiting(counts);
+
+	for (int i = 0; i < STORE_AGES; i++)
+		counts->aged[i] = older[i] < all ? all - older[i] : 0;
+}
+
 enum err pg_counts(void *self, struct counts_job *counts)
 {
 	struct pg_store *store = self;
+	struct pg_values values = { 0 };
+	uint64_t older[STORE_AGES] = { 0 };
 	PGresult *result;
 	enum err err;
 
-	err = pg_ask(store, PG_OLDEST, NULL, &result);
+	for (int i = 0; i < STORE_AGES; i++)
+		pg_number(&values, counts->now_ms - store_ages_ms[i]);
+	err = pg_ask(store, PG_OLDEST, &values, &result);
 	if (err)
 		return err;
-	counts->oldest_ms = PQntuples(result) ? pg_int(result, 0, 0) : 0;
+	counts->oldest_ms = pg_int(result, 0, 0) / 1000 * 1000;
+	for (int i = 0; i < STORE_AGES; i++)
+		older[i] = (uint64_t)pg_int(result, 0, 1 + i);
 	PQclear(result);
 	err = pg_tally_ask(store);
 	if (!err)
 		err = pg_drain(store);
-	if (!err)
-		tally_count(&store->tally, counts);
-	return err;
+	if (err)
+		return err;
+	tally_count(&store->tally, counts);
+	note_ages(counts, older);
+	return OK;
 }
 
 /* ---- templates */

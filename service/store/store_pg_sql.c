@@ -157,8 +157,13 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"LIMIT 1",
 		"n", false },
 	[PG_OLDEST] = {
-		"SELECT created_ms FROM " M " WHERE turn > 0 ORDER BY created_ms LIMIT 1",
-		"", false },
+		"SELECT coalesce(min(created_ms), 0), count(*) FILTER (WHERE created_ms < $1), "
+		"count(*) FILTER (WHERE created_ms < $2), count(*) FILTER (WHERE created_ms < $3), "
+		"count(*) FILTER (WHERE created_ms < $4), count(*) FILTER (WHERE created_ms < $5), "
+		"count(*) FILTER (WHERE created_ms < $6), count(*) FILTER (WHERE created_ms < $7), "
+		"count(*) FILTER (WHERE created_ms < $8) FROM (SELECT created_ms FROM " M
+		" WHERE turn > 0 AND state <> 0 ORDER BY created_ms LIMIT 100000) oldest",
+		"nnnnnnnn", false },
 	[PG_ONCE_BEGIN] = {
 		"INSERT INTO lettergate_once (key_id, word, state, hash, at_ms, answer, owner) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",

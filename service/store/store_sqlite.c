@@ -99,6 +99,12 @@ struct text sql_column(sqlite3_stmt *statement, int column)
 
 /* ---- transactions */
 
+static void settle_counts(struct sqlite_store *store, bool is_committed)
+{
+	tally_settle(&store->tally, is_committed);
+	ages_settle(&store->ages, is_committed);
+}
+
 /* What was written and could not be synced may be there when the file is opened again. */
 static enum err commit(void *self)
 {
@@ -109,7 +115,7 @@ static enum err commit(void *self)
 		return err;
 	err = sql_run(store, sql_use(store, SQL_COMMIT));
 	if (!err)
-		tally_settle(&store->tally, true);
+		settle_counts(store, true);
 	return err && store->is_failed ? ERR_DOUBT : err;
 }
 
@@ -123,7 +129,7 @@ static void rollback(void *self)
 		err = sql_run(store, sql_use(store, SQL_ROLLBACK));
 	if (err)
 		store->is_failed = true;
-	tally_settle(&store->tally, false);
+	settle_counts(store, false);
 }
 
 static int count_pages(void *self, sqlite3 *db, const char *name, int pages)
@@ -196,6 +202,7 @@ static void close_store(void *self)
 	reserve_close(store);
 	strikes_close(store->strikes);
 	tally_free(&store->tally);
+	ages_free(&store->ages);
 	buf_free(&store->head);
 	buf_free(&store->course);
 	buf_free(&store->body);

@@ -65,7 +65,7 @@ static enum err put_message(struct sqlite_store *store, const struct accept_job 
 	sql_bytes(put, 16, buf_text(&store->course));
 	err = sql_run(store, put);
 	if (!err)
-		tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes,
+		sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms,
 			MESSAGE_STATES, state);
 	return err;
 }
@@ -76,7 +76,7 @@ static enum err check(
 {
 	const struct stored *stored = accept->stored;
 	char id[ID_BYTES];
-	enum err err = tally_make_room(&store->tally, stored->key_id);
+	enum err err = sqlite_make_room(store, stored->key_id);
 
 	if (err)
 		return err;

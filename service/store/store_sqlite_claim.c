@@ -54,7 +54,7 @@ static sqlite3_stmt *next_in_turn(struct sqlite_store *store, enum step step)
 static enum err lease(struct sqlite_store *store, struct claim_job *claim, struct stored *stored)
 {
 	sqlite3_stmt *lease = sql_use(store, SQL_LEASE);
-	enum err err = tally_make_room(&store->tally, stored->key_id);
+	enum err err = sqlite_make_room(store, stored->key_id);
 
 	if (err)
 		return err;
@@ -65,8 +65,8 @@ static enum err lease(struct sqlite_store *store, struct claim_job *claim, struc
 	err = sql_run(store, lease);
 	if (err)
 		return err;
-	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, stored->state,
-		MESSAGE_SENDING);
+	sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms,
+		stored->state, MESSAGE_SENDING);
 	stored->state = MESSAGE_SENDING;
 	stored->tries++;
 	stored->token = claim->token;
@@ -79,12 +79,12 @@ static enum err lease(struct sqlite_store *store, struct claim_job *claim, struc
 
 /* What cannot be read is set aside, or it would be handed out for ever. */
 static enum err set_aside(struct sqlite_store *store, struct claim_job *claim, int64_t place,
-	struct text key_id, int64_t size, enum message_state state)
+	struct text key_id, int64_t size, int64_t created_ms, enum message_state state)
 {
 	claim->damaged++;
 	if (state >= MESSAGE_STATES)
 		state = MESSAGE_QUEUED;
-	return row_move(store, place, key_id, size, state, MESSAGE_HELD, TURN_HELD);
+	return row_move(store, place, key_id, size, created_ms, state, MESSAGE_HELD, TURN_HELD);
 }
 
 /* The row that the statement stands on; ends the statement. */
@@ -92,6 +92,7 @@ static enum err take(struct sqlite_store *store, struct claim_job *claim, sqlite
 {
 	int64_t place = sqlite3_column_int64(row, ROW_PLACE);
 	int64_t size = sqlite3_column_int64(row, ROW_SIZE);
+	int64_t created_ms = sqlite3_column_int64(row, ROW_CREATED);
 	enum message_state state = (enum message_state)sqlite3_column_int64(row, ROW_STATE);
 	struct stored *stored = NULL;
 	enum err err = row_read(row, &stored), end = sql_end(store, row);
@@ -99,11 +100,13 @@ static enum err take(struct sqlite_store *store, struct claim_job *claim, sqlite
 	if (end)
 		err = end;
 	else if (err == ERR_SYNTAX)
-		return set_aside(store, claim, place, buf_text(&store->lane_key), size, state);
+		return set_aside(
+			store, claim, place, buf_text(&store->lane_key), size, created_ms, state);
 	else if (!err)
 		err = lease(store, claim, stored);
 	if (err == ERR_SYNTAX && !store->is_failed) { /* its bytes */
-		err = set_aside(store, claim, place, stored->key_id, size, MESSAGE_SENDING);
+		err = set_aside(
+			store, claim, place, stored->key_id, size, created_ms, MESSAGE_SENDING);
 		stored_free(stored);
 		return err;
 	}
@@ -256,7 +259,7 @@ static enum err give_back(
 {
 	enum message_state state = stored->attempt_count > 0 ? MESSAGE_DEFERRED : MESSAGE_QUEUED;
 	sqlite3_stmt *statement = sql_use(store, SQL_RELEASE);
-	enum err err = tally_make_room(&store->tally, stored->key_id);
+	enum err err = sqlite_make_room(store, stored->key_id);
 
 	if (err)
 		return err;
@@ -267,7 +270,7 @@ static enum err give_back(
 	sql_number(statement, 5, release->due_ms);
 	err = sql_run(store, statement);
 	if (!err)
-		tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes,
+		sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms,
 			MESSAGE_SENDING, state);
 	return err;
 }

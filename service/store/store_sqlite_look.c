@@ -129,11 +129,9 @@ enum err sqlite_events(void *self, struct events_job *events)
 enum err sqlite_counts(void *self, struct counts_job *counts)
 {
 	struct sqlite_store *store = self;
-	sqlite3_stmt *oldest = sql_use(store, SQL_OLDEST);
-
 	tally_count(&store->tally, counts);
-	counts->oldest_ms = sql_row(oldest) ? sqlite3_column_int64(oldest, 0) : 0;
-	return sql_end(store, oldest);
+	ages_tell(&store->ages, counts);
+	return OK;
 }
 
 /* ---- templates */

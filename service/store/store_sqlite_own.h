@@ -43,7 +43,8 @@ enum sql {
 	SQL_STRUCK,
 	SQL_VOID,
 	SQL_LIST,
-	SQL_OLDEST,
+	SQL_WAITING,
+	SQL_SCHEDULED,
 	SQL_SETTLED,
 	SQL_BODIED,
 	SQL_BODY_GONE,
@@ -64,17 +65,31 @@ enum sql {
 	SQL_TALLY_PUT,
 	SQL_FREE_PAGES,
 	SQL_PROVE,
-	SQL_CENSUS,
 	SQLS,
 };
 
 extern const char *const sql_texts[SQLS];
+
+/* Messages that wait, by the second in which they were accepted. */
+struct ages {
+	struct age {
+		int64_t second, messages;
+	} * seconds; /* sorted */
+	size_t count, room;
+	/* Of this transaction, to be taken back with it. */
+	struct age_change {
+		int64_t second;
+		int8_t messages;
+	} * changes;
+	size_t change_count, change_room;
+};
 
 struct sqlite_store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[SQLS];
 	struct store_limits limits;
 	struct tally tally;
+	struct ages ages;
 	struct buf head, course, body; /* what is being written */
 	struct buf lane, lane_key;     /* whose turn it was last */
 	bool has_lane;
@@ -157,7 +172,8 @@ MUST_USE enum err row_find(struct sqlite_store *store, const char *id, struct te
 	struct stored **stored_out, enum turn *turn_out);
 /* Moves it to another state without a verdict. */
 MUST_USE enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id,
-	int64_t size, enum message_state from, enum message_state to, enum turn turn);
+	int64_t size, int64_t created_ms, enum message_state from, enum message_state to,
+	enum turn turn);
 MUST_USE enum err body_read(
 	struct sqlite_store *store, int64_t place, struct region *region, struct text *body_out);
 MUST_USE enum err events_put(struct sqlite_store *store, const struct event *events, size_t count);
@@ -166,6 +182,23 @@ MUST_USE enum err events_put(struct sqlite_store *store, const struct event *eve
 
 MUST_USE enum err sqlite_tally_read(struct sqlite_store *store);
 MUST_USE enum err sqlite_tally_write(struct sqlite_store *store);
+/* Room for a key and one move, so that sqlite_move cannot fail. */
+MUST_USE enum err sqlite_make_room(struct sqlite_store *store, struct text key_id);
+/* As tally_move, and its age is noted. */
+void sqlite_move(struct sqlite_store *store, struct text key_id, int64_t bytes, int64_t created_ms,
+	enum message_state from, enum message_state to);
+
+/* ---- ages: beside the tally */
+
+/* So that one ages_move cannot fail. */
+MUST_USE enum err ages_make_room(struct ages *ages);
+void ages_move(
+	struct ages *ages, int64_t created_ms, enum message_state from, enum message_state to);
+void ages_settle(struct ages *ages, bool is_committed);
+/* So many wait, scheduled ones included. */
+MUST_USE enum err ages_read(struct sqlite_store *store, int64_t *waiting_out);
+void ages_tell(const struct ages *ages, struct counts_job *counts);
+void ages_free(struct ages *ages);
 
 /* ---- the verbs */
 

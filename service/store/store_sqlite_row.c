@@ -119,10 +119,10 @@ enum err row_find(struct sqlite_store *store, const char *id, struct text key_id
 }
 
 enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id, int64_t size,
-	enum message_state from, enum message_state to, enum turn turn)
+	int64_t created_ms, enum message_state from, enum message_state to, enum turn turn)
 {
 	sqlite3_stmt *move = sql_use(store, SQL_MOVE);
-	enum err err = tally_make_room(&store->tally, key_id);
+	enum err err = sqlite_make_room(store, key_id);
 
 	if (err)
 		return err;
@@ -131,7 +131,7 @@ enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id,
 	sql_number(move, 3, turn);
 	err = sql_run(store, move);
 	if (!err)
-		tally_move(&store->tally, key_id, size, from, to);
+		sqlite_move(store, key_id, size, created_ms, from, to);
 	return err;
 }
 

@@ -46,7 +46,7 @@ enum err sqlite_settle(void *self, struct settle_job *settle)
 	const struct stored *stored = settle->stored;
 	bool keeps_body =
 		stored->has_body && (settle->keep_body || !message_state_is_settled(stored->state));
-	enum err err = tally_make_room(&store->tally, stored->key_id);
+	enum err err = sqlite_make_room(store, stored->key_id);
 
 	if (!stored->token || stored->state == MESSAGE_SENDING)
 		return ERR_VALUE;
@@ -56,8 +56,8 @@ enum err sqlite_settle(void *self, struct settle_job *settle)
 		err = put_verdict(store, settle, keeps_body);
 	if (err)
 		return err;
-	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, MESSAGE_SENDING,
-		stored->state);
+	sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms,
+		MESSAGE_SENDING, stored->state);
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);
 	return err ? err : events_put(store, settle->events, settle->event_count);
@@ -90,7 +90,7 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 		stored->has_body && (change->keep_body || !message_state_is_settled(stored->state));
 
 	if (!err)
-		err = tally_make_room(&store->tally, stored->key_id);
+		err = sqlite_make_room(store, stored->key_id);
 	if (!err && message_state_is_settled(from) &&
 		!tally_has_room(&store->tally, &store->limits, stored->key_id, stored->size_bytes))
 		err = ERR_LIMIT;
@@ -100,7 +100,8 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 		err = put_change(store, change, stored, keeps_body);
 	if (err)
 		return err;
-	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, from, stored->state);
+	sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms, from,
+		stored->state);
 	change->state = stored->state;
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);

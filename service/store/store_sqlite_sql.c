@@ -51,15 +51,16 @@ const char *const sql_texts[SQLS] = {
 		       "updated_ms = ?6, has_body = ?7, course = ?8, strikes = 0, maybe_sent = 0 "
 		       "WHERE place = ?1",
 
-	[SQL_RIPE] = "SELECT place, key_id, state, size_bytes, strikes FROM message "
+	[SQL_RIPE] = "SELECT place, key_id, state, size_bytes, strikes, created_ms FROM message "
 		     "WHERE turn = 2 AND state = ?1 AND due_ms <= ?2 ORDER BY due_ms LIMIT 1",
 	[SQL_NEXT_DUE] = "SELECT due_ms FROM message WHERE turn = 2 AND state = ?1 "
 			 "ORDER BY due_ms LIMIT 1",
 	[SQL_HASTEN] = "UPDATE message SET due_ms = ?1 WHERE place IN (SELECT place FROM message "
 		       "WHERE turn = 2 AND state = 5 AND due_ms > ?1 "
 		       "ORDER BY due_ms DESC LIMIT ?2)",
-	[SQL_LEASES_OVER] = "SELECT place, key_id, state, size_bytes, strikes FROM message "
-			    "WHERE turn = 4 AND lease_ms <= ?1 LIMIT 1",
+	[SQL_LEASES_OVER] =
+		"SELECT place, key_id, state, size_bytes, strikes, created_ms FROM message "
+		"WHERE turn = 4 AND lease_ms <= ?1 LIMIT 1",
 	[SQL_MAYBE_SENT] = "UPDATE message SET maybe_sent = 1 WHERE place = ?1 AND mark = 2",
 	[SQL_STRUCK] = "UPDATE message SET mark = 1 WHERE id = ?1 AND turn = 4 AND mark = 0",
 	[SQL_VOID] = "UPDATE message SET strikes = strikes + CASE WHEN mark > 0 THEN 1 ELSE 0 END, "
@@ -68,7 +69,8 @@ const char *const sql_texts[SQLS] = {
 		     "state = 5, token = 0, mark = 0 WHERE turn = 4",
 
 	[SQL_LIST] = "SELECT " ROW_COLUMNS " FROM message WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-	[SQL_OLDEST] = "SELECT created_ms FROM message WHERE turn > 0 ORDER BY created_ms LIMIT 1",
+	[SQL_WAITING] = "SELECT created_ms FROM message WHERE turn > 0 ORDER BY created_ms",
+	[SQL_SCHEDULED] = "SELECT created_ms FROM message WHERE turn = 2 AND state = 0",
 
 	[SQL_SETTLED] = "SELECT place, key_id, state, size_bytes, has_body FROM message "
 			"WHERE turn = 0 AND state = ?1 AND updated_ms < ?2 "
@@ -108,5 +110,4 @@ const char *const sql_texts[SQLS] = {
 			  "messages = excluded.messages, bytes = excluded.bytes",
 	[SQL_FREE_PAGES] = "PRAGMA freelist_count",
 	[SQL_PROVE] = "PRAGMA application_id = 1279742285", /* what it is already */
-	[SQL_CENSUS] = "SELECT count(*) FROM message WHERE turn > 0",
 };

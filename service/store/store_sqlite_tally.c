@@ -1,6 +1,20 @@
 /* The tally in its table: a row for each number that a transaction changes. */
 #include "service/store/store_sqlite_own.h"
 
+enum err sqlite_make_room(struct sqlite_store *store, struct text key_id)
+{
+	enum err err = ages_make_room(&store->ages);
+
+	return err ? err : tally_make_room(&store->tally, key_id);
+}
+
+void sqlite_move(struct sqlite_store *store, struct text key_id, int64_t bytes, int64_t created_ms,
+	enum message_state from, enum message_state to)
+{
+	ages_move(&store->ages, created_ms, from, to);
+	tally_move(&store->tally, key_id, bytes, from, to);
+}
+
 static enum err write_key(struct sqlite_store *store, const struct tally_key *key)
 {
 	for (int state = 0; state < MESSAGE_STATES; state++) {
@@ -42,9 +56,8 @@ static enum err read_row(struct sqlite_store *store, sqlite3_stmt *row)
 /* Are there as many that wait as were counted? */
 static enum err compare_with_messages(struct sqlite_store *store)
 {
-	sqlite3_stmt *census = sql_use(store, SQL_CENSUS);
-	int64_t waiting = sql_row(census) ? sqlite3_column_int64(census, 0) : -1;
-	enum err err = sql_end(store, census);
+	int64_t waiting;
+	enum err err = ages_read(store, &waiting);
 
 	return err ? err : waiting == store->tally.waiting ? OK : ERR_SYNTAX;
 }

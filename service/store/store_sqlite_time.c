@@ -10,7 +10,7 @@ static const enum message_state later_states[] = { MESSAGE_SCHEDULED, MESSAGE_QU
 	MESSAGE_DEFERRED };
 enum { LATER_STATES = sizeof(later_states) / sizeof(*later_states) };
 
-/* Moves the message of a row of place, key_id, state, size_bytes, strikes. */
+/* Moves the message of a row of place, key_id, state, size_bytes, strikes, created_ms. */
 static enum err make_due(struct sqlite_store *store, sqlite3_stmt *row, enum message_state to)
 {
 	bool is_suspect = sqlite3_column_int64(row, 4) > 0;
@@ -19,8 +19,8 @@ static enum err make_due(struct sqlite_store *store, sqlite3_stmt *row, enum mes
 	if (from < 0 || from >= MESSAGE_STATES)
 		return ERR_SYNTAX;
 	return row_move(store, sqlite3_column_int64(row, 0), sql_column(row, 1),
-		sqlite3_column_int64(row, 3), (enum message_state)from, to,
-		is_suspect ? TURN_SUSPECT : TURN_READY);
+		sqlite3_column_int64(row, 3), sqlite3_column_int64(row, 5),
+		(enum message_state)from, to, is_suspect ? TURN_SUSPECT : TURN_READY);
 }
 
 /* One row at a time: what is moved is in no index that it came from. */
@@ -135,7 +135,7 @@ static enum err forget(struct sqlite_store *store, sqlite3_stmt *row, enum messa
 	sqlite3_stmt *forget = sql_use(store, SQL_FORGET);
 	sqlite3_stmt *drop = sql_use(store, SQL_BODY_DROP);
 	struct text key_id = sql_column(row, 1);
-	enum err err = tally_make_room(&store->tally, key_id);
+	enum err err = sqlite_make_room(store, key_id);
 
 	if (err)
 		return err;
@@ -143,7 +143,7 @@ static enum err forget(struct sqlite_store *store, sqlite3_stmt *row, enum messa
 	err = sql_run(store, forget);
 	if (err)
 		return err;
-	tally_move(&store->tally, key_id, sqlite3_column_int64(row, 3), state, MESSAGE_STATES);
+	sqlite_move(store, key_id, sqlite3_column_int64(row, 3), 0, state, MESSAGE_STATES);
 	if (!sqlite3_column_int64(row, 4))
 		return OK;
 	sql_number(drop, 1, sqlite3_column_int64(row, 0));

@@ -4,6 +4,9 @@
 
 #include "service/store/pack.h"
 
+const int64_t store_ages_ms[STORE_AGES] = { 60000, 300000, 900000, 3600000, 14400000, 43200000,
+	86400000, 259200000 };
+
 enum { VERSION = 1, LIST_MOST = 10000 };
 
 static const char *const names[MESSAGE_STATES] = {

@@ -13,7 +13,10 @@ enum {
 	STORED_ATTEMPTS = 100, /* the latest are kept */
 	STORED_HEAD_BYTES = 8 << 20,
 	STORED_COURSE_BYTES = 8 << 20,
+	STORE_AGES = 8,
 };
+
+extern const int64_t store_ages_ms[STORE_AGES]; /* by which those that wait are counted; rising */
 
 /* Kept in files as numbers: new ones at the end only. */
 enum message_state {

@@ -317,8 +317,9 @@ static bool ready(void *self, struct buf *json)
 	return atomic_load(&((struct fake *)self)->mode) != FAKE_DRAINS;
 }
 
-static void metrics(void *self, bool open_metrics, struct buf *text)
+static void metrics(void *self, bool open_metrics, const void *counts, struct buf *text)
 {
+	(void)counts;
 	(void)self;
 	buf_add_string(text, open_metrics ? "lettergate_up 1\n# EOF\n" : "lettergate_up 1\n");
 }

@@ -1,4 +1,5 @@
 #include "service/metrics.h"
+#include "service/store/store.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -23,11 +24,20 @@ static const struct relay_gauges relays[] = {
 		.held_back = { { "too_fast", 1 } } },
 	{ .name = "backup", .window = 8 },
 };
+static const struct counts_job queue = { .messages = { [MESSAGE_SCHEDULED] = 2,
+						 [MESSAGE_QUEUED] = 3,
+						 [MESSAGE_SENT] = 9,
+						 [MESSAGE_HELD] = 1 },
+	.bytes = 4096,
+	.oldest_ms = 5000,
+	.now_ms = 95999,
+	.aged = { 1, 4, 4, 4, 4, 4, 4, 4 } };
 static const struct metrics_gauges gauges = { .relay_count = 2,
 	.relays = relays,
 	.in_flight = 7,
 	.in_flight_bytes = UINT64_C(1) << 40,
-	.log_dropped = 9 };
+	.log_dropped = 9,
+	.queue = &queue };
 
 static char *print(struct metrics *metrics, const struct metrics_gauges *what, bool open_metrics)
 {
@@ -119,6 +129,15 @@ static const char *const told[] = {
 	"lettergate_in_flight 7\n",
 	"lettergate_in_flight_bytes 1099511627776\n",
 	"lettergate_log_lines_dropped_total 9\n",
+	"lettergate_queue_messages{state=\"scheduled\"} 2\n",
+	"lettergate_queue_messages{state=\"queued\"} 3\n",
+	"lettergate_queue_messages{state=\"sending\"} 0\n",
+	"lettergate_queue_messages{state=\"sent\"} 9\n",
+	"lettergate_queue_bytes 4096\n",
+	"lettergate_queue_oldest_seconds 90\n",
+	"lettergate_queue_age_messages{le=\"60.0\"} 1\n",
+	"lettergate_queue_age_messages{le=\"300.0\"} 4\n",
+	"lettergate_queue_age_messages{le=\"+Inf\"} 4\n",
 };
 
 START_TEST(what_was_counted_is_told)

@@ -431,7 +431,55 @@ START_TEST(counts_are_by_state)
 	ck_assert_uint_eq(now.messages[MESSAGE_SENT], 1);
 	ck_assert_uint_eq(now.messages[MESSAGE_HELD], 1);
 	ck_assert_uint_eq(now.bytes, 4 * TEXT("Subject: x\r\n\r\nHello.\r\n").len);
-	ck_assert_int_eq(now.oldest_ms, NOW + 2);
+	ck_assert_int_eq(now.oldest_ms, NOW / 1000 * 1000); /* to the second */
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+static struct counts_job counts_at(struct kit *kit, int64_t now_ms)
+{
+	struct counts_job job = { .job.kind = JOB_COUNTS, .now_ms = now_ms };
+
+	ck_assert_int_eq(DO(kit, counts, &job), OK);
+	return job;
+}
+
+/* … whatever becomes of them; a scheduled one is meant to wait. */
+START_TEST(those_that_wait_are_counted_by_age)
+{
+	OPENED(kit);
+	struct claimed claimed = { 0 };
+	struct counts_job now;
+	struct letter letter;
+
+	for (unsigned i = 1; i <= 4; i++) {
+		letter_write(&letter, i, "a");
+		letter.stored.created_ms = NOW - i * store_ages_ms[i] + 1000;
+		ck_assert_int_eq(letter_accept(&kit, &letter, NOW), OK);
+	}
+	letter_write(&letter, 5, "a");
+	letter.stored.state = MESSAGE_SCHEDULED;
+	letter.stored.created_ms = NOW - store_ages_ms[STORE_AGES - 1];
+	letter.stored.due_ms = NOW + 50 * SECOND;
+	ck_assert_int_eq(letter_accept(&kit, &letter, NOW), OK);
+	now = counts_at(&kit, NOW);
+	ck_assert_int_eq(now.oldest_ms, (NOW - 4 * store_ages_ms[4] + 1000) / 1000 * 1000);
+	ck_assert_uint_eq(now.aged[0], 0);
+	ck_assert_uint_eq(now.aged[1], 1);
+	ck_assert_uint_eq(now.aged[STORE_AGES - 1], 4);
+	ck_assert_uint_eq(counts_at(&kit, NOW + 2 * SECOND).aged[1], 0);
+	ck_assert_uint_eq(claim(&kit, &claimed, 4), 4);
+	ck_assert_uint_eq(counts_at(&kit, NOW).aged[STORE_AGES - 1], 4);
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_int_eq(
+			settle(&kit, claimed.at[i], i ? MESSAGE_FAILED : MESSAGE_DEFERRED, 0, true),
+			OK);
+	ck_assert_uint_eq(counts_at(&kit, NOW).aged[STORE_AGES - 1], 1);
+	tick_at(&kit, NOW + 60 * SECOND); /* the scheduled one is due */
+	ck_assert_uint_eq(counts_at(&kit, NOW).aged[STORE_AGES - 1], 2);
+	ck_assert_int_eq(counts_at(&kit, NOW).oldest_ms,
+		(NOW - store_ages_ms[STORE_AGES - 1]) / 1000 * 1000);
 	claimed_free(&claimed);
 	kit_close(&kit);
 }
@@ -461,6 +509,7 @@ START_TEST(what_is_rolled_back_never_was)
 	ck_assert_ptr_null(look_up(&kit, 2, NULL));
 	ck_assert_int_eq(state_of(&kit, 1), MESSAGE_QUEUED);
 	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_QUEUED], 1);
+	ck_assert_uint_eq(counts_at(&kit, NOW).aged[0], 1);
 	ck_assert_uint_eq(claim(&kit, &claimed, 5), 1);
 	ck_assert_uint_eq(claimed.at[0]->tries, 1);
 	claimed_free(&claimed);
@@ -1104,8 +1153,8 @@ UNIT_MAIN(store, tcase_add_unchecked_fixture(cases, pg_server_start, pg_server_s
 	  EACH(a_lease_that_is_over_gives_the_message_to_others);
 	  EACH(what_is_given_back_untried_does_not_count);
 	  EACH(a_clock_that_is_set_back_leaves_nobody_waiting); EACH(a_full_queue_takes_no_more);
-	  EACH(counts_are_by_state); EACH(what_is_rolled_back_never_was);
-	  EACH(another_keys_message_is_not_there);
+	  EACH(counts_are_by_state); EACH(those_that_wait_are_counted_by_age);
+	  EACH(what_is_rolled_back_never_was); EACH(another_keys_message_is_not_there);
 	  EACH(the_bytes_go_with_the_verdict_unless_they_are_to_stay);
 	  EACH(what_was_not_sent_can_be_cancelled); EACH(a_failed_one_can_be_tried_again);
 	  EACH(lists_are_newest_first_in_pages); EACH(lists_are_filtered);
