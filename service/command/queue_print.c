@@ -22,14 +22,20 @@ static void put_letter(struct text *rest)
 	}
 }
 
-/* Up to so many letters, filled up with spaces; 0: all of it. */
-static void put(struct text text, unsigned width)
+/* Up to so many letters; 0: all of it. Gives their number. */
+static unsigned put_some(struct text text, unsigned most)
 {
 	unsigned letters = 0;
 
-	for (; text.len && (!width || letters < width); letters++)
+	for (; text.len && (!most || letters < most); letters++)
 		put_letter(&text);
-	for (; letters < width; letters++)
+	return letters;
+}
+
+/* The same, filled up with spaces. */
+static void put(struct text text, unsigned width)
+{
+	for (unsigned letters = put_some(text, width); letters < width; letters++)
 		putchar(' ');
 }
 
@@ -76,7 +82,7 @@ void queue_print_line(const struct json *json, const struct cJSON *message)
 	if (count > 1)
 		printf(" %+-5d", count - 1);
 	printf("  ");
-	put(words(json, message, "subject"), SUBJECT_WIDTH);
+	put_some(words(json, message, "subject"), SUBJECT_WIDTH);
 	putchar('\n');
 }
 
@@ -104,7 +110,6 @@ static void put_reply(const struct json *json, const struct cJSON *object)
 	put(words(json, said, "text"), 0);
 }
 
-/* `first`, `second`: members that are shown. */
 static void put_outcome(const struct json *json, const struct cJSON *object, struct text who)
 {
 	struct text code = words(json, object, "code");

@@ -35,7 +35,7 @@ LATER = {"mail": "451 4.3.0 not now"}
 
 
 def test_list(store):
-    with Relay(LATER) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
+    with Relay(dict(LATER)) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
         ids = waiting(gateway, 7, tags=["a"])
         done = queue(gateway, "list")
         assert done.returncode == 0 and not done.stderr
@@ -76,7 +76,7 @@ def test_show(store):
 
 
 def test_retry_and_cancel(store):
-    with Relay(LATER) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
+    with Relay(dict(LATER)) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
         ids = waiting(gateway, 3)
         relay.script.clear()
         done = queue(gateway, "retry", ids[0], ids[1])
@@ -91,7 +91,7 @@ def test_retry_and_cancel(store):
 
 
 def test_stats(store):
-    with Relay(LATER) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
+    with Relay(dict(LATER)) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
         empty = json.loads(queue(gateway, "stats", "--json").stdout)
         assert set(empty["messages"]) == set(STATES) and not any(empty["messages"].values())
         assert (empty["bytes"], empty["oldest_seconds"], empty["ages"]["+Inf"]) == (0, 0, 0)
