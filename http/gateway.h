@@ -40,6 +40,7 @@ enum template_change {
 	TEMPLATE_IS_FILE, /* out of TEMPLATES_DIR: changed only there */
 	TEMPLATE_IS_WRONG,
 	TEMPLATE_NO_ROOM,
+	TEMPLATE_NOT_KEPT, /* the store could not write it: nothing has changed */
 	TEMPLATE_NO_MEMORY,
 };
 

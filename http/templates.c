@@ -152,6 +152,9 @@ static enum handled refuse_change(struct exchange *exchange, enum template_chang
 		exchange->allow = "GET, HEAD";
 		return exchange_refuse_as(exchange, "method_not_allowed",
 			"this template is a file in TEMPLATES_DIR: it is changed there");
+	case TEMPLATE_NOT_KEPT:
+		return exchange_refuse_as(exchange, "storage_unavailable",
+			"the store could not be written; nothing has changed");
 	case TEMPLATE_NO_ROOM:
 		return exchange_refuse_as(exchange, "invalid_request",
 			"templates: at most 1000 are kept, and 256 MB; remove some");

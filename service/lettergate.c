@@ -3,6 +3,7 @@
 #include "service/clock.h"
 #include "service/relay/dispatch.h"
 #include "service/queue/keeper.h"
+#include "service/queue/stock.h"
 #include "service/oauth/oauth_crew.h"
 #include "service/relay/settle.h"
 #include "service/session/worker.h"
@@ -106,6 +107,8 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 			settings, workers, lettergate->metrics, NULL, &lettergate->fleet, why);
 	if (!err)
 		err = keeper_open(lettergate, settings, why);
+	if (!err)
+		err = stock_open(lettergate, why);
 	settings_free(settings);
 	if (!err && !lettergate->captures)
 		err = fleet_start(lettergate->fleet, lettergate->crew);

@@ -115,6 +115,15 @@ static enum err take_up(struct program *program, struct settings *settings, stru
 	return OK;
 }
 
+static void log_restart(struct program *program)
+{
+	struct log_line line = log_line(program->log, LOG_WARN, "restart_needed");
+
+	log_string(&line, "setting", "STORE");
+	log_string(&line, "detail", "the queue stays where it was at the start, until a restart");
+	log_end(&line);
+}
+
 static void reload(struct program *program)
 {
 	struct buf why = buf_born(WORDS);
@@ -131,6 +140,8 @@ static void reload(struct program *program)
 		log_text(&line, "why", why.len ? buf_text(&why) : text_of(err_text(err)));
 	log_end(&line);
 	buf_free(&why);
+	if (!err && strcmp(program->settings->store, program->started->store) != 0)
+		log_restart(program);
 }
 
 /* ---- drain */
@@ -264,8 +275,10 @@ static enum err open_program(struct program *program, struct buf *why)
 		program->started = settings_hold(program->settings);
 	if (!err && !is_servable(program->settings, program->started, why))
 		err = ERR_VALUE;
-	if (!err && program->settings->dev)
+	if (!err && program->settings->dev) {
+		welcome_make_folder(program->settings);
 		err = welcome_make_key(program->settings);
+	}
 	if (!err)
 		err = log_open(STDOUT_FILENO, program->settings, &program->log);
 	if (!err)

@@ -2,11 +2,14 @@
 
 #include "service/clock.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { KEY_BYTES = 32 };
+enum { KEY_BYTES = 32, PATH_BYTES = 4096 };
 
 enum err welcome_make_key(struct settings *settings)
 {
@@ -28,6 +31,25 @@ enum err welcome_make_key(struct settings *settings)
 	snprintf(key, sizeof(prefix) + sizeof(base64), "%s%s", prefix, (const char *)base64);
 	settings->api_key = key;
 	return OK;
+}
+
+void welcome_make_folder(struct settings *settings)
+{
+	struct text store = text_of(settings->store);
+	struct text ours = TEXT(SETTINGS_DEV_STORE);
+	char folder[PATH_BYTES];
+	size_t len;
+
+	if (store.len < ours.len || !text_equal(text_from(store, store.len - ours.len), ours))
+		return;
+	len = (size_t)(strrchr(settings->store, '/') - settings->store);
+	if (len < sizeof(folder)) {
+		memcpy(folder, settings->store, len);
+		folder[len] = '\0';
+		if (mkdir(folder, 0700) == 0 || (errno == EEXIST && access(folder, W_OK) == 0))
+			return;
+	}
+	settings->store = "";
 }
 
 static void print_address(const struct settings *settings, char *out, size_t room)
@@ -59,7 +81,10 @@ static void greet_developer(const struct settings *settings)
 	       "See what was captured: GET %s/messages, GET %s/messages/{id}/raw\n\n",
 		url,
 		strcmp(settings->relays[0].host, "capture") == 0
-			? "Messages are captured: kept in memory, sent nowhere."
+			? (settings->store[0] ? "Messages are captured: kept in "
+						"./lettergate-dev, sent nowhere."
+					      : "Messages are captured: kept in memory, sent "
+						"nowhere.")
 			: "Messages are sent to the relay that is set.",
 		settings->api_key, first->kind == LISTEN_UNIX ? "--unix-socket " : "",
 		first->kind == LISTEN_UNIX ? first->address : "",

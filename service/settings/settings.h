@@ -71,6 +71,9 @@ struct listen_settings {
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
+/* Where development keeps its queue, in the folder where it was started. */
+#define SETTINGS_DEV_STORE "/lettergate-dev/queue.db"
+
 struct settings {
 	struct relay_settings relay;         /* what SMTP_… say; the defaults of the list's */
 	const struct relay_settings *relays; /* those there are: of the list, else that one; never

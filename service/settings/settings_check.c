@@ -6,6 +6,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+enum { PATH_BYTES = 4096 };
+
 /* ---- what follows from others */
 
 static void fall_back(struct draft *draft, const char *name, const char *value)
@@ -42,8 +44,25 @@ static const char *own_name(struct draft *draft)
 	return draft_copy(draft, text_of(name));
 }
 
+/* "sqlite:/where/we/are/lettergate-dev/queue.db" */
+static const char *store_here(struct draft *draft)
+{
+	char here[PATH_BYTES];
+	struct buf words = buf_born(PATH_BYTES * 2);
+	const char *copy = NULL;
+
+	if (getcwd(here, sizeof(here)))
+		buf_addf(&words, "sqlite:%s" SETTINGS_DEV_STORE, strcmp(here, "/") ? here : "");
+	if (words.len && !words.err && !text_has_control(buf_text(&words)))
+		copy = draft_copy(draft, buf_text(&words));
+	buf_free(&words);
+	return copy ? copy : "none";
+}
+
 enum err settings_fill_in(struct draft *draft)
 {
+	if (draft->settings->dev && !draft_given(draft, "STORE")->value)
+		fall_back(draft, "STORE", store_here(draft));
 	if (draft->settings->dev && !draft->entry_count)
 		fall_back(draft, "SMTP_HOST", "capture");
 	fall_back(draft, "SMTP_PORT", is_given_as(draft, "SMTP_SECURE", "TLS") ? "465" : "587");

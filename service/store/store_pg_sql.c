@@ -258,7 +258,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"nnn", false },
 	[PG_SWEEP_BODIES] = {
 		"WITH old AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 0 AND has_body = 1 "
-		"AND updated_ms < $1 ORDER BY updated_ms LIMIT $2 FOR UPDATE SKIP LOCKED), bodies "
+		"AND updated_ms < $1 AND state <> 10 ORDER BY updated_ms LIMIT $2 FOR UPDATE SKIP LOCKED), bodies "
 		"AS (DELETE FROM lettergate_body b USING old WHERE b.id = old.id), messages AS "
 		"(UPDATE " M " m SET has_body = 0 FROM old WHERE m.id = old.id) SELECT count(*) "
 		"FROM old",

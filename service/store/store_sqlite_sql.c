@@ -75,8 +75,9 @@ const char *const sql_texts[SQLS] = {
 	[SQL_SETTLED] = "SELECT place, key_id, state, size_bytes, has_body FROM message "
 			"WHERE turn = 0 AND state = ?1 AND updated_ms < ?2 "
 			"ORDER BY updated_ms LIMIT 1",
+	/* what was captured is there to be read */
 	[SQL_BODIED] = "SELECT place FROM message WHERE turn = 0 AND has_body = 1 "
-		       "AND updated_ms < ?1 ORDER BY updated_ms LIMIT 1",
+		       "AND updated_ms < ?1 AND state <> 10 ORDER BY updated_ms LIMIT 1",
 	[SQL_BODY_GONE] = "UPDATE message SET has_body = 0 WHERE place = ?1",
 	[SQL_FORGET] = "DELETE FROM message WHERE place = ?1",
 

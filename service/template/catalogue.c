@@ -12,6 +12,8 @@ struct catalogue {
 	pthread_mutex_t changing;
 	pthread_rwlock_t lock;
 	struct shelf *shelf;
+	enum err (*keep)(void *self, struct text name, const struct template *template);
+	void *keeper;
 };
 
 /* ---- life */
@@ -144,12 +146,28 @@ void catalogue_list(struct catalogue *catalogue,
 
 /* ---- changing */
 
+void catalogue_keep_in(struct catalogue *catalogue,
+	enum err (*keep)(void *self, struct text name, const struct template *template), void *self)
+{
+	pthread_mutex_lock(&catalogue->changing);
+	catalogue->keep = keep;
+	catalogue->keeper = self;
+	pthread_mutex_unlock(&catalogue->changing);
+}
+
+static bool keep(struct catalogue *catalogue, struct text name, const struct template *template)
+{
+	return !catalogue->keep || catalogue->keep(catalogue->keeper, name, template) == OK;
+}
+
 static enum template_change put(struct catalogue *catalogue, struct kept *old, struct kept *kept)
 {
 	enum template_change change = old ? TEMPLATE_CHANGED : TEMPLATE_MADE;
 
 	if (!has_room(catalogue->shelf, old, kept))
 		return TEMPLATE_NO_ROOM;
+	if (!keep(catalogue, kept->template.source.name, &kept->template))
+		return TEMPLATE_NOT_KEPT;
 	kept_hold(kept);
 	pthread_rwlock_wrlock(&catalogue->lock);
 	if (shelf_put(catalogue->shelf, kept)) {
@@ -160,9 +178,9 @@ static enum template_change put(struct catalogue *catalogue, struct kept *old, s
 	return change;
 }
 
-enum template_change catalogue_put(struct catalogue *catalogue,
-	const struct template_source *source, const struct template **template_out,
-	struct template_fault *fault_out)
+static enum template_change put_source(struct catalogue *catalogue,
+	const struct template_source *source, int64_t changed_ms,
+	const struct template **template_out, struct template_fault *fault_out)
 {
 	enum template_change change;
 	struct kept *old, *kept = NULL;
@@ -173,7 +191,7 @@ enum template_change catalogue_put(struct catalogue *catalogue,
 	if (old && old->template.is_file) {
 		change = TEMPLATE_IS_FILE;
 	} else {
-		err = kept_make(catalogue->shelf, source, false, now_unix_ms(), &kept, fault_out);
+		err = kept_make(catalogue->shelf, source, false, changed_ms, &kept, fault_out);
 		change = err == ERR_MEMORY ? TEMPLATE_NO_MEMORY
 			 : err             ? TEMPLATE_IS_WRONG
 					   : put(catalogue, old, kept);
@@ -186,6 +204,25 @@ enum template_change catalogue_put(struct catalogue *catalogue,
 	return change;
 }
 
+enum template_change catalogue_put(struct catalogue *catalogue,
+	const struct template_source *source, const struct template **template_out,
+	struct template_fault *fault_out)
+{
+	return put_source(catalogue, source, now_unix_ms(), template_out, fault_out);
+}
+
+enum template_change catalogue_restore(struct catalogue *catalogue,
+	const struct template_source *source, int64_t changed_ms, struct template_fault *fault_out)
+{
+	const struct template *template;
+	enum template_change change =
+		put_source(catalogue, source, changed_ms, &template, fault_out);
+
+	if (change == TEMPLATE_MADE || change == TEMPLATE_CHANGED)
+		catalogue_release(template);
+	return change;
+}
+
 enum template_change catalogue_remove(struct catalogue *catalogue, struct text name)
 {
 	enum template_change change = TEMPLATE_MISSING;
@@ -195,6 +232,8 @@ enum template_change catalogue_remove(struct catalogue *catalogue, struct text n
 	kept = shelf_find(catalogue->shelf, name);
 	if (kept && kept->template.is_file) {
 		change = TEMPLATE_IS_FILE;
+	} else if (kept && !keep(catalogue, name, NULL)) {
+		change = TEMPLATE_NOT_KEPT;
 	} else if (kept) {
 		pthread_rwlock_wrlock(&catalogue->lock);
 		(void)shelf_remove(catalogue->shelf, name);

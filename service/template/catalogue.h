@@ -27,6 +27,15 @@ MUST_USE enum err catalogue_exchange(
 	struct catalogue *catalogue, struct shelf *shelf, struct buf *why);
 void catalogue_forget(struct shelf *shelf); /* NULL is fine */
 
+/* From now on what comes over HTTP is kept elsewhere too: `keep` is called before a change is seen,
+ * with NULL where the template of that name goes. It may wait; on its error nothing changes. */
+void catalogue_keep_in(struct catalogue *catalogue,
+	enum err (*keep)(void *self, struct text name, const struct template *template),
+	void *self);
+/* One that was kept there, before that. */
+enum template_change catalogue_restore(struct catalogue *catalogue,
+	const struct template_source *source, int64_t changed_ms, struct template_fault *fault_out);
+
 /* As the functions of http/gateway.h say. */
 const struct template *catalogue_hold(struct catalogue *catalogue, struct text name);
 void catalogue_release(const struct template *template);

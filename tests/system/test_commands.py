@@ -42,6 +42,7 @@ def test_the_printed_curl_line_works_as_it_is_printed(tmp_path):
         assert listed["id"] == answer["id"] and listed["state"] == "captured"
         raw = gateway.get("/messages/%s/raw" % answer["id"])
         assert raw.status == 200 and raw.headers["Content-Type"] == "message/rfc822"
+        assert (tmp_path / "lettergate-dev" / "queue.db").exists() and "./lettergate-dev" in gateway.output
         assert answer["message_id"].encode() in raw.body and b"\r\n\r\n" in raw.body
         assert gateway.send(key="some-other-key-000000").status == 401
 

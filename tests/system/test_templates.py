@@ -231,3 +231,29 @@ def test_the_error_on_the_page_is_the_error():
         answer = gateway.send(text=None, template={"html": "<ul>\n    {{#items}}"})
     found = {**answer.json, "request_id": wanted["request_id"]}
     assert found == wanted
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_with_a_store_they_outlive_the_process(tmp_path, how):
+    store = "sqlite:%s" % (tmp_path / "queue.db")
+    kept = {"subject": "Order {{n}}", "text": "Hello {{name}}. {{> foot}}", "partials": {"foot": "Bye {{name}}."}}
+    gateway = Gateway(SMTP_HOST="capture", STORE=store)
+    for name in ("order", "gone", "changed"):
+        assert gateway.request("PUT", "/templates/" + name, json.dumps(kept), {"Content-Type": "application/json"}).status == 201
+    assert gateway.request("PUT", "/templates/changed", json.dumps({"text": "Other."}), {"Content-Type": "application/json"}).status == 200
+    assert gateway.request("DELETE", "/templates/gone").status in (200, 204)
+    before = gateway.get("/templates").json
+    getattr(gateway, how)()
+    with Gateway(SMTP_HOST="capture", STORE=store) as gateway:
+        assert gateway.get("/templates").json == before
+        told = gateway.post("/templates/order/render", {"data": {"n": 1, "name": "Ann"}})
+        assert told["subject"] == "Order 1" and told["text"] == "Hello Ann. Bye Ann."
+        assert gateway.get("/templates/gone").status == 404
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "order.text.mustache").write_text("A file.")
+    with Gateway(SMTP_HOST="capture", STORE=store, TEMPLATES_DIR=folder) as gateway:
+        assert gateway.get("/templates/order")["text"].strip() == "A file.", "a file comes first"
+        assert gateway.get("/templates/changed")["text"] == "Other."
+    with Gateway(SMTP_HOST="capture", STORE=store) as gateway:
+        assert gateway.get("/templates/order")["subject"] == "Order {{n}}"
