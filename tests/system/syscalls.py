@@ -11,7 +11,7 @@ import threading
 
 from gateway import wait_for
 
-CALL = re.compile(r"(\d+) +(\w+)\((.*)")
+CALL = re.compile(r"(\d+) +(?:(\w+)\(|<\.\.\. \w+ resumed>)(.*)")  # what another thread interrupted goes on
 
 
 class Point:
@@ -72,12 +72,16 @@ def calls_of(gateway, path, act, names):
     who = {tid: name for name, tids in threads(gateway.pid).items() for tid in tids}
     with Strace(gateway, "-y", "-s", "200", "-o", path, "-e", "trace=" + names):
         act()
-    counts, found = {}, []
+    counts, last, found = {}, {}, []
     with open(path, encoding="utf-8") as trace:
         for match in filter(None, map(CALL.match, trace)):
             tid, name = int(match[1]), match[2]
-            counts[tid, name] = counts.get((tid, name), 0) + 1
-            found.append(Point(who[tid], name, counts[tid, name], match[3]))
+            if name:
+                counts[tid, name] = counts.get((tid, name), 0) + 1
+                last[tid] = Point(who[tid], name, counts[tid, name], "")
+                found.append(last[tid])
+            if tid in last:
+                last[tid].text += match[3]
     return found
 
 
