@@ -28,6 +28,10 @@ bool carrier_pass_fence(struct carrier *carrier)
 	}
 	switch (fence_hear(fence)) {
 	case FENCE_YES:
+		if (now_ms - carrier->asked_ms >= FENCE_MS) {
+			stay(carrier, "the store's answer is too old: we stood still meanwhile");
+			return true;
+		}
 		carrier_forget_fence(carrier);
 		smtp_session_let_go(&carrier->session, now_ms);
 		return true;

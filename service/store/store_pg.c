@@ -14,7 +14,6 @@
 enum {
 	PATIENCE_US = 15000000, /* statements end after 10 s by themselves */
 	CLOSING_US = 2000000,
-	DOUBT_US = 20000000,
 	BODY_BYTES = 1 << 30,
 };
 
@@ -91,7 +90,7 @@ static void log_doubt(struct pg_store *store, const char *outcome)
 /* OK: it was committed. With ERR_IO and `may_again` it certainly was not. */
 static enum err read_back(struct pg_store *store)
 {
-	uint64_t until_us = now_us() + DOUBT_US;
+	uint64_t until_us = now_us() + store->patience_us;
 	int64_t commit_id = 0;
 	enum err err;
 
@@ -100,7 +99,7 @@ static enum err read_back(struct pg_store *store)
 	if (err) {
 		log_doubt(store, "unknown");
 		store->may_again = false;
-		return err;
+		return ERR_DOUBT;
 	}
 	log_doubt(store, commit_id == store->commit_id ? "committed" : "not committed");
 	if (commit_id == store->commit_id)

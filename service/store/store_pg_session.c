@@ -13,6 +13,8 @@ enum {
 	BACKOFF_FIRST_US = 100000,
 	BACKOFF_MOST_US = 5000000,
 	SLOTS = 16,
+	PATIENCE_LEAST_MS = 100,
+	PATIENCE_MOST_MS = 60000,
 };
 
 /* ---- connecting */
@@ -228,10 +230,26 @@ static enum err sign_in(struct pg_store *store)
 	return err ? err : pg_drain(store);
 }
 
+/* As long as TCP has for it: tcp_user_timeout, if the connection string has another one. */
+static void read_patience(struct pg_store *store)
+{
+	PQconninfoOption *options = PQconninfo(store->conn);
+	uint64_t ms = 0;
+
+	for (const PQconninfoOption *option = options; option && option->keyword; option++)
+		if (strcmp(option->keyword, "tcp_user_timeout") == 0 && option->val)
+			(void)text_to_u64(text_of(option->val), &ms);
+	PQconninfoFree(options);
+	if (ms >= PATIENCE_LEAST_MS && ms <= PATIENCE_MOST_MS)
+		store->patience_us = ms * 1000;
+}
+
 static enum err begin_session(struct pg_store *store, struct buf *why)
 {
-	enum err err = set_up(store, why);
+	enum err err;
 
+	read_patience(store);
+	err = set_up(store, why);
 	if (!err)
 		err = pg_schema(store, why);
 	if (err)
@@ -266,12 +284,17 @@ static void wait_longer(struct pg_store *store)
 	store->retry_us = now_us() + store->backoff_us;
 }
 
+static uint64_t connect_us(const struct pg_store *store)
+{
+	return store->patience_us < CONNECT_US ? store->patience_us : CONNECT_US;
+}
+
 static enum err open_link(struct pg_store *store, struct buf *why)
 {
 	store->conn = start(store);
 	if (!store->conn)
 		return ERR_MEMORY;
-	if (!connect_within(store->conn, now_us() + CONNECT_US)) {
+	if (!connect_within(store->conn, now_us() + connect_us(store))) {
 		const char *words = PQerrorMessage(store->conn);
 
 		say(why, "cannot be reached", *words ? words : "it does not answer");

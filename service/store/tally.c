@@ -73,9 +73,17 @@ enum err tally_make_room(struct tally *tally, struct text key_id)
 	return OK;
 }
 
-static bool is_within(int64_t are, uint64_t more, uint64_t most)
+/* Where others count too, what they took in may be settled here before it is known here. */
+static uint64_t at_least_none(int64_t number)
 {
-	return most == 0 || ((uint64_t)are < most && more <= most - (uint64_t)are);
+	return number > 0 ? (uint64_t)number : 0;
+}
+
+static bool is_within(int64_t number, uint64_t more, uint64_t most)
+{
+	uint64_t are = at_least_none(number);
+
+	return most == 0 || (are < most && more <= most - are);
 }
 
 bool tally_has_room(const struct tally *tally, const struct store_limits *limits,
@@ -197,11 +205,13 @@ void tally_forget(struct tally *tally)
 void tally_count(const struct tally *tally, struct counts_job *counts)
 {
 	for (int state = 0; state < MESSAGE_STATES; state++) {
-		counts->messages[state] = 0;
+		int64_t messages = 0;
+
 		for (size_t i = 0; i < tally->count; i++)
-			counts->messages[state] += (uint64_t)tally->keys[i].messages[state];
+			messages += tally->keys[i].messages[state];
+		counts->messages[state] = at_least_none(messages);
 	}
-	counts->bytes = (uint64_t)tally->waiting_bytes;
+	counts->bytes = at_least_none(tally->waiting_bytes);
 }
 
 void tally_free(struct tally *tally)

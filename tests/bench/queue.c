@@ -1,10 +1,10 @@
 /* queue - how many messages a second the queue accepts, and hands out and settles
  *
- * usage: queue FILE SECONDS WAITING SUBMITTERS…
+ * usage: queue STORE SECONDS WAITING SUBMITTERS…
  *
  * Puts WAITING messages of 3 KB in first, then prints a line for each number of submitters, each of
- * whom hands in the next message when the last is on disk; then claims and settles. FILE is removed
- * before, and left behind. */
+ * whom hands in the next message when the last is on disk; then claims and settles. STORE is a
+ * file, which is removed before and left behind, or postgresql://…: several may run on that. */
 #include "service/queue/queue.h"
 
 #include <semaphore.h>
@@ -57,8 +57,8 @@ static void submit(struct submitter *submitter)
 		.from = TEXT("shop@example.com"),
 		.sender = TEXT("shop@example.com"),
 		.subject = TEXT("Your order") };
-	snprintf(stored->id, sizeof(stored->id), "0199%04x-%04x-7000-8000-0000000000ff",
-		number >> 16, number & 0xffff);
+	snprintf(stored->id, sizeof(stored->id), "0199%04x-%04x-7000-8000-%012x", number >> 16,
+		number & 0xffff, (unsigned)getpid());
 	snprintf(submitter->key, sizeof(submitter->key), "key%u", number % KEYS);
 	snprintf(submitter->message_id, sizeof(submitter->message_id), "<%s@e.com>", stored->id);
 	stored->key_id = text_of(submitter->key);
@@ -224,9 +224,10 @@ static void open_queue(const char *path)
 	struct buf why = buf_born(1000);
 	struct store store;
 	uint64_t began = now_us();
+	enum err err = *path == '/' ? store_sqlite_open(path, &no_limits, &store, &why)
+				    : store_pg_open(path, &no_limits, NULL, &store, &why);
 
-	if (store_sqlite_open(path, &no_limits, &store, &why) != OK ||
-		queue_open(&settings, store, &queue) != OK) {
+	if (err || queue_open(&settings, store, &queue) != OK) {
 		fprintf(stderr, "%.*s\n", (int)why.len, why.at);
 		exit(1);
 	}
@@ -264,14 +265,15 @@ int main(int count, char **words)
 	unsigned seconds, waiting;
 
 	if (count < 5) {
-		fprintf(stderr, "usage: queue FILE SECONDS WAITING SUBMITTERS...\n");
+		fprintf(stderr, "usage: queue STORE SECONDS WAITING SUBMITTERS...\n");
 		return 2;
 	}
 	seconds = (unsigned)strtoul(words[2], NULL, 10);
 	waiting = (unsigned)strtoul(words[3], NULL, 10);
 	memset(body_bytes, 'x', BODY);
 	sem_init(&dones, 0, 0);
-	remove_file(words[1]);
+	if (*words[1] == '/')
+		remove_file(words[1]);
 	open_queue(words[1]);
 	if (waiting >= 2 * MOST) {
 		left = waiting;

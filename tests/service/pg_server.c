@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static char folder[64];
-static pid_t server;
+static pid_t server, starter;
 static atomic_int *schemas; /* shared by all tests' processes */
 
 static int run_script(const char *what, const char *more)
@@ -41,6 +41,15 @@ static bool answers(void)
 	return does;
 }
 
+/* libcheck's own are for tests only. */
+static void require(bool is_so, const char *what)
+{
+	if (is_so)
+		return;
+	fprintf(stderr, "PostgreSQL for tests: %s\n", what);
+	exit(EXIT_FAILURE);
+}
+
 static void start_server(void)
 {
 	server = fork();
@@ -52,35 +61,15 @@ static void start_server(void)
 	}
 	for (int i = 0; i < 3000 && !answers(); i++)
 		usleep(10000);
-	if (!answers()) {
-		fprintf(stderr, "PostgreSQL does not start\n");
-		exit(1);
-	}
+	require(answers(), "it does not start");
 }
 
-void pg_server_start(void)
-{
-	int status;
-
-	snprintf(folder, sizeof(folder), "%s/lettergate-pg-XXXXXX",
-		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	schemas = mmap(
-		NULL, sizeof(*schemas), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert(schemas != MAP_FAILED);
-	status = run_script("make", "");
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-		printf("skipped: PostgreSQL is not installed\n");
-		return;
-	}
-	ck_assert_int_eq(status, 0);
-	start_server();
-}
-
-void pg_server_stop(void)
+static void stop(void)
 {
 	char line[128];
 
+	if (getpid() != starter) /* a test's process */
+		return;
 	if (server > 0) {
 		kill(server, SIGQUIT);
 		waitpid(server, NULL, 0);
@@ -90,9 +79,26 @@ void pg_server_stop(void)
 		fprintf(stderr, "%s is left behind\n", folder);
 }
 
-bool pg_server_is_there(void)
+bool pg_server_start(void)
 {
-	return server > 0;
+	int status;
+
+	snprintf(folder, sizeof(folder), "%s/lettergate-pg-XXXXXX",
+		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	require(mkdtemp(folder), "no folder");
+	starter = getpid();
+	atexit(stop);
+	schemas = mmap(
+		NULL, sizeof(*schemas), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	require(schemas != MAP_FAILED, "no memory");
+	status = run_script("make", "");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+		printf("skipped: PostgreSQL is not installed\n");
+		return false;
+	}
+	require(status == 0, "it cannot be made");
+	start_server();
+	return true;
 }
 
 char *pg_server_schema(void)

@@ -3,11 +3,8 @@
 
 #include <stdbool.h>
 
-/* As an unchecked fixture: before all tests of a case, in the parent of all. Where PostgreSQL is
- * not installed it says so, and pg_server_is_there() is false. */
-void pg_server_start(void);
-void pg_server_stop(void);
-bool pg_server_is_there(void);
+/* Before tests are added. False where PostgreSQL is not installed, which it says. */
+bool pg_server_start(void);
 /* Makes a new schema, and a connection string for it: to be freed. */
 char *pg_server_schema(void);
 /* The folder of its socket. */

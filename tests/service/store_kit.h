@@ -40,8 +40,6 @@ static inline struct kit kit_open(int backend, struct store_limits limits)
 {
 	struct kit kit = { .backend = backend, .limits = limits };
 
-	if (backend == KIT_PG && !pg_server_is_there())
-		exit(EXIT_SUCCESS); /* which the server's start has told */
 	if (backend == KIT_PG) {
 		kit.words = pg_server_schema();
 		kit_open_again(&kit);

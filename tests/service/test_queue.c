@@ -520,7 +520,7 @@ START_TEST(many_threads_put_and_one_takes_all)
 }
 END_TEST
 
-UNIT_MAIN(queue, tcase_add_unchecked_fixture(cases, pg_server_start, pg_server_stop);
+UNIT_MAIN(queue, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  tcase_add_test(cases, jobs_that_arrive_while_a_commit_runs_share_the_next);
 	  tcase_add_test(cases, a_bad_job_does_not_fail_its_neighbours);
 	  tcase_add_test(cases, it_is_unsound_until_something_was_written);
@@ -531,4 +531,4 @@ UNIT_MAIN(queue, tcase_add_unchecked_fixture(cases, pg_server_start, pg_server_s
 	  tcase_add_test(cases, closing_does_all_that_was_handed_in);
 	  tcase_add_test(cases, who_claims_is_told_that_there_is_something);
 	  tcase_add_test(cases, it_is_swept_until_there_is_no_more);
-	  tcase_add_loop_test(cases, many_threads_put_and_one_takes_all, 0, KIT_BACKENDS);)
+	  tcase_add_loop_test(cases, many_threads_put_and_one_takes_all, 0, backends);)

@@ -1,0 +1,129 @@
+"""A PostgreSQL of a test's own (tests/postgres/server.sh), and a way to it that can stall."""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import urllib.parse
+
+import pytest
+
+import gateway
+
+SCRIPT = os.path.join(gateway.ROOT, "tests", "postgres", "server.sh")
+
+
+class Postgres:
+    """What it wrote stays in its folder when it is ended; a crash of the machine is not tested."""
+
+    def __init__(self, *options):
+        self.folder = tempfile.mkdtemp(prefix="lettergate-pg-",
+                                       dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+        self.options = ("-c", "listen_addresses=", "-c", "fsync=off") + options
+        self.process = None
+        made = subprocess.run([SCRIPT, "make", self.folder], check=False, timeout=60 * gateway.SLOW)
+        if made.returncode == 77:
+            shutil.rmtree(self.folder)
+            pytest.skip("PostgreSQL is not installed")
+        assert made.returncode == 0
+        self.start()
+
+    def url(self, **more):
+        query = {"host": self.folder, "user": "lettergate", **more}
+        return "postgresql:///postgres?" + urllib.parse.urlencode(query)
+
+    def sql(self, words, check=True):
+        """The lines of the answer."""
+        done = subprocess.run(["psql", "-AtX", "-v", "ON_ERROR_STOP=1", "-c", words, self.url()],
+                              capture_output=True, text=True, timeout=20 * gateway.SLOW, check=False)
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    def start(self):
+        self.process = subprocess.Popen([SCRIPT, "run", self.folder, *self.options])
+        assert gateway.wait_for(lambda: self.sql("SELECT 1", check=False) == ["1"], 20)
+
+    def end(self, how=signal.SIGQUIT):
+        """At once, as in a crash, if not told otherwise."""
+        self.process.send_signal(how)
+        self.process.wait(30)
+
+    def terminate_all(self):
+        """Connections of gateways; how many they were."""
+        return len(self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                            "WHERE application_name = 'lettergate'", check=False))
+
+    def leases_are_over(self):
+        """As if so much time had passed."""
+        self.sql("UPDATE lettergate_message SET lease_ms = 0 WHERE turn = 4")
+
+    def forget(self):
+        self.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    def close(self):
+        if self.process.poll() is None:
+            self.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Way:
+    """A socket in a folder that leads to the server, until it stalls: nothing comes through then, and
+    nobody is told."""
+
+    def __init__(self, postgres):
+        self.folder = tempfile.mkdtemp(prefix="lettergate-way-")
+        self.target = postgres.folder + "/.s.PGSQL.5432"
+        self.open = threading.Event()
+        self.open.set()
+        self.is_over = False
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.folder + "/.s.PGSQL.5432")
+        self.listener.listen(20)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while not self.is_over:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def carry(self, client):
+        with client, socket.socket(socket.AF_UNIX) as server:
+            try:
+                self.open.wait()
+                server.connect(self.target)
+                other = {client: server, server: client}
+                while not self.is_over:
+                    for ready in select.select([client, server], [], [], 0.2)[0]:
+                        self.open.wait()
+                        data = ready.recv(65536)
+                        if not data:
+                            return
+                        other[ready].sendall(data)
+            except OSError:
+                return
+
+    def stall(self):
+        self.open.clear()
+
+    def go_on(self):
+        self.open.set()
+
+    def url(self, **more):
+        return "postgresql:///postgres?" + urllib.parse.urlencode(
+            {"host": self.folder, "user": "lettergate", **more})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.open.set()
+        self.listener.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

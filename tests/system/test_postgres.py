@@ -1,0 +1,243 @@
+"""Several gateways on one queue in PostgreSQL (F-41, F-42, F-43): what was answered with 202 arrives,
+whichever of them dies, stands still or loses the database, and arrives twice only where somebody died
+between the end of a message and the answer to it."""
+
+import collections
+import contextlib
+import http.client
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from gateway import SLOW, Gateway, together, wait_for
+from postgres import Postgres, Way
+from relay import Relay
+
+UNSETTLED = ("scheduled", "queued", "sending", "deferred")
+
+
+@pytest.fixture(name="server", scope="module")
+def _server():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(name="postgres")
+def _postgres(server):
+    yield server
+    server.forget()
+
+
+def replica(relay, url, **more):
+    settings = {"RETRY_DELAYS": "200ms", "RETRY_JITTER": "0", **more}
+    return Gateway(relay, STORE=url, **settings)
+
+
+def replicas(relay, postgres, count, **more):
+    return together(lambda _: replica(relay, postgres.url(), **more), range(count))
+
+
+def queued(gateway, **fields):
+    answer = gateway.send({"delivery": "queue"}, **fields)
+    assert answer.status == 202, answer
+    return answer["message_id"]
+
+
+def left(postgres):
+    """Messages that are not settled."""
+    return int(postgres.sql("SELECT count(*) FROM lettergate_message WHERE turn > 0")[0])
+
+
+def arrived(relay):
+    return collections.Counter(transaction.message_id for transaction in relay.ledger)
+
+
+def all_arrive(relay, postgres, accepted, seconds=20):
+    assert wait_for(lambda: left(postgres) == 0, seconds, 0.1), \
+        postgres.sql("SELECT state, turn, count(*) FROM lettergate_message GROUP BY 1, 2")
+    found = arrived(relay)
+    assert set(accepted) <= set(found), "%d were lost" % len(set(accepted) - set(found))
+    return sum(found.values()) - len(found)
+
+
+class Load:
+    """Clients that hand in messages without pause, to one gateway after the other."""
+
+    def __init__(self, gateways, clients=4):
+        self.gateways, self.stop = gateways, threading.Event()
+        self.accepted, self.refused, self.failed = [], [], []
+        self.slowest = 0
+        self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(clients)]
+
+    def run(self, number):
+        while not self.stop.is_set():
+            number += 1
+            began = time.monotonic()
+            try:
+                answer = self.gateways[number % len(self.gateways)].send(delivery="queue", timeout=60)
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(repr(error))
+                continue
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            if answer.status == 202:
+                self.accepted.append(answer["message_id"])
+            elif answer.status == 503 and answer.headers["Retry-After"]:
+                self.refused.append(answer["code"])
+                time.sleep(0.02)
+            else:
+                self.failed.append(repr(answer))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(60 * SLOW)
+
+
+def test_accepted_by_one_and_sent_by_another(postgres):
+    """What one accepted is there for the next, whether it ended in order or was killed."""
+    with Relay({"mail": "451 4.3.0 not now"}) as relay:
+        first = replica(relay, postgres.url(password="s3cret"))
+        accepted = [queued(first) for _ in range(5)]
+        first.stop()
+        assert "s3cret" not in first.output
+        assert first.log("store_unsafe")[0]["setting"] == "fsync=off"
+        second = replica(relay, postgres.url())
+        accepted += [queued(second) for _ in range(5)]
+        second.kill()
+        postgres.leases_are_over()
+        relay.script.clear()
+        with replica(relay, postgres.url()):
+            assert all_arrive(relay, postgres, accepted) == 0
+    assert len(relay.ledger) == 10
+
+
+def test_the_database_crashes_and_comes_back(postgres):
+    with Relay() as relay, contextlib.ExitStack() as stack:
+        gateways = [stack.enter_context(one) for one in replicas(relay, postgres, 2)]
+        with Load(gateways) as load:
+            for _ in range(3 if SLOW == 1 else 1):
+                enough = len(load.accepted) + 20
+                assert wait_for(lambda: len(load.accepted) >= enough)
+                postgres.end()
+                time.sleep(0.3)
+                postgres.start()
+            enough = len(load.accepted) + 20
+            assert wait_for(lambda: len(load.accepted) >= enough), "they recover by themselves"
+        assert not load.failed
+        assert set(load.refused) <= {"storage_unavailable"}
+        assert all_arrive(relay, postgres, load.accepted) == 0
+        assert all(one.log("store_lost") and one.log("store_back") for one in gateways)
+
+
+def test_connections_are_terminated_again_and_again(postgres):
+    with Relay() as relay, contextlib.ExitStack() as stack:
+        gateways = [stack.enter_context(one) for one in replicas(relay, postgres, 2)]
+        with Load(gateways) as load:
+            for _ in range(20 if SLOW == 1 else 5):
+                postgres.terminate_all()
+                time.sleep(0.05)
+            enough = len(load.accepted) + 20
+            assert wait_for(lambda: len(load.accepted) >= enough)
+        assert not load.failed
+        assert set(load.refused) <= {"storage_unavailable"}
+        assert all_arrive(relay, postgres, load.accepted) == 0
+
+
+def test_a_database_that_does_not_answer(postgres):
+    """503 within our patience, nothing is sent meanwhile, and it goes on where it was."""
+    with Relay({"data": {"delay": 1.0 * SLOW}}) as relay, Way(postgres) as way, \
+            replica(relay, way.url(tcp_user_timeout=int(500 * SLOW))) as gateway:
+        first = queued(gateway)
+        assert relay.wait(lambda: relay.commands("DATA") or relay.commands("BDAT"))
+        way.stall()
+        began = time.monotonic()
+        answer = gateway.send(delivery="queue")
+        assert (answer.status, answer["code"]) == (503, "storage_unavailable")
+        assert time.monotonic() - began < 12 * SLOW
+        assert gateway.send(delivery="queue").status == 503
+        time.sleep(1.0 * SLOW)
+        assert not relay.ledger, "without the store's word, the end of a message is not sent"
+        relay.script.clear()
+        way.go_on()
+        assert wait_for(lambda: gateway.send(delivery="queue").status == 202)
+        postgres.leases_are_over()
+        all_arrive(relay, postgres, [first])
+        assert arrived(relay)[first] == 1
+
+
+def stands_still(postgres, relay, wait):
+    """One stands still amid a message, the other takes over: the first must not send it too."""
+    relay.script["data"] = {"delay": 1.5 * SLOW}
+    with replica(relay, postgres.url()) as first:
+        accepted = [queued(first)]
+        assert relay.wait(lambda: relay.commands("DATA"))
+        os.kill(first.pid, signal.SIGSTOP)
+        try:
+            relay.script.clear()
+            with replica(relay, postgres.url()) as second:
+                wait()
+                assert relay.wait(lambda: relay.ledger, 70), "another one takes it"
+                second.get("/readyz", key=None)
+                time.sleep(1.0 * SLOW)
+        finally:
+            os.kill(first.pid, signal.SIGCONT)
+        assert wait_for(lambda: first.log("lease_lost") or first.log("send"))
+        accepted.append(queued(first))
+        assert all_arrive(relay, postgres, accepted) == 0
+
+
+def test_who_stood_still_sends_nothing_twice(postgres):
+    with Relay(keywords=("SIZE 50000000", "8BITMIME", "ENHANCEDSTATUSCODES")) as relay:
+        stands_still(postgres, relay, postgres.leases_are_over)
+
+
+@pytest.mark.skipif(not os.environ.get("LETTERGATE_LONG"), reason="by hand: LETTERGATE_LONG=1")
+def test_who_stood_still_for_longer_than_its_lease_sends_nothing_twice(postgres):
+    with Relay(keywords=("SIZE 50000000", "8BITMIME", "ENHANCEDSTATUSCODES")) as relay:
+        stands_still(postgres, relay, lambda: None)
+
+
+@pytest.mark.skipif(SLOW > 1, reason="it is the same with sanitizers")
+def test_one_of_three_is_killed(postgres):
+    """The others finish what it had. What it had sent to the end without an answer may come again."""
+    with Relay({"dot": {"delay": 0.2}}) as relay, contextlib.ExitStack() as stack:
+        gateways = replicas(relay, postgres, 3, SMTP_SESSIONS="3")
+        for one in gateways[:2]:
+            stack.enter_context(one)
+        with Load(gateways[:2]) as load:
+            for _ in range(30):
+                load.accepted.append(queued(gateways[2]))
+            assert wait_for(lambda: postgres.sql("SELECT count(DISTINCT owner) FROM lettergate_message "
+                                                 "WHERE turn = 4") == ["3"])
+            gateways[2].kill()
+            relay.script.clear()
+        assert not load.failed
+        postgres.leases_are_over()
+        twice = all_arrive(relay, postgres, load.accepted)
+        sessions = len([c for c in relay.connections if c.ended])
+        assert twice <= sessions, "at most what was at its end in each session of the dead one"
+
+
+def test_a_key_is_used_once_by_all(postgres):
+    with Relay() as relay, contextlib.ExitStack() as stack:
+        gateways = [stack.enter_context(one) for one in replicas(relay, postgres, 2)]
+        for delivery in ("queue", "now"):
+            keyed = {"Idempotency-Key": "order-" + delivery}
+            answers = together(lambda one, d=delivery, k=keyed: one.send({"delivery": d}, headers=k),
+                               gateways * 4)
+            assert {a.status for a in answers} <= {200, 202, 409}
+            again = [one.send({"delivery": delivery}, headers=keyed) for one in gateways]
+            assert len({a["id"] for a in again} |
+                       {a["id"] for a in answers if a.status != 409}) == 1
+        all_arrive(relay, postgres, [])
+        assert wait_for(lambda: len(relay.ledger) >= 2)
+        assert len(relay.ledger) == 2
