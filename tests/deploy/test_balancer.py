@@ -9,8 +9,11 @@ import json
 import re
 import threading
 
+import pytest
+
 from balancer import Names, balancer_is_ready, haproxy, start
 from gateway import KEY, mail, metric, wait_for
+from postgres import Postgres
 from relay import Relay
 
 CLIENTS = 8
@@ -20,7 +23,8 @@ ADDRESSES = ("127.0.0.2", "127.0.0.3")
 class Load:
     """Clients that send without pause through the balancer, each on a connection that it keeps."""
 
-    def __init__(self):
+    def __init__(self, **fields):
+        self.fields = fields
         self.numbers, self.stop = itertools.count(), threading.Event()
         self.sent, self.failed = [], []
         self.threads = [threading.Thread(target=self.run) for _ in range(CLIENTS)]
@@ -31,10 +35,11 @@ class Load:
         while not self.stop.is_set():
             number = "n%d" % next(self.numbers)
             try:
-                connection.request("POST", "/send", json.dumps(mail(subject=number)), headers)
+                connection.request("POST", "/send", json.dumps(mail(subject=number, **self.fields)),
+                                   headers)
                 answer = connection.getresponse()
                 body = answer.read()
-                if answer.status == 200:
+                if answer.status in (200, 202):
                     self.sent.append(number)
                 else:
                     self.failed.append((number, answer.status, body[:300]))
@@ -63,18 +68,35 @@ def has_sent(one):
                   outcome="accepted")
 
 
-def test_restarting_one_after_the_other_fails_no_request(alone, tmp_path):
+@contextlib.contextmanager
+def shared_queue():
+    """Settings of gateways with one queue, and what their requests say."""
+    postgres = Postgres()
+    try:
+        yield {"STORE": postgres.url()}, {"delivery": "queue"}
+    finally:
+        postgres.close()
+
+
+@contextlib.contextmanager
+def no_queue():
+    yield {}, {}
+
+
+@pytest.mark.parametrize("queue", [no_queue, shared_queue])
+def test_restarting_one_after_the_other_fails_no_request(alone, tmp_path, queue):
     del alone
     relay = Relay(script={"dot": {"delay": 0.03}})
     with relay, Names() as names, contextlib.ExitStack() as stack:
+        settings, fields = stack.enter_context(queue())
         gateways = {}
         for address in ADDRESSES:
-            gateways[address] = start(address, relay)
+            gateways[address] = start(address, relay, **settings)
             stack.callback(gateways[address].kill)
             names.addresses.add(address)
         stack.enter_context(haproxy(tmp_path))
         assert wait_for(balancer_is_ready), (tmp_path / "haproxy.log").read_text()
-        load = Load()
+        load = Load(**fields)
         with load:
             for address in ADDRESSES:
                 old = gateways[address]
@@ -82,11 +104,12 @@ def test_restarting_one_after_the_other_fails_no_request(alone, tmp_path):
                 old.terminate()
                 assert old.wait(60) == 0, old.output[-4000:]
                 names.addresses.discard(address)
-                gateways[address] = new = start(address, relay)
+                gateways[address] = new = start(address, relay, **settings)
                 stack.callback(new.kill)
                 names.addresses.add(address)
                 assert wait_for(lambda one=new: has_sent(one), 20), "not taken in again"
         assert load.failed == []
+        assert relay.wait(lambda: len(relay.ledger) >= len(load.sent))
         for one in gateways.values():
             one.terminate()
         for one in gateways.values():
