@@ -119,6 +119,7 @@ static enum err send_note(struct pg_store *store)
 	store->commit_id = by_chance();
 	pg_number(&values, store->owner);
 	pg_number(&values, store->commit_id);
+	pg_number(&values, store->slot);
 	if (!err)
 		err = pg_send(store, PG_REPLICA_NOTE, &values, NULL, NULL);
 	if (!err)

@@ -286,10 +286,12 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"FROM lettergate_replica WHERE seen_ms > " PG_NOW_MS " - 60000)), $2), " PG_NOW_MS
 		", 0) ON CONFLICT (owner) DO UPDATE SET seen_ms = excluded.seen_ms RETURNING slot",
 		"nn", true },
+	/* owner, number of the commit, slot: the row may be gone, if we stood still for a day */
 	[PG_REPLICA_NOTE] = {
-		"UPDATE lettergate_replica SET commit_id = $2, seen_ms = " PG_NOW_MS " WHERE owner "
-		"= $1",
-		"nn", true },
+		"INSERT INTO lettergate_replica (owner, commit_id, slot, seen_ms) "
+		"VALUES ($1, $2, $3, " PG_NOW_MS ") ON CONFLICT (owner) DO UPDATE SET "
+		"commit_id = excluded.commit_id, seen_ms = excluded.seen_ms",
+		"nnn", true },
 	[PG_REPLICA_ASK] = {
 		"SELECT commit_id FROM lettergate_replica WHERE owner = $1 FOR UPDATE",
 		"n", false },

@@ -701,6 +701,27 @@ START_TEST(lists_are_filtered)
 }
 END_TEST
 
+/* Under one commit; what is settled has no bytes. */
+static void put_many(struct kit *kit, unsigned count, enum message_state state)
+{
+	const struct store *store = &kit->store;
+
+	ck_assert_int_eq(store->verbs->begin(store->self), OK);
+	for (unsigned i = 0; i < count; i++) {
+		struct letter letter;
+		struct accept_job accept = { .stored = &letter.stored,
+			.pieces = &letter.body,
+			.piece_count = 1,
+			.now_ms = NOW + i };
+
+		letter_write(&letter, i, "a");
+		letter.stored.state = state;
+		letter.stored.has_body = !message_state_is_settled(state);
+		ck_assert_int_eq(store->verbs->accept(store->self, &accept), OK);
+	}
+	ck_assert_int_eq(store->verbs->commit(store->self), OK);
+}
+
 /* Whoever looks for what is not there does not keep the others waiting. */
 START_TEST(a_page_looks_at_so_many_and_goes_on_from_there)
 {
@@ -709,8 +730,7 @@ START_TEST(a_page_looks_at_so_many_and_goes_on_from_there)
 	unsigned numbers[10];
 	int pages = 1;
 
-	for (unsigned i = 0; i < STORE_LIST_STEPS * 2; i++)
-		put(&kit, i, "a");
+	put_many(&kit, STORE_LIST_STEPS * 2, MESSAGE_QUEUED);
 	while (!list_page(&kit, &list, numbers)) {
 		ck_assert_int_ne(*list.cursor, '\0');
 		pages++;
@@ -1083,14 +1103,7 @@ START_TEST(it_is_forgotten_in_small_steps)
 	OPENED(kit);
 	int steps = 1;
 
-	for (unsigned i = 0; i < 2 * STORE_SWEEP_STEPS + 5; i++) {
-		struct letter letter;
-
-		letter_write(&letter, i, "a");
-		letter.stored.state = MESSAGE_SENT;
-		letter.stored.has_body = false;
-		ck_assert_int_eq(letter_accept(&kit, &letter, NOW), OK);
-	}
+	put_many(&kit, 2 * STORE_SWEEP_STEPS + 5, MESSAGE_SENT);
 	while (sweep_at(&kit, NOW + 1000 * SECOND))
 		steps++;
 	ck_assert_int_eq(steps, 3);
