@@ -207,6 +207,15 @@ static bool may_again(void *self)
 	return store->may_again;
 }
 
+/* The note of the commit is what is written. */
+static enum err prove(void *self)
+{
+	struct pg_store *store = self;
+
+	store->is_written = true;
+	return OK;
+}
+
 /* Vacuum is PostgreSQL's own. */
 static enum err tidy(void *self)
 {
@@ -284,6 +293,7 @@ static const struct store_verbs verbs = {
 	.counts = pg_counts,
 	.tick = pg_tick,
 	.sweep = pg_sweep,
+	.prove = prove,
 	.tidy = tidy,
 	.close = close_store,
 };
