@@ -1,6 +1,7 @@
 /* The queue's thread: jobs under shared commits, failures that stay alone, time that passes. */
 #include "service/queue/queue.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -309,6 +310,7 @@ START_TEST(a_commit_in_doubt_is_told_to_all)
 	hand_in(queue, &batch, 1, JOBS);
 	fake.commit_err = ERR_DOUBT;
 	fake.commits_fail = 2;
+	fake.proves_fail = INT_MAX;
 	fake.holds = false;
 	sem_post(&fake.may_commit);
 	wait_for(&dones, JOBS);
