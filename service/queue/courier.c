@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 enum {
-	NAMES_BYTES = 65536,
 	LOOK_US = 1000000, /* for messages whose relay rests no more */
 };
 
@@ -14,7 +13,6 @@ enum err courier_open(const struct courier_settings *settings, struct courier **
 	if (!courier)
 		return ERR_MEMORY;
 	courier->settings = *settings;
-	courier->claim.names = buf_born(NAMES_BYTES);
 	pthread_mutex_init(&courier->lock, NULL);
 	*courier_out = courier;
 	return OK;
@@ -87,7 +85,6 @@ void courier_close(struct courier *courier)
 		courier->out = outing->next;
 		stored_free(outing->stored);
 	}
-	buf_free(&courier->claim.names);
 	pthread_mutex_destroy(&courier->lock);
 	free(courier);
 }

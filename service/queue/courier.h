@@ -11,7 +11,12 @@
 #include "service/queue/queue.h"
 #include "service/queue/schedule.h"
 
+struct claim_room;
 struct courier;
+
+/* What waits for room at a relay, and would go to another one if that rests, is in a lane of its
+ * own, named so. */
+enum { LANE_OF_ROOM = '+' };
 
 struct courier_settings {
 	struct schedule schedule;
@@ -22,13 +27,17 @@ struct courier_settings {
 	/* Takes the delivery until its done(), which may be called before this returns. Where no
 	 * relay was asked, its result has no attempts. */
 	void (*deliver)(void *self, struct delivery *delivery);
-	/* Appends the names of the relays that rest, each with a line end behind it. */
-	void (*resting)(void *self, struct buf *names);
+	/* Says how many messages may come out of the queue: of which lanes no more than so many
+	 * (claim_room_put), and in all. */
+	unsigned (*look)(void *self, struct claim_room *room);
 	/* A verdict is on disk. `last`: what came of the last attempt. */
 	void (*settled)(void *self, const struct stored *stored, const struct result *last);
 	void *self;
 };
 
+/* Out of the lane of that relay there come `room` at most; and out of that of those that wait for
+ * room there, or as many as there are where it `rests`: they may go elsewhere. */
+void claim_room_put(struct claim_room *lanes, const char *relay, size_t room, bool rests);
 /* Nothing is claimed before courier_start. */
 MUST_USE enum err courier_open(
 	const struct courier_settings *settings, struct courier **courier_out);

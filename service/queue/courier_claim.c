@@ -5,51 +5,97 @@
 
 static void claimed(struct job *job);
 
-/* Those that are asked for are counted at once. */
-static bool may_claim(struct courier *courier)
-{
-	unsigned room = courier->settings.most - courier->count;
+/* ---- how many, and out of which lanes */
 
-	if (!courier->queue || courier->is_stopped || courier->is_claiming || !courier->has_more ||
-		courier->count >= courier->settings.most)
-		return false;
-	courier->is_claiming = true;
-	courier->has_more = false;
-	courier->claim.job.most = room < CLAIM_MOST ? room : CLAIM_MOST;
-	courier->count += (unsigned)courier->claim.job.most;
-	return true;
+/* Its name, to stay; at NULL: there is no room for it, or no message waits in such a lane. */
+static struct text name_lane(struct claim_room *lanes, const char *relay, bool is_for_room)
+{
+	struct buf name;
+
+	if (lanes->name_count == LANES_MOST)
+		return (struct text){ 0 };
+	name = buf_over(lanes->names[lanes->name_count], sizeof(lanes->names[0]));
+	if (is_for_room)
+		buf_add_byte(&name, LANE_OF_ROOM);
+	buf_add_string(&name, relay);
+	if (name.err)
+		return (struct text){ 0 };
+	lanes->name_count++;
+	return buf_text(&name);
 }
 
-static size_t list_resting(struct courier *courier)
+static void put_narrow(struct claim_room *lanes, struct text name, size_t room)
 {
-	struct claim *claim = &courier->claim;
-	struct text rest;
-	size_t count = 0;
+	if (name.at)
+		lanes->narrow[lanes->narrow_count++] = (struct narrow_lane){ name, room };
+}
 
-	buf_clear(&claim->names);
-	courier->settings.resting(courier->settings.self, &claim->names);
-	rest = claim->names.err ? (struct text){ 0 } : buf_text(&claim->names);
-	while (rest.len && count < RESTING_MOST)
-		claim->resting[count++] = text_cut(&rest, '\n');
-	return count;
+void claim_room_put(struct claim_room *lanes, const char *relay, size_t room, bool rests)
+{
+	if (rests) {
+		struct text name = name_lane(lanes, relay, false);
+
+		if (name.at)
+			lanes->resting[lanes->resting_count++] = name;
+	} else if (room < CLAIM_MOST) {
+		put_narrow(lanes, name_lane(lanes, relay, false), room);
+		put_narrow(lanes, name_lane(lanes, relay, true), room);
+	}
+}
+
+/* ---- claims */
+
+static bool begin_claim(struct courier *courier)
+{
+	bool may;
+
+	pthread_mutex_lock(&courier->lock);
+	may = courier->queue && !courier->is_stopped && !courier->is_claiming &&
+	      courier->has_more && courier->count < courier->settings.most;
+	if (may) {
+		courier->is_claiming = true;
+		courier->has_more = false;
+	}
+	pthread_mutex_unlock(&courier->lock);
+	return may;
+}
+
+/* Those that are asked for are counted at once. 0: there is room for none, for now. */
+static size_t take_room(struct courier *courier, size_t most)
+{
+	unsigned room;
+
+	pthread_mutex_lock(&courier->lock);
+	room = courier->settings.most - courier->count;
+	most = most < room ? most : room;
+	most = most < CLAIM_MOST ? most : CLAIM_MOST;
+	courier->count += (unsigned)most;
+	if (!most) {
+		courier->is_claiming = false;
+		courier->has_more = true;
+	}
+	pthread_mutex_unlock(&courier->lock);
+	return most;
 }
 
 void courier_claim(struct courier *courier)
 {
 	struct claim *claim = &courier->claim;
+	struct claim_room *lanes = &claim->room;
 	size_t most;
-	bool may;
 
-	pthread_mutex_lock(&courier->lock);
-	may = may_claim(courier);
-	pthread_mutex_unlock(&courier->lock);
-	if (!may)
+	if (!begin_claim(courier))
 		return;
-	most = claim->job.most;
+	lanes->resting_count = lanes->narrow_count = lanes->name_count = 0;
+	most = take_room(courier, courier->settings.look(courier->settings.self, lanes));
+	if (!most)
+		return;
 	claim->job = (struct claim_job){
 		.job = { .kind = JOB_CLAIM, .done = claimed, .waiter = courier },
-		.resting = claim->resting,
-		.resting_count = list_resting(courier),
+		.resting = lanes->resting,
+		.resting_count = lanes->resting_count,
+		.narrow = lanes->narrow,
+		.narrow_count = lanes->narrow_count,
 		.most = most,
 		.has_body = true,
 		.now_ms = now_unix_ms(),

@@ -7,13 +7,22 @@
 
 #include "service/queue/courier.h"
 #include "service/queue/outing.h"
+#include "service/settings/settings.h"
 
 #include <pthread.h>
 
 enum {
 	CLAIM_MOST = 64,
-	RESTING_MOST = 64,
+	LANES_MOST = 2 * RELAYS_MAX,
 	LEASE_MS = 30000,
+};
+
+struct claim_room {
+	struct text resting[LANES_MOST];
+	struct narrow_lane narrow[LANES_MOST];
+	size_t resting_count, narrow_count;
+	char names[LANES_MOST][STORE_LANE_BYTES + 1];
+	size_t name_count;
 };
 
 /* There is one at a time. */
@@ -21,8 +30,7 @@ struct claim {
 	struct claim_job job;
 	struct stored *claimed[CLAIM_MOST];
 	struct text bodies[CLAIM_MOST];
-	struct text resting[RESTING_MOST];
-	struct buf names;
+	struct claim_room room;
 };
 
 struct courier {

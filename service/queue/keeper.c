@@ -8,7 +8,7 @@
 #include "service/queue/queue.h"
 #include "service/webhook/webhooks.h"
 
-enum { OUT_MOST = 1000, ATTEMPT_S = 900 };
+enum { ATTEMPT_S = 900 };
 
 /* ---- what the courier asks for */
 
@@ -20,21 +20,32 @@ static void deliver(void *self, struct delivery *delivery)
 	dispatch_list(lettergate, delivery, "no relay of the settings in force may take it");
 }
 
-static void list_resting(void *self, struct buf *names)
+/* A relay that is slow, or just back, holds up its own messages alone. One that rests is no bound:
+ * what comes out is told so, or goes elsewhere. */
+static unsigned look_at(struct lettergate *lettergate, size_t place, struct claim_room *lanes)
+{
+	const struct fleet *fleet = lettergate->fleet;
+	uint64_t until_us;
+	bool rests = relay_rests(fleet->relays[place], now_us(), &until_us);
+	unsigned room =
+		share_queue_room(&lettergate->room, fleet->shares[place], fleet->count, rests);
+
+	claim_room_put(lanes, relay_settings(fleet->relays[place])->name, room, rests);
+	return room;
+}
+
+static unsigned look(void *self, struct claim_room *lanes)
 {
 	struct lettergate *lettergate = self;
-	uint64_t until_us;
+	unsigned all = 0;
 
 	pthread_rwlock_rdlock(&lettergate->lock);
-	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++) {
-		struct relay *relay = lettergate->fleet->relays[i];
-
-		if (!relay_rests(relay, now_us(), &until_us))
-			continue;
-		buf_add_string(names, relay_settings(relay)->name);
-		buf_add_byte(names, '\n');
-	}
+	if (!lettergate->fleet) /* it captures */
+		all = SHARE_QUEUED;
+	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++)
+		all += look_at(lettergate, i, lanes);
 	pthread_rwlock_unlock(&lettergate->lock);
+	return all;
 }
 
 static void settled(void *self, const struct stored *stored, const struct result *last)
@@ -71,12 +82,12 @@ static void told(void *self)
 static enum err open_courier(struct lettergate *lettergate, const struct settings *settings)
 {
 	struct courier_settings own = { .schedule = settings->retry,
-		.most = OUT_MOST,
+		.most = SHARE_QUEUED,
 		.keeps_body = settings->keep_body_ms > 0,
 		.attempt_us = ATTEMPT_S * UINT64_C(1000000),
 		.log = lettergate->log,
 		.deliver = deliver,
-		.resting = list_resting,
+		.look = look,
 		.settled = settled,
 		.self = lettergate };
 

@@ -121,13 +121,29 @@ static bool is_untried(const struct outing *outing)
 	       now_unix_ms() < outing->stored->expires_ms;
 }
 
+/* The relay that it would go to has room for no more of the queue's. */
+static struct text lane_of_room(const struct outing *outing)
+{
+	const struct stored *stored = outing->stored;
+	struct buf lane = buf_born(STORE_LANE_BYTES);
+	struct text copy;
+
+	buf_add_byte(&lane, LANE_OF_ROOM);
+	buf_add(&lane, outing->delivery.full_relay);
+	copy = lane.err ? stored->lane : region_copy(stored->region, buf_text(&lane));
+	buf_free(&lane);
+	return copy.at ? copy : stored->lane;
+}
+
 static struct job *release(struct outing *outing)
 {
 	const struct stored *stored = outing->stored;
 	int64_t now_ms = now_unix_ms();
 	int64_t pause_ms = (int64_t)outing->delivery.result.verdict.retry_after_s * 1000;
 
-	if (pause_ms < UNTRIED_MS)
+	bool lacks_room = outing->delivery.full_relay.len > 0;
+
+	if (pause_ms < UNTRIED_MS || lacks_room)
 		pause_ms = UNTRIED_MS;
 	if (pause_ms > UNTRIED_MOST_MS)
 		pause_ms = UNTRIED_MOST_MS;
@@ -136,7 +152,7 @@ static struct job *release(struct outing *outing)
 		.token = stored->token,
 		.now_ms = now_ms,
 		.due_ms = now_ms + pause_ms,
-		.lane = stored->lane };
+		.lane = lacks_room && !stored->wish.len ? lane_of_room(outing) : stored->lane };
 	return &outing->release.job;
 }
 

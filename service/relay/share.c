@@ -84,6 +84,7 @@ static void give_back(struct room *room, struct delivery *delivery)
 
 	if (!share)
 		return;
+	share->queued -= delivery->is_queued;
 	assert(share->taken.messages && share->taken.bytes >= delivery->reserved_bytes);
 	share->taken.messages--;
 	room->taken.messages--;
@@ -99,7 +100,36 @@ static void take(struct room *room, struct share *own, struct delivery *delivery
 	room->taken.messages++;
 	own->taken.bytes += delivery->reserved_bytes;
 	room->taken.bytes += delivery->reserved_bytes;
+	own->queued += delivery->is_queued;
 	delivery->share = share_hold(own);
+}
+
+/* ---- of the queue's; with the lock */
+
+static unsigned queued_most(size_t count)
+{
+	unsigned equal = (unsigned)(SHARE_QUEUED / count);
+
+	return equal < SHARE_QUEUED_LEAST ? SHARE_QUEUED_LEAST : equal;
+}
+
+static unsigned queue_room(const struct share *own, size_t count)
+{
+	return ramp_room(&own->ramp, own->queued, queued_most(count));
+}
+
+/* What came of it tells whether the relay works. What never got there tells nothing. */
+static void note_ramp(struct share *share, const struct delivery *delivery)
+{
+	const struct smtp_verdict *last = &delivery->result.last;
+
+	if (last->class == SMTP_TAKEN ||
+		(last->outcome != SMTP_NOT_SENT && last->outcome != SMTP_UNKNOWN &&
+			last->reach != SMTP_REACH_RELAY))
+		ramp_up(&share->ramp, share->queued_most);
+	else if (last->outcome == SMTP_NOT_SENT && last->reach == SMTP_REACH_RELAY &&
+		 delivery->result.attempt_count)
+		ramp_down(&share->ramp);
 }
 
 /* ---- the interface */
@@ -110,8 +140,10 @@ bool share_take(struct room *room, struct share *const *shares, size_t count, st
 	bool is_taken;
 
 	pthread_mutex_lock(&room->lock);
+	own->queued_most = queued_most(count);
 	is_taken = delivery->share == own ||
-		   has_room(room, shares, count, own, delivery->reserved_bytes);
+		   (has_room(room, shares, count, own, delivery->reserved_bytes) &&
+			   (!delivery->is_queued || queue_room(own, count) > 0));
 	if (is_taken && delivery->share != own) {
 		give_back(room, delivery);
 		take(room, own, delivery);
@@ -120,9 +152,22 @@ bool share_take(struct room *room, struct share *const *shares, size_t count, st
 	return is_taken;
 }
 
+unsigned share_queue_room(struct room *room, struct share *own, size_t count, bool rests)
+{
+	static const struct ramp wide;
+	unsigned free;
+
+	pthread_mutex_lock(&room->lock);
+	free = ramp_room(rests ? &wide : &own->ramp, own->queued, queued_most(count));
+	pthread_mutex_unlock(&room->lock);
+	return free;
+}
+
 void share_give_back(struct room *room, struct delivery *delivery)
 {
 	pthread_mutex_lock(&room->lock);
+	if (delivery->share)
+		note_ramp(delivery->share, delivery);
 	give_back(room, delivery);
 	pthread_mutex_unlock(&room->lock);
 }

@@ -2,10 +2,12 @@
  *
  * One that hangs takes no more than half of it, and leaves the others what they are sure of: a part
  * of one more than there are relays, or what the other half has for each. What is counted is what a
- * relay was given and has not settled, whether it waits or is being sent. Any thread. */
+ * relay was given and has not settled, whether it waits or is being sent. Of what comes out of the
+ * queue each has its part, too, and after an outage begins with one. Any thread. */
 #pragma once
 
 #include "http/delivery.h"
+#include "service/queue/schedule.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,7 +26,12 @@ struct room {
 struct share {
 	atomic_uint references;
 	struct load taken;
+	unsigned queued, queued_most; /* of those, how many came out of the queue, and may */
+	struct ramp ramp;
 };
+
+/* Messages out of the queue that may be under way, at all relays together. */
+enum { SHARE_QUEUED = 1000, SHARE_QUEUED_LEAST = 16 };
 
 MUST_USE enum err share_open(struct share **share_out);
 /* References: share_open gives the first. NULL is fine for release. */
@@ -37,5 +44,8 @@ void share_release(struct share *share);
  * What is under way at all is limited elsewhere. */
 bool share_take(struct room *room, struct share *const *shares, size_t count, struct share *own,
 	struct delivery *delivery);
+/* How many more of the queue's may go to `own`, one of `count` relays; where it `rests`, as if that
+ * were over and no outage. */
+unsigned share_queue_room(struct room *room, struct share *own, size_t count, bool rests);
 /* It is settled. It may be counted nowhere. */
 void share_give_back(struct room *room, struct delivery *delivery);

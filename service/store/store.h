@@ -113,13 +113,21 @@ struct accept_job {
 	struct text answer;
 };
 
+/* A lane out of which no more than so many are to come. */
+struct narrow_lane {
+	struct text lane;
+	size_t room; /* told: what is left of it */
+};
+
 /* Messages that are due, the oldest of each key's first, keys taking turns; for relays that are not
- * in `resting`. One that a process has died over comes alone, and for its first seconds out nothing
- * else comes. Each counts as a try from then on. */
+ * in `resting`, unless their time is over. One that a process has died over comes alone, and for
+ * its first seconds out nothing else comes. Each counts as a try from then on. */
 struct claim_job {
 	struct job job;
 	const struct text *resting; /* lanes that are left out; "" is the lane of those for any */
 	size_t resting_count;
+	struct narrow_lane *narrow; /* others than those */
+	size_t narrow_count;
 	size_t most; /* messages */
 	bool has_body;
 	enum message_mark mark; /* set from the beginning */

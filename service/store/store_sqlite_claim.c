@@ -12,12 +12,30 @@ enum { ALONE_MS = 5000 };
 
 /* ---- whose turn it is */
 
+/* NULL: there is room for as many as come. */
+static struct narrow_lane *find_narrow(const struct claim_job *claim, struct text lane)
+{
+	for (size_t i = 0; i < claim->narrow_count; i++)
+		if (text_equal(claim->narrow[i].lane, lane))
+			return &claim->narrow[i];
+	return NULL;
+}
+
 static bool is_resting(const struct claim_job *claim, struct text lane)
 {
 	for (size_t i = 0; i < claim->resting_count; i++)
 		if (text_equal(claim->resting[i], lane))
 			return true;
 	return false;
+}
+
+/* What waits for a relay that rests comes all the same when its time is over: it is told so. */
+static bool has_to_wait(const struct claim_job *claim, struct text lane, int64_t expires_ms)
+{
+	const struct narrow_lane *narrow = find_narrow(claim, lane);
+
+	return (narrow && narrow->room == 0) ||
+	       (is_resting(claim, lane) && claim->now_ms < expires_ms);
 }
 
 static enum err note_turn(struct sqlite_store *store, struct text lane, struct text key_id)
@@ -94,6 +112,7 @@ static enum err take(struct sqlite_store *store, struct claim_job *claim, sqlite
 	int64_t size = sqlite3_column_int64(row, ROW_SIZE);
 	int64_t created_ms = sqlite3_column_int64(row, ROW_CREATED);
 	enum message_state state = (enum message_state)sqlite3_column_int64(row, ROW_STATE);
+	struct narrow_lane *narrow = find_narrow(claim, buf_text(&store->lane));
 	struct stored *stored = NULL;
 	enum err err = row_read(row, &stored), end = sql_end(store, row);
 
@@ -114,6 +133,8 @@ static enum err take(struct sqlite_store *store, struct claim_job *claim, sqlite
 		stored_free(stored);
 		return err;
 	}
+	if (narrow)
+		narrow->room--;
 	claim->claimed[claim->count++] = stored;
 	return OK;
 }
@@ -126,7 +147,8 @@ static enum err claim_suspect(struct sqlite_store *store, struct claim_job *clai
 
 	*took_out = false;
 	while (sql_row(suspects)) {
-		if (is_resting(claim, sql_column(suspects, ROW_LANE)))
+		if (has_to_wait(claim, sql_column(suspects, ROW_LANE),
+			    sqlite3_column_int64(suspects, ROW_EXPIRES)))
 			continue;
 		err = note_turn(
 			store, sql_column(suspects, ROW_LANE), sql_column(suspects, ROW_KEY));
@@ -148,13 +170,14 @@ static enum err is_suspect_out(struct sqlite_store *store, bool *is_out)
 	return sql_end(store, out);
 }
 
-/* The row that the statement stands on is taken, unless its relay rests. */
+/* The row that the statement stands on is taken, unless it has to wait for its relay. */
 static enum err take_in_turn(
 	struct sqlite_store *store, struct claim_job *claim, sqlite3_stmt *row, bool *rests_out)
 {
 	enum err err = note_turn(store, sql_column(row, ROW_LANE), sql_column(row, ROW_KEY)), end;
 
-	*rests_out = is_resting(claim, buf_text(&store->lane));
+	*rests_out =
+		has_to_wait(claim, buf_text(&store->lane), sqlite3_column_int64(row, ROW_EXPIRES));
 	if (!err && !*rests_out)
 		return take(store, claim, row);
 	end = sql_end(store, row);

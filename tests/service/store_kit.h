@@ -193,6 +193,8 @@ static inline size_t claim(struct kit *kit, struct claimed *claimed, size_t most
 		.mark = claimed->job.mark,
 		.resting = claimed->job.resting,
 		.resting_count = claimed->job.resting_count,
+		.narrow = claimed->job.narrow,
+		.narrow_count = claimed->job.narrow_count,
 		.claimed = claimed->at,
 		.bodies = claimed->bodies };
 	ck_assert_int_eq(DO(kit, claim, &claimed->job), OK);

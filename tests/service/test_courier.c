@@ -2,7 +2,9 @@
  * queue and its store are real; the relay is the test. */
 #include "service/queue/courier.h"
 
+#include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "service/clock.h"
 #include "service/session/fence.h"
@@ -29,10 +31,24 @@ static void deliver(void *self, struct delivery *delivery)
 	pthread_mutex_unlock(&world.lock);
 }
 
-static void resting(void *self, struct buf *names)
+static atomic_uint room_for;
+
+static unsigned look_for_room(void *self, struct claim_room *room)
+{
+	unsigned there = room_for;
+
+	(void)self;
+	(void)room;
+	if (there != UINT_MAX)
+		room_for = 0; /* it is for the one who asks */
+	return there;
+}
+
+static void hear(void *self, const struct stored *stored, const struct result *last)
 {
 	(void)self;
-	(void)names;
+	(void)stored;
+	(void)last;
 }
 
 /* Over the store that is open. */
@@ -43,12 +59,14 @@ static void set_out(bool is_shared)
 		.most = HELD,
 		.attempt_us = 60000000,
 		.deliver = deliver,
-		.resting = resting
+		.look = look_for_room,
+		.settled = hear
 	};
 	struct queue_settings own = { .furthest_ms = 1000, .ripe = courier_wake };
 
 	pthread_mutex_init(&world.lock, NULL);
 	world.count = 0;
+	room_for = UINT_MAX;
 	ck_assert_int_eq(courier_open(&settings, &world.courier), OK);
 	own.context = world.courier;
 	world.kit.store.is_shared = is_shared;
@@ -404,7 +422,35 @@ START_TEST(a_verdict_ends_the_suspicion)
 }
 END_TEST
 
-UNIT_MAIN(courier, tcase_add_test(cases, only_what_is_held_is_asked_for);
+START_TEST(no_more_comes_out_than_there_is_room_for)
+{
+	begin();
+	for (unsigned i = 1; i <= 3; i++)
+		put_letter(i, false);
+	set_out(false);
+	wait_out(2);
+	for (size_t i = 0; i < 3; i++)
+		answer_all(world.at[i], SMTP_DEFERRED); /* for 50 ms */
+	room_for = 0;
+	usleep(100000);
+	courier_wake(world.courier);
+	usleep(20000);
+	ck_assert_uint_le(count_out(), 6);
+	wait_settled();
+	world.count = 0;
+	room_for = 1;
+	courier_wake(world.courier);
+	wait_out(0);
+	usleep(20000);
+	ck_assert_uint_eq(courier_out(world.courier), 1);
+	answer_all(world.at[0], SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+END_TEST
+
+UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_for);
+	  tcase_add_test(cases, only_what_is_held_is_asked_for);
 	  tcase_add_test(cases, what_was_not_asked_for_is_tried_again);
 	  tcase_add_test(cases, a_mark_lasts_until_the_verdict);
 	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);

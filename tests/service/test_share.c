@@ -128,6 +128,80 @@ START_TEST(it_outlives_its_relay)
 }
 END_TEST
 
+/* ---- of what comes out of the queue */
+
+static bool take_queued(size_t which, size_t count)
+{
+	deliveries[used] = (struct delivery){ .is_queued = true };
+	if (!share_take(&room, shares, count, shares[which], &deliveries[used]))
+		return false;
+	used++;
+	return true;
+}
+
+/* The last one that was taken is settled so. */
+static void settle_last(struct smtp_verdict last)
+{
+	struct delivery *delivery = &deliveries[--used];
+
+	delivery->result.last = last;
+	delivery->result.attempt_count = 1;
+	share_give_back(&room, delivery);
+}
+
+static const struct smtp_verdict yes = { .class = SMTP_TAKEN, .outcome = SMTP_ACCEPTED }, broken = {
+	.class = SMTP_LATER, .outcome = SMTP_NOT_SENT, .reach = SMTP_REACH_RELAY
+};
+
+START_TEST(each_relay_has_its_part_of_the_queues)
+{
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 1, false), SHARE_QUEUED);
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4);
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 64, false), SHARE_QUEUED_LEAST);
+	ck_assert(take_queued(0, 4));
+	ck_assert(take_queued(0, 4));
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4 - 2);
+	settle_last(yes);
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4 - 1);
+	(void)fill(0, 4, 0); /* what is sent directly does not count */
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4 - 1);
+}
+END_TEST
+
+/* F-46: one goes first, and each that is taken makes room for two. */
+START_TEST(after_an_outage_it_begins_with_one)
+{
+	unsigned more = 1;
+
+	ck_assert(take_queued(0, 4));
+	ck_assert(take_queued(0, 4));
+	settle_last(broken);
+	settle_last(broken);
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, true), SHARE_QUEUED / 4);
+	for (int round = 0; round < 4; round++, more *= 2) {
+		ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), more);
+		for (unsigned i = 0; i < more; i++)
+			ck_assert(take_queued(0, 4));
+		ck_assert(!take_queued(0, 4));
+		ck_assert(take_queued(1, 4)); /* nobody else has to wait */
+		settle_last(yes);
+		for (unsigned i = 0; i < more; i++)
+			settle_last(yes);
+	}
+	for (int i = 0; i < SHARE_QUEUED; i++) {
+		ck_assert(take_queued(0, 4));
+		settle_last(yes);
+	}
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4);
+	/* what says nothing of the relay, or comes from it, is no outage */
+	ck_assert(take_queued(0, 4));
+	settle_last((struct smtp_verdict){ .class = SMTP_LATER, .outcome = SMTP_NOT_SENT });
+	ck_assert(take_queued(0, 4));
+	settle_last((struct smtp_verdict){ .class = SMTP_NEVER, .outcome = SMTP_REJECTED });
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4);
+}
+END_TEST
+
 UNIT_MAIN(share, tcase_add_checked_fixture(cases, begin, end);
 	  tcase_add_loop_test(cases, the_only_relay_has_it_all, 0, 2);
 	  tcase_add_loop_test(cases, one_that_hangs_takes_half, 0, RELAYS - 1);
@@ -135,4 +209,6 @@ UNIT_MAIN(share, tcase_add_checked_fixture(cases, begin, end);
 	  tcase_add_loop_test(cases, all_others_hang_with_long_messages, 0, RELAYS - 1);
 	  tcase_add_test(cases, the_first_has_room_however_long);
 	  tcase_add_test(cases, what_goes_elsewhere_is_counted_there_alone);
-	  tcase_add_test(cases, it_outlives_its_relay);)
+	  tcase_add_test(cases, it_outlives_its_relay);
+	  tcase_add_test(cases, each_relay_has_its_part_of_the_queues);
+	  tcase_add_test(cases, after_an_outage_it_begins_with_one);)

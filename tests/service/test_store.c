@@ -266,6 +266,52 @@ START_TEST(a_relay_that_rests_holds_only_its_own)
 }
 END_TEST
 
+START_TEST(what_is_over_does_not_wait_for_its_relay)
+{
+	static const struct text resting[] = { TEXT("primary") };
+	OPENED(kit);
+	struct claimed claimed = { .job.resting = resting, .job.resting_count = 1 };
+	struct letter letter;
+
+	put_in(&kit, 1, "a", "primary");
+	letter_write(&letter, 2, "b");
+	letter.stored.lane = TEXT("primary");
+	letter.stored.expires_ms = NOW;
+	ck_assert_int_eq(letter_accept(&kit, &letter, NOW + 2), OK);
+	for (int i = 0; i < 2 && claim(&kit, &claimed, 20) == 0; i++)
+		; /* each looks at one key's */
+	ck_assert_uint_eq(claimed.job.count, 1);
+	ck_assert_uint_eq(number_of(claimed.at[0]), 2);
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+/* F-46: a relay that is just back gets no more than it may. */
+START_TEST(a_narrow_lane_gives_no_more_than_it_may)
+{
+	OPENED(kit);
+	struct narrow_lane narrow[] = { { TEXT("+primary"), 3 }, { TEXT("third"), 5 } };
+	struct claimed claimed = { 0 };
+
+	for (unsigned i = 1; i <= 10; i++)
+		put_in(&kit, i, i % 2 ? "a" : "b", "+primary");
+	put_in(&kit, 11, "a", "third");
+	put_in(&kit, 12, "a", "");
+	claimed.job.narrow = narrow;
+	claimed.job.narrow_count = 2;
+	ck_assert_uint_eq(claim(&kit, &claimed, 20), 5);
+	ck_assert_uint_eq(narrow[0].room, 0);
+	ck_assert_uint_eq(narrow[1].room, 4);
+	claimed_free(&claimed);
+	ck_assert_uint_eq(claim(&kit, &claimed, 20), 0);
+	narrow[0].room = 1;
+	ck_assert_uint_eq(claim(&kit, &claimed, 20), 1);
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
 /* ---- leases */
 
 START_TEST(a_fence_asks_whether_the_lease_is_ours)
@@ -1164,6 +1210,8 @@ UNIT_MAIN(store, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  EACH(what_is_only_remembered_never_comes); EACH(keys_take_turns);
 	  EACH(a_turn_goes_on_with_the_next_claim); EACH(the_oldest_that_is_due_comes_first);
 	  EACH(a_relay_that_rests_holds_only_its_own); EACH(a_fence_asks_whether_the_lease_is_ours);
+	  tcase_add_loop_test(cases, a_narrow_lane_gives_no_more_than_it_may, KIT_SQLITE, KIT_PG);
+	  tcase_add_loop_test(cases, what_is_over_does_not_wait_for_its_relay, KIT_SQLITE, KIT_PG);
 	  EACH(a_lease_that_is_over_gives_the_message_to_others);
 	  EACH(what_is_given_back_untried_does_not_count);
 	  EACH(a_clock_that_is_set_back_leaves_nobody_waiting); EACH(a_full_queue_takes_no_more);

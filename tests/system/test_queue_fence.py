@@ -2,12 +2,14 @@
 data and its answer the process is killed, or the store cannot be written any more."""
 
 import http.client
+import json
 import resource
 import threading
+import time
 
 import pytest
 
-from gateway import Gateway, ms, problem, wait_for
+from gateway import Gateway, free_port, mail, ms, problem, wait_for
 from relay import Relay
 from test_queue import queued, reaches, state
 
@@ -160,3 +162,63 @@ def test_a_message_that_kills(store):
             assert len(gateways) == 6
             arrived = {r for t in relay.ledger for r in t.recipients}
             assert len(arrived) == neighbours
+
+
+def paced(relay_script, seconds):
+    """The end of each message is answered after a while; how many were under way at each MAIL, and
+    taken before it."""
+    seen, state_of, lock = [], {"under": 0, "taken": 0}, threading.Lock()
+
+    def begin(connection, step, line):
+        with lock:
+            state_of["under"] += 1
+            seen.append((state_of["under"], state_of["taken"]))
+
+    def end(connection, step, line):
+        time.sleep(seconds)
+        with lock:
+            state_of["under"] -= 1
+            state_of["taken"] += 1
+
+    relay_script.update({"mail": begin, "dot": end})
+    return seen
+
+
+def test_a_relay_that_is_back_begins_with_one(store):
+    """F-46: behind an outage the first is alone, and with each that is taken there may be one more."""
+    port, script = free_port(), {}
+    with Gateway(None, STORE=store, SMTP_HOST="127.0.0.1", SMTP_PORT=port, SMTP_SECURE="NONE",
+                 SMTP_SESSIONS="20", RETRY_DELAYS=ms(300), RETRY_JITTER="0") as gateway:
+        numbers = [queued(gateway) for _ in range(60)]
+        reaches(gateway, numbers[0], "deferred")
+        seen = paced(script, 0.05)
+        with Relay(script, port=port) as relay:
+            for number in numbers:
+                reaches(gateway, number, "sent")
+            assert len(relay.ledger) == 60
+    assert all(under <= taken + 1 for under, taken in seen), seen
+    assert max(under for under, _ in seen) > 4, "and soon it is as fast as ever"
+
+
+def test_a_relay_that_hangs_holds_up_nobody_elses(tmp_path, store):
+    """F-39: more messages for it than may be out at a time; those for another relay go all the same,
+    though nothing in the queue tells which are which."""
+    with Relay({"dot": {"then": "stall", "reply": ""}}) as slow, Relay() as quick:
+        config = tmp_path / "config.json"
+        config.write_text(json.dumps({
+            "relays": [{"name": name, "host": relay.host, "port": relay.port, "secure": "NONE",
+                        "priority": priority}
+                       for name, relay, priority in (("quick", quick, 1), ("slow", slow, 2))],
+            "routes": [{"tag": "bulk", "relay": "slow"}]}))
+        gateway = Gateway(None, args=("--config", str(config)), STORE=store, SMTP_SESSIONS="4")
+        try:
+            batch = [mail(delivery="queue", tags=["bulk"])] * 600
+            for _ in range(2):
+                answer = gateway.post("/send/batch", {"messages": batch}, timeout=60)
+                assert {result["status"] for result in answer["results"]} == {202}
+            numbers = [queued(gateway, to="n%d@quick.example" % n) for n in range(20)]
+            for number in numbers:
+                reaches(gateway, number, "sent")
+            assert len(quick.ledger) == 20 and not slow.ledger
+        finally:
+            gateway.kill()
