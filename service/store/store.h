@@ -10,7 +10,7 @@
  * cannot be written or read, or has no room for more; ERR_MEMORY: these ask for a rollback.
  * A verb of a job may answer OK before it knows: then the commit brings what it found, and a
  * refusal in the job's `err`. Commit alone may answer ERR_DOUBT: whether it was done shows when the
- * store is opened again.
+ * store can be read again.
  *
  * Leases end by a clock that nobody sets, so they are given for a while, not until a moment. */
 #pragma once
