@@ -6,6 +6,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -438,11 +439,13 @@ START_TEST(a_connection_that_was_cut_comes_back)
 }
 END_TEST
 
+enum { LETS_ALL, EATS_COMMIT, EATS_ANSWER };
+
 /* Stands between the store and the server, and lets the next COMMIT come to a bad end. */
 static struct proxy {
 	char path[128];
 	int listener;
-	enum { LETS_ALL, EATS_COMMIT, EATS_ANSWER } mode;
+	atomic_int mode;
 	pthread_t thread;
 } proxy;
 

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from gateway import SLOW, Gateway, together, wait_for
+from gateway import PACE, SLOW, Gateway, together, wait_for
 from postgres import Postgres, Way
 from relay import Relay
 
@@ -154,8 +154,8 @@ def test_connections_are_terminated_again_and_again(postgres):
 
 def test_a_database_that_does_not_answer(postgres):
     """503 within our patience, nothing is sent meanwhile, and it goes on where it was."""
-    with Relay({"data": {"delay": 1.0 * SLOW}}) as relay, Way(postgres) as way, \
-            replica(relay, way.url(tcp_user_timeout=int(500 * SLOW))) as gateway:
+    with Relay({"data": {"delay": 1.0 * PACE}}) as relay, Way(postgres) as way, \
+            replica(relay, way.url(tcp_user_timeout=int(500 * PACE))) as gateway:
         first = queued(gateway)
         assert relay.wait(lambda: relay.commands("DATA") or relay.commands("BDAT"))
         way.stall()
@@ -164,7 +164,7 @@ def test_a_database_that_does_not_answer(postgres):
         assert (answer.status, answer["code"]) == (503, "storage_unavailable")
         assert time.monotonic() - began < 12 * SLOW
         assert gateway.send(delivery="queue").status == 503
-        time.sleep(1.0 * SLOW)
+        time.sleep(1.0 * PACE)
         assert not relay.ledger, "without the store's word, the end of a message is not sent"
         relay.script.clear()
         way.go_on()
@@ -176,7 +176,7 @@ def test_a_database_that_does_not_answer(postgres):
 
 def stands_still(postgres, relay, wait):
     """One stands still amid a message, the other takes over: the first must not send it too."""
-    relay.script["data"] = {"delay": 1.5 * SLOW}
+    relay.script["data"] = {"delay": 1.5 * PACE}
     with replica(relay, postgres.url()) as first:
         accepted = [queued(first)]
         assert relay.wait(lambda: relay.commands("DATA"))
@@ -187,7 +187,7 @@ def stands_still(postgres, relay, wait):
                 wait()
                 assert relay.wait(lambda: relay.ledger, 70), "another one takes it"
                 second.get("/readyz", key=None)
-                time.sleep(1.0 * SLOW)
+                time.sleep(1.0 * PACE)
         finally:
             os.kill(first.pid, signal.SIGCONT)
         assert wait_for(lambda: first.log("lease_lost") or first.log("send"))
