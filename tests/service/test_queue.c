@@ -143,6 +143,13 @@ static const struct store_verbs fake_verbs = {
 };
 
 static sem_t ripes, dones;
+static atomic_int tolds;
+
+static void told(void *context)
+{
+	(void)context;
+	tolds++;
+}
 
 static void ripe(void *context)
 {
@@ -159,10 +166,11 @@ static void done(struct job *job)
 
 static struct queue *open_fake(void)
 {
-	static const struct queue_settings settings = { .ripe = ripe };
+	static const struct queue_settings settings = { .ripe = ripe, .told = told };
 	struct queue *queue;
 
 	memset(&fake, 0, sizeof(fake));
+	tolds = 0;
 	fake.due_ms = INT64_MAX;
 	sem_init(&fake.commits_begun, 0, 0);
 	sem_init(&fake.may_commit, 0, 0);
@@ -522,6 +530,27 @@ START_TEST(many_threads_put_and_one_takes_all)
 }
 END_TEST
 
+START_TEST(who_can_wait_waits_and_news_are_told)
+{
+	struct queue *queue = open_fake();
+	struct letter letter;
+	struct accept_job accept = { .job.kind = JOB_ACCEPT, .stored = &letter.stored };
+	struct settle_job settle = { .job.kind = JOB_SETTLE, .stored = &letter.stored };
+	struct claim_job claim = { .job.kind = JOB_CLAIM };
+	struct stored *claimed[1];
+
+	claim.claimed = claimed;
+	letter_write(&letter, 1, "a");
+	ck_assert_int_eq(queue_do(queue, &claim.job), OK);
+	stored_free(claimed[0]);
+	ck_assert_int_eq(queue_do(queue, &settle.job), ERR_VALUE);
+	ck_assert_int_eq(tolds, 0);
+	ck_assert_int_eq(queue_do(queue, &accept.job), OK);
+	queue_close(queue);
+	ck_assert_int_eq(tolds, 1);
+}
+END_TEST
+
 UNIT_MAIN(queue, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  tcase_add_test(cases, jobs_that_arrive_while_a_commit_runs_share_the_next);
 	  tcase_add_test(cases, a_bad_job_does_not_fail_its_neighbours);
@@ -532,5 +561,6 @@ UNIT_MAIN(queue, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  tcase_add_test(cases, findings_of_a_group_that_failed_are_forgotten);
 	  tcase_add_test(cases, closing_does_all_that_was_handed_in);
 	  tcase_add_test(cases, who_claims_is_told_that_there_is_something);
+	  tcase_add_test(cases, who_can_wait_waits_and_news_are_told);
 	  tcase_add_test(cases, it_is_swept_until_there_is_no_more);
 	  tcase_add_loop_test(cases, many_threads_put_and_one_takes_all, 0, backends);)
