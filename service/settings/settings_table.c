@@ -163,7 +163,7 @@ const struct setting settings_table[] = {
 	{ "KEEP_SENT", SETTING_PERIOD, BOUNDS(keep_sent_ms, "7d", 0, 3650 * DAY),
 		"how long the store remembers what was sent" },
 	{ "KEEP_FAILED", SETTING_PERIOD, BOUNDS(keep_failed_ms, "30d", 0, 3650 * DAY),
-		"and what was not" },
+		"and what was not; events are kept as long" },
 	{ "KEEP_BODY", SETTING_PERIOD, BOUNDS(keep_body_ms, "0s", 0, 3650 * DAY),
 		"how long it keeps the text of a message that is settled" },
 	{ "WEBHOOK_URL", SETTING_TEXT, PLAIN(webhook_url),

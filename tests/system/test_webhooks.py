@@ -177,6 +177,16 @@ def test_stopped_and_there_again(context, usual):
             assert len(receiver.posts) == 3
 
 
+def test_a_message_for_a_thousand(context, usual):
+    to = ["%s%d@%s.example.org" % ("n" * 55, n, "d" * 60) for n in range(1000)]
+    with Receiver(context) as receiver, Relay() as relay, \
+            Gateway(relay, **usual, **single(receiver)) as gateway:
+        later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400))
+        assert gateway.send(to=to, send_at=later, tags=["t%d" % n for n in range(10)]).status == 202
+        assert wait_for(lambda: receiver.posts)
+        assert receiver.posts[0].json["data"]["recipients"] == to
+
+
 def test_given_up_after_the_last_try(context, usual):
     with Receiver(context, [{"status": 500}]) as receiver, Relay() as relay:
         with Gateway(relay, **usual, **single(receiver)) as gateway:
