@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 1 << 10 };
+enum { SLOTS = 1 << 10, LOOK_US = 1000000, LOOKS_MOST = 200 };
 
 struct awaited {
 	struct lettergate *lettergate;
 	pthread_mutex_t lock; /* of what follows */
 	bool is_stopped;
+	uint64_t look_us; /* where others send, too: when it is looked again who has a verdict */
+	size_t look_slot;
 	struct delivery *slots[SLOTS]; /* by id, each a list by `next` */
 };
 
@@ -71,6 +73,27 @@ static struct delivery *take_over(struct awaited *awaited, uint64_t now_us)
 			delivery->next = taken;
 			taken = delivery;
 		}
+	return taken;
+}
+
+/* Some of those that wait, each in its turn. */
+static struct delivery *take_some(struct awaited *awaited)
+{
+	struct delivery *taken = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < SLOTS && count < LOOKS_MOST; i++) {
+		struct delivery **slot = &awaited->slots[awaited->look_slot++ % SLOTS];
+
+		while (*slot) {
+			struct delivery *delivery = *slot;
+
+			*slot = delivery->next;
+			delivery->next = taken;
+			taken = delivery;
+			count++;
+		}
+	}
 	return taken;
 }
 
@@ -224,6 +247,23 @@ void awaited_look(struct awaited *awaited, struct delivery *delivery)
 
 /* ---- time, and the end of it */
 
+/* What another process sent is known by its message alone. */
+static void look_again(struct awaited *awaited, uint64_t now_us)
+{
+	struct delivery *list = NULL;
+
+	pthread_mutex_lock(&awaited->lock);
+	if (now_us >= awaited->look_us && queue_is_shared(awaited->lettergate->queue)) {
+		awaited->look_us = now_us + LOOK_US;
+		list = take_some(awaited);
+	}
+	pthread_mutex_unlock(&awaited->lock);
+	for (struct delivery *next; list; list = next) {
+		next = list->next;
+		awaited_look(awaited, list);
+	}
+}
+
 void awaited_tick(struct awaited *awaited, uint64_t now_us)
 {
 	struct delivery *list;
@@ -232,6 +272,8 @@ void awaited_tick(struct awaited *awaited, uint64_t now_us)
 	list = take_over(awaited, now_us);
 	pthread_mutex_unlock(&awaited->lock);
 	give_back(awaited->lettergate, list);
+	if (now_us != UINT64_MAX)
+		look_again(awaited, now_us);
 }
 
 void awaited_stop(struct awaited *awaited)

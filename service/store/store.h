@@ -1,6 +1,6 @@
 /* store - the verbs behind the queue: what a backend has to do, one job at a time
  *
- * Backends: store_memory.c (tests), store_sqlite*.c, store_pg*.c. Never called by two threads at a
+ * Backends: store_sqlite*.c, store_pg*.c. Never called by two threads at a
  * time. All run between begin and commit; what they did counts only when commit gave OK, and
  * after rollback none of it ever was.
  *
@@ -364,8 +364,6 @@ struct store {
 	struct strikes *strikes; /* its own; NULL: it finds strikes by itself, or not at all */
 };
 
-/* All that it holds goes with it. */
-MUST_USE enum err store_memory_open(const struct store_limits *limits, struct store *store_out);
 /* Makes the file if there is none, mode 0600. All leases are void: those of messages whose MAIL was
  * marked, or noted in its `strikes`, become strikes. An error is one line in *why: ERR_IO, it
  * cannot be opened or written, or another process has it; ERR_SYNTAX, it is damaged or not ours;

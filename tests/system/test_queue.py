@@ -1,5 +1,6 @@
 """The queue: what was accepted is delivered, whatever happens in between."""
 
+import signal
 import time
 
 import pytest
@@ -259,3 +260,17 @@ def test_many_at_once(store):
         answers = together(lambda _: gateway.send(delivery="queue"), range(64), 64)
         assert [a.status for a in answers] == [202] * 64
         assert relay.wait(lambda: len(relay.ledger) == 64, 20 * SLOW)
+
+
+def test_a_reload_cannot_move_it(store, tmp_path):
+    file = tmp_path / "settings.json"
+    file.write_text('{ "store": "%s" }' % store)
+    with Relay() as relay, Gateway(relay, args=("--config", str(file))) as gateway:
+        gateway.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: gateway.log("reload")) and not gateway.log("restart_needed")
+        file.write_text('{ "store": "%s.other" }' % store)
+        gateway.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: gateway.log("restart_needed")), gateway.output
+        assert gateway.log("restart_needed")[0]["setting"] == "STORE"
+        reaches(gateway, queued(gateway), "sent")
+        assert not (tmp_path / "queue.db.other").exists()

@@ -1,0 +1,40 @@
+"""Two gateways on one PostgreSQL: what one was told the other knows."""
+
+import concurrent.futures
+
+from gateway import Gateway, command, free_port, wait_for
+from relay import Relay
+from test_webhooks_shared import _store  # noqa: F401  the fixture `store`
+
+KEYED = {"Idempotency-Key": "order-42"}
+
+
+def test_a_key_is_known_to_both(store):
+    with Relay() as relay, Gateway(relay, STORE=store) as one:
+        with Gateway(relay, STORE=store) as other:
+            first = one.send(headers=KEYED)
+            assert first["outcome"] == "accepted" and first.headers["Idempotency-Scope"] == "store"
+            again = other.send(headers=KEYED)
+            assert (again.headers["Idempotency-Replayed"], again.body) == ("true", first.body)
+            assert other.send(headers=KEYED, subject="Another")["code"] == "idempotency_mismatch"
+            with concurrent.futures.ThreadPoolExecutor(20) as pool:
+                asked = [pool.submit((one, other)[n % 2].send, headers={"Idempotency-Key": "many"}) for n in range(20)]
+                assert {answer.result().status for answer in asked} <= {200, 409}
+            assert len(relay.ledger) == 2
+            kept = '{"text": "Hello {{name}}."}'
+            assert one.request("PUT", "/templates/hello", kept, {"Content-Type": "application/json"}).status == 201
+        with Gateway(relay, STORE=store) as other:
+            assert other.get("/templates/hello")["text"] == "Hello {{name}}."
+
+
+def test_who_waits_hears_of_what_the_other_one_sent(store):
+    """The one that is asked has no relay that answers; the other one sends."""
+    with Relay() as relay, Gateway(relay, STORE=store, SMTP_PORT=free_port()) as one, \
+            concurrent.futures.ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(one.send, headers={"Prefer": "wait=40"}, timeout=60) for _ in range(8)]
+        assert wait_for(lambda: len(one.get("/messages")["messages"]) == 8)
+        with Gateway(relay, STORE=store):
+            assert [answer.result().status for answer in asked] == [200] * 8
+        settings = {"LETTERGATE_URL": one.url, "LETTERGATE_KEY": one.key}
+        assert '"sent":8' in command("queue", "stats", "--json", settings=settings).stdout
+    assert len(relay.ledger) == 8
