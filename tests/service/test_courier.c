@@ -118,8 +118,9 @@ static void die_and_come_back(bool is_shared)
 	set_out(is_shared);
 }
 
-/* The same where the process was killed with MAIL written of those that are out. */
-static void be_killed(void)
+/* The same where the process was killed with MAIL written of those that are out. `more`: a letter
+ * that is there as well then; 0: none. */
+static void be_killed(unsigned more)
 {
 	char name[128], kept[1 << 17];
 	FILE *file;
@@ -134,6 +135,8 @@ static void be_killed(void)
 	ck_assert_uint_eq(fwrite(kept, 1, len, file), len);
 	fclose(file);
 	kit_open_again(&world.kit);
+	if (more)
+		put_letter(more, false);
 	set_out(false);
 }
 
@@ -344,7 +347,7 @@ START_TEST(a_message_that_kills_is_set_aside)
 	poison = find_out(2, 3);
 	poison->fence->begin(poison->fence);
 	for (int kills = 1; kills < SCHEDULE_STRIKES; kills++) {
-		be_killed();
+		be_killed(0);
 		poison = wait_out(0);
 		ck_assert(is_letter(poison, 2));
 		usleep(20000);
@@ -352,7 +355,7 @@ START_TEST(a_message_that_kills_is_set_aside)
 		poison->fence->begin(poison->fence);
 		poison->fence->begin(poison->fence); /* at another relay: it counts once */
 	}
-	be_killed();
+	be_killed(0);
 	wait_out(1);
 	for (size_t i = 0; i < 2; i++) {
 		ck_assert(!is_letter(world.at[i], 2));
@@ -382,7 +385,7 @@ START_TEST(one_that_is_noted_is_known_not_to_be_sent)
 		struct delivery *poison = wait_out(0);
 
 		poison->fence->begin(poison->fence);
-		be_killed();
+		be_killed(0);
 	}
 	for (int i = 0; i < 1000 && courier_out(world.courier); i++)
 		usleep(1000);
@@ -411,9 +414,7 @@ START_TEST(a_verdict_ends_the_suspicion)
 	delivery->fence->begin(delivery->fence);
 	answer_all(delivery, SMTP_DEFERRED);
 	delivery = wait_out(1); /* again, and not as far as MAIL */
-	be_killed();
-	put_letter(2, false);
-	courier_wake(world.courier);
+	be_killed(2);
 	wait_out(1); /* it is not alone */
 	for (size_t i = 0; i < 2; i++)
 		answer_all(world.at[i], SMTP_ACCEPTED);
