@@ -164,6 +164,19 @@ def test_who_waits_holds_no_thread_and_ends_with_the_drain(store):
         assert answers[0].status == 200 and answers[0]["events"] == []
 
 
+def test_nobody_begins_to_wait_while_it_drains(store):
+    with Relay() as relay:
+        gateway = Gateway(relay, STORE=store, DRAIN_DELAY="20s")
+        try:
+            gateway.terminate()
+            assert wait_for(lambda: gateway.log("drain"))
+            began = time.monotonic()
+            assert events(gateway, "after=now&wait=60", timeout=50) == []
+            assert time.monotonic() - began < 15
+        finally:
+            gateway.kill()
+
+
 def test_own_ones_or_all(store, tmp_path):
     path = tmp_path / "keys.json"
     path.write_text(json.dumps({"keys": [
