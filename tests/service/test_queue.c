@@ -318,6 +318,7 @@ START_TEST(a_commit_in_doubt_is_told_to_all)
 	hand_in(queue, &batch, 1, JOBS);
 	fake.commit_err = ERR_DOUBT;
 	fake.commits_fail = 2;
+	fake.proves_fail = INT_MAX;
 	fake.holds = false;
 	sem_post(&fake.may_commit);
 	wait_for(&dones, JOBS);
