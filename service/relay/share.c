@@ -140,13 +140,13 @@ bool share_take(struct room *room, struct share *const *shares, size_t count, st
 	bool is_taken;
 
 	pthread_mutex_lock(&room->lock);
-	own->queued_most = queued_most(count);
 	is_taken = delivery->share == own ||
 		   (has_room(room, shares, count, own, delivery->reserved_bytes) &&
 			   (!delivery->is_queued || queue_room(own, count) > 0));
 	if (is_taken && delivery->share != own) {
 		give_back(room, delivery);
 		take(room, own, delivery);
+		own->queued_most = queued_most(count);
 	}
 	pthread_mutex_unlock(&room->lock);
 	return is_taken;
