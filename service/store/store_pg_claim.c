@@ -58,6 +58,13 @@ static enum err read_claimed(
 	return OK;
 }
 
+static void count_down(const struct claim_job *claim, struct text lane)
+{
+	for (size_t i = 0; i < claim->narrow_count; i++)
+		if (text_equal(claim->narrow[i].lane, lane) && claim->narrow[i].room > 0)
+			claim->narrow[i].room--;
+}
+
 static enum err take_row(
 	struct pg_store *store, struct claim_job *claim, const PGresult *result, int row)
 {
@@ -74,9 +81,11 @@ static enum err take_row(
 	err = read_claimed(claim, result, row, &claim->claimed[claim->count]);
 	if (err == ERR_SYNTAX)
 		return set_aside(store, claim, result, row);
-	if (!err)
-		claim->count++;
-	return err;
+	if (err)
+		return err;
+	claim->count++;
+	count_down(claim, pg_text(result, row, PG_LANE));
+	return OK;
 }
 
 static enum err take_rows(struct pg_store *store, const PGresult *result, void *context)
@@ -104,7 +113,7 @@ static enum err send_suspect(struct pg_store *store, struct claim_job *claim)
 {
 	struct pg_values values = { 0 };
 
-	pg_array_bytes(&values, claim->resting, claim->resting_count);
+	pg_closed_lanes(&values, claim);
 	add_lease(store, claim, &values);
 	return pg_send(store, PG_SUSPECT, &values, take_rows, claim);
 }
@@ -115,9 +124,10 @@ static enum err send_claim(struct pg_store *store, struct claim_job *claim)
 
 	pg_bytes(&values, buf_text(&store->lane));
 	pg_bytes(&values, buf_text(&store->lane_key));
-	pg_array_bytes(&values, claim->resting, claim->resting_count);
+	pg_closed_lanes(&values, claim);
 	pg_number(&values, (int64_t)claim->most);
 	add_lease(store, claim, &values);
+	pg_narrow_lanes(&values, claim);
 	return pg_send(store, PG_CLAIM, &values, take_rows, claim);
 }
 

@@ -138,7 +138,10 @@ void pg_number(struct pg_values *values, int64_t number);
 void pg_bytes(struct pg_values *values, struct text bytes); /* empty is not NULL */
 /* ERR_VALUE in values->err: there can be no such message. */
 void pg_id(struct pg_values *values, const char *id);
-void pg_array_bytes(struct pg_values *values, const struct text *texts, size_t count);
+/* An array of the lanes that give nothing: they rest, or have no room. */
+void pg_closed_lanes(struct pg_values *values, const struct claim_job *claim);
+/* Two arrays: those that are narrow, and the room in each. */
+void pg_narrow_lanes(struct pg_values *values, const struct claim_job *claim);
 /* Four arrays: moments, types, keys and contents. */
 void pg_events_of(struct pg_values *values, const struct event *events, size_t count);
 void pg_values_free(struct pg_values *values); /* NULL is fine */

@@ -78,7 +78,8 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"WHERE turn = 3 AND NOT (lane = ANY ($1)) AND " NO_SUSPECT_OF("$4") " ORDER BY "
 		"due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
 		"Bnnnnn", false },
-	/* lane and key whose turn it was last, lanes that rest, messages, then as above.
+	/* lane and key whose turn it was last, lanes that rest, messages, then as above; narrow
+	 * lanes and the room in each.
 	 * `after` and `before` are the keys that have any, in a circle; each is given so many
 	 * as its turns are, and these are locked, without those that somebody else has. */
 	[PG_CLAIM] = {
@@ -90,17 +91,20 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"WHERE (x.lane, x.key_id) < ($1, $2)), circle AS MATERIALIZED (SELECT * FROM "
 		"(SELECT lane, key_id, n FROM after WHERE n > 0 AND NOT rests UNION ALL SELECT "
 		"lane, key_id, n FROM before WHERE NOT rests AND (lane, key_id) <= ($1, $2)) c "
-		"WHERE " NO_SUSPECT_OF("$7") " LIMIT $4), turns AS MATERIALIZED (SELECT n, lane, "
-		"key_id, count(*) AS messages FROM (SELECT c.n, c.lane, c.key_id FROM circle c "
-		"CROSS JOIN LATERAL (SELECT row_number() OVER () AS r FROM (SELECT 1 FROM " M " "
-		"WHERE turn = 1 AND lane = c.lane AND key_id = c.key_id LIMIT $4) o) o ORDER BY "
-		"o.r, c.n LIMIT $4) t GROUP BY n, lane, key_id), locked AS MATERIALIZED (SELECT "
+		"WHERE " NO_SUSPECT_OF("$7") " LIMIT $4), waiting AS (SELECT c.n, c.lane, c.key_id, "
+		"o.r, row_number() OVER (PARTITION BY c.lane ORDER BY o.r, c.n) AS place FROM "
+		"circle c CROSS JOIN LATERAL (SELECT row_number() OVER () AS r FROM (SELECT 1 FROM "
+		M " WHERE turn = 1 AND lane = c.lane AND key_id = c.key_id LIMIT $4) o) o), turns "
+		"AS MATERIALIZED (SELECT n, lane, key_id, count(*) AS messages FROM (SELECT w.* "
+		"FROM waiting w LEFT JOIN unnest($10, $11) AS narrow(lane, room) USING (lane) "
+		"WHERE w.place <= coalesce(room, w.place) ORDER BY w.r, w.n LIMIT $4) t GROUP BY n, "
+		"lane, key_id), locked AS MATERIALIZED (SELECT "
 		"o.id, o.was, t.n, row_number() OVER (PARTITION BY t.n ORDER BY o.due_ms) AS r "
 		"FROM turns t CROSS JOIN LATERAL (SELECT id, due_ms, state AS was FROM " M " WHERE "
 		"turn = 1 AND lane = t.lane AND key_id = t.key_id ORDER BY due_ms LIMIT t.messages "
 		"FOR UPDATE SKIP LOCKED) o), " LEASE("$5", "$6", "$7", "$8") "$9 = 1 ORDER BY m.r, "
 		"m.n",
-		"bbBnnnnnn", false },
+		"bbBnnnnnnBN", false },
 	[PG_SET_ASIDE] = {
 		"UPDATE " M " SET state = 8, turn = 5, token = 0, mark = 0, owner = 0 WHERE id = $1",
 		"u", true },

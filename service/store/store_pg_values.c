@@ -81,13 +81,34 @@ static void add_text(struct buf *buf, struct text text)
 	buf_add(buf, text);
 }
 
-void pg_array_bytes(struct pg_values *values, const struct text *texts, size_t count)
+void pg_closed_lanes(struct pg_values *values, const struct claim_job *claim)
 {
-	struct buf *buf = begin(values, OID_BYTEA, count);
+	size_t full = 0;
+	struct buf *buf;
 
-	for (size_t i = 0; i < count; i++)
-		add_text(buf, texts[i]);
+	for (size_t i = 0; i < claim->narrow_count; i++)
+		full += claim->narrow[i].room == 0;
+	buf = begin(values, OID_BYTEA, claim->resting_count + full);
+	for (size_t i = 0; i < claim->resting_count; i++)
+		add_text(buf, claim->resting[i]);
+	for (size_t i = 0; i < claim->narrow_count; i++)
+		if (claim->narrow[i].room == 0)
+			add_text(buf, claim->narrow[i].lane);
 	end(values, buf);
+}
+
+void pg_narrow_lanes(struct pg_values *values, const struct claim_job *claim)
+{
+	struct buf *lanes = begin(values, OID_BYTEA, claim->narrow_count);
+	struct buf *rooms = begin(values, OID_BIGINT, claim->narrow_count);
+
+	for (size_t i = 0; i < claim->narrow_count; i++) {
+		add_text(lanes, claim->narrow[i].lane);
+		add_number(rooms, 8, 4);
+		add_number(rooms, claim->narrow[i].room, 8);
+	}
+	end(values, lanes);
+	end(values, rooms);
 }
 
 void pg_events_of(struct pg_values *values, const struct event *events, size_t count)

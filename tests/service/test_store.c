@@ -1210,7 +1210,7 @@ UNIT_MAIN(store, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  EACH(what_is_only_remembered_never_comes); EACH(keys_take_turns);
 	  EACH(a_turn_goes_on_with_the_next_claim); EACH(the_oldest_that_is_due_comes_first);
 	  EACH(a_relay_that_rests_holds_only_its_own); EACH(a_fence_asks_whether_the_lease_is_ours);
-	  tcase_add_loop_test(cases, a_narrow_lane_gives_no_more_than_it_may, KIT_SQLITE, KIT_PG);
+	  EACH(a_narrow_lane_gives_no_more_than_it_may);
 	  tcase_add_loop_test(cases, what_is_over_does_not_wait_for_its_relay, KIT_SQLITE, KIT_PG);
 	  EACH(a_lease_that_is_over_gives_the_message_to_others);
 	  EACH(what_is_given_back_untried_does_not_count);
