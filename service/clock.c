@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 enum { GULP = 4096 };
 
@@ -35,6 +34,20 @@ uint64_t now_boot_us(void)
 int64_t now_unix_ms(void)
 {
 	return (int64_t)read_clock(CLOCK_REALTIME, 1000);
+}
+
+struct timespec moment_in_ms(int64_t ms)
+{
+	struct timespec moment;
+
+	clock_gettime(CLOCK_MONOTONIC, &moment);
+	moment.tv_sec += ms / 1000;
+	moment.tv_nsec += ms % 1000 * 1000000;
+	if (moment.tv_nsec >= 1000000000) {
+		moment.tv_sec++;
+		moment.tv_nsec -= 1000000000;
+	}
+	return moment;
 }
 
 void random_bytes(unsigned char *out, size_t len)

@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "service/clock.h"
+#include "service/queue/queue_job.h"
 
 enum {
 	AGAIN_MOST = 3,
@@ -38,89 +38,6 @@ struct queue {
 	uint64_t sweep_at_us; /* monotonic */
 };
 
-/* ---- one job */
-
-/* The verb of each kind of job. The struct of a job has struct job as its first member. */
-#define VERB(name, kind)                                                                           \
-	static enum err run_##name(struct store *store, struct job *job)                           \
-	{                                                                                          \
-		return store->verbs->name(store->self, (struct kind *)job);                        \
-	}
-
-VERB(accept, accept_job)
-VERB(claim, claim_job)
-VERB(fence, fence_job)
-VERB(renew, renew_job)
-VERB(release, release_job)
-VERB(settle, settle_job)
-VERB(change, change_job)
-VERB(look_up, look_up_job)
-VERB(body, body_job)
-VERB(list, list_job)
-VERB(events, events_job)
-VERB(once_begin, once_begin_job)
-VERB(once_end, once_end_job)
-VERB(note, note_job)
-VERB(template, template_job)
-VERB(templates, templates_job)
-VERB(counts, counts_job)
-
-static const struct {
-	enum err (*run)(struct store *store, struct job *job);
-	bool may_ripen; /* there may be something to claim afterwards */
-	bool may_tell;  /* … and events */
-} kinds[JOB_KINDS] = {
-	[JOB_ACCEPT] = { run_accept, true, true },
-	[JOB_CLAIM] = { run_claim, false, false },
-	[JOB_FENCE] = { run_fence, false, false },
-	[JOB_RENEW] = { run_renew, false, false },
-	[JOB_RELEASE] = { run_release, true, false },
-	[JOB_SETTLE] = { run_settle, true, true },
-	[JOB_CHANGE] = { run_change, true, true },
-	[JOB_LOOK_UP] = { run_look_up, false, false },
-	[JOB_BODY] = { run_body, false, false },
-	[JOB_LIST] = { run_list, false, false },
-	[JOB_EVENTS] = { run_events, false, false },
-	[JOB_ONCE_BEGIN] = { run_once_begin, false, false },
-	[JOB_ONCE_END] = { run_once_end, false, false },
-	[JOB_NOTE] = { run_note, false, false },
-	[JOB_TEMPLATE] = { run_template, false, false },
-	[JOB_TEMPLATES] = { run_templates, false, false },
-	[JOB_COUNTS] = { run_counts, false, false },
-};
-
-static void forget_list(struct stored **list, size_t *count)
-{
-	for (size_t i = 0; i < *count; i++)
-		stored_free(list[i]);
-	*count = 0;
-}
-
-/* What it found before the rollback may never have been. */
-static void forget_findings(struct job *job)
-{
-	if (job->kind == JOB_CLAIM) {
-		struct claim_job *claim = (struct claim_job *)job;
-
-		forget_list(claim->claimed, &claim->count);
-	} else if (job->kind == JOB_LIST) {
-		struct list_job *list = (struct list_job *)job;
-
-		forget_list(list->found, &list->count);
-	} else if (job->kind == JOB_LOOK_UP) {
-		struct look_up_job *look_up = (struct look_up_job *)job;
-
-		stored_free(look_up->found);
-		look_up->found = NULL;
-	}
-}
-
-/* With these, nothing was written: the others of its group need not care. */
-static bool is_refusal(enum err err)
-{
-	return err == ERR_LIMIT || err == ERR_MISSING || err == ERR_VALUE;
-}
-
 /* ---- a group of jobs, under one commit */
 
 static enum err run_tick(struct queue *queue)
@@ -149,10 +66,8 @@ static enum err run_together(struct queue *queue, struct job *list)
 		rest(queue);
 		return err;
 	}
-	for (struct job *job = list; job && !err; job = job->next) {
-		job->err = kinds[job->kind].run(&queue->store, job);
-		err = is_refusal(job->err) ? OK : job->err;
-	}
+	for (struct job *job = list; job && !err; job = job->next)
+		err = queue_job_run(&queue->store, job);
 	if (!err)
 		err = run_tick(queue);
 	if (!err)
@@ -174,7 +89,7 @@ static enum err run_repeatedly(struct queue *queue, struct job *list)
 		if (!verbs->may_again(queue->store.self))
 			break;
 		for (struct job *job = list; job; job = job->next)
-			forget_findings(job);
+			queue_job_forget(job);
 		err = run_together(queue, list);
 	}
 	return err;
@@ -185,12 +100,12 @@ static enum err run_alone(struct queue *queue, struct job *job)
 	struct job *next = job->next;
 	enum err err;
 
-	forget_findings(job);
+	queue_job_forget(job);
 	job->next = NULL;
 	err = run_together(queue, job);
 	job->next = next;
 	if (err) {
-		forget_findings(job);
+		queue_job_forget(job);
 		job->err = err;
 	}
 	return err;
@@ -201,7 +116,7 @@ static void leave_in_doubt(struct job *list)
 {
 	for (struct job *job = list; job; job = job->next)
 		if (!job->err) {
-			forget_findings(job);
+			queue_job_forget(job);
 			job->err = ERR_DOUBT;
 		}
 }
@@ -254,8 +169,8 @@ static void run_group(struct queue *queue, struct job *list)
 		note_failure(queue);
 	for (struct job *job = list, *next; job; job = next) {
 		next = job->next;
-		may_ripen = may_ripen || (!job->err && kinds[job->kind].may_ripen);
-		may_tell = may_tell || (!job->err && kinds[job->kind].may_tell);
+		may_ripen = may_ripen || queue_job_may_ripen(job);
+		may_tell = may_tell || queue_job_may_tell(job);
 		job->done(job); /* it is not ours any more */
 	}
 	if ((may_ripen || (!err && queue->tick.ripe)) && queue->ripe)
@@ -304,20 +219,6 @@ static int64_t pause_ms(const struct queue *queue)
 	return until_sweep < pause ? until_sweep : pause;
 }
 
-static struct timespec in_ms(int64_t ms)
-{
-	struct timespec moment;
-
-	clock_gettime(CLOCK_MONOTONIC, &moment);
-	moment.tv_sec += ms / 1000;
-	moment.tv_nsec += ms % 1000 * 1000000;
-	if (moment.tv_nsec >= 1000000000) {
-		moment.tv_sec++;
-		moment.tv_nsec -= 1000000000;
-	}
-	return moment;
-}
-
 /* The next group, NULL where there is none yet; under the lock. */
 static struct job *take_group(struct queue *queue)
 {
@@ -338,7 +239,7 @@ static struct job *take_group(struct queue *queue)
 static bool next_group(
 	struct queue *queue, int64_t pause, struct job **list_out, struct store_keeps *keeps_out)
 {
-	struct timespec until = in_ms(pause);
+	struct timespec until = moment_in_ms(pause);
 	bool goes_on;
 	int rc = 0;
 

@@ -4,37 +4,19 @@
 #include "service/webhook/webhook_own.h"
 
 #include <stdio.h>
-#include <time.h>
 
 enum {
 	LEASE_MS = 60000, /* longer than a try and the time between two renewals */
-	RENEW_US = 20000000,
-	LOOK_MS = 2000, /* whether the lease is free, or another process has written events */
+	LOOK_MS = 2000,   /* whether the lease is free, or another process has written events */
 	AGAIN_MS = 1000,
 	PAGE_BYTES = 1 << 18,
 	REGION_BYTES = 4 << 20,
-	NOTE_REGION_BYTES = 16384,
 	WHY_BYTES = 500,
-	PLACE_BYTES = 100,
 	PACE_LEAST_MS = 250,
 	PACE_MOST_MS = 60000,
 };
 
 /* ---- waiting */
-
-static struct timespec in_ms(int64_t ms)
-{
-	struct timespec moment;
-
-	clock_gettime(CLOCK_MONOTONIC, &moment);
-	moment.tv_sec += ms / 1000;
-	moment.tv_nsec += ms % 1000 * 1000000;
-	if (moment.tv_nsec >= 1000000000) {
-		moment.tv_sec++;
-		moment.tv_nsec -= 1000000000;
-	}
-	return moment;
-}
 
 /* Under the lock: is there something to do before the time is over? */
 static bool is_called(const struct webhook *webhook, bool by_news)
@@ -57,7 +39,7 @@ static void rest(struct webhook *webhook, int64_t ms, bool by_news)
 
 	if (webhook->has_lease && ms > until_renewal)
 		ms = until_renewal + 1;
-	until = in_ms(ms > 0 ? ms : 0);
+	until = moment_in_ms(ms > 0 ? ms : 0);
 	pthread_mutex_lock(&all->lock);
 	while (!is_called(webhook, by_news) && rc == 0)
 		rc = pthread_cond_timedwait(&all->change, &all->lock, &until);
@@ -122,79 +104,7 @@ static const struct event *next_event(struct webhook *webhook)
 	return NULL;
 }
 
-/* ---- the note */
-
-static void log_trouble(const struct webhook *webhook, enum err err, const char *detail)
-{
-	struct log_line line = log_line(webhook->webhooks->log, LOG_ERROR, "webhook_trouble");
-
-	log_string(&line, "webhook", webhook->webhook->name);
-	log_string(&line, "why", err_text(err));
-	log_string(&line, "detail", detail);
-	log_end(&line);
-}
-
-/* The newest event that there is, or was when the program began. */
-static enum err find_newest(struct webhook *webhook, uint64_t *newest_out)
-{
-	struct events_job job = { .job.kind = JOB_EVENTS };
-	enum err err = OK;
-
-	if (webhook->begins_at_newest) {
-		*newest_out = webhook->webhooks->newest;
-		return OK;
-	}
-	err = queue_do(webhook->webhooks->queue, &job.job);
-	if (!err)
-		*newest_out = job.newest;
-	return err;
-}
-
-/* Where it goes on, as the note says. */
-static enum err take_place(struct webhook *webhook, struct text found)
-{
-	struct webhook_place place = { 0 };
-	enum err err = found.len ? webhook_place_read(found, &place) : OK;
-
-	if (err)
-		log_trouble(webhook, err, "how far it was cannot be read: it goes on from now");
-	if (err || !found.len)
-		err = find_newest(webhook, &place.cursor);
-	if (!err)
-		webhook->place = place;
-	return err;
-}
-
-/* Takes or renews the lease (`lease_ms` 0: gives it back), and notes how far it is. ERR_VALUE:
- * another process has it. */
-static enum err note(struct webhook *webhook, int64_t lease_ms)
-{
-	char name[64], content[PLACE_BYTES];
-	struct buf said = buf_over(content, sizeof(content));
-	struct note_job job = {
-		.job.kind = JOB_NOTE, .token = webhook->token, .lease_for_ms = lease_ms
-	};
-	enum err err = region_open(NOTE_REGION_BYTES, &job.region);
-
-	if (err)
-		return err;
-	snprintf(name, sizeof(name), "webhook/%s", webhook->webhook->name);
-	job.name = text_of(name);
-	if (webhook->has_lease) {
-		webhook_place_write(&webhook->place, &said);
-		job.content = buf_text(&said);
-	}
-	webhook->renew_us = now_us() + RENEW_US;
-	err = queue_do(webhook->webhooks->queue, &job.job);
-	if (!err && !webhook->has_lease)
-		err = take_place(webhook, job.found);
-	region_close(job.region);
-	if (!err)
-		webhook->has_lease = lease_ms > 0;
-	if (!err)
-		webhook->is_behind = webhook->is_elsewhere = false;
-	return err;
-}
+/* ---- the lease */
 
 static void lose_lease(struct webhook *webhook)
 {
@@ -213,7 +123,7 @@ static void lose_lease(struct webhook *webhook)
 /* False: not now; it has waited. */
 static bool hold_lease(struct webhook *webhook)
 {
-	enum err err = note(webhook, LEASE_MS);
+	enum err err = webhook_note(webhook, LEASE_MS);
 
 	if (!err)
 		return true;
@@ -429,8 +339,8 @@ static void leave(struct webhook *webhook)
 {
 	struct webhooks *all = webhook->webhooks;
 
-	if (webhook->has_lease && note(webhook, 0))
-		log_trouble(webhook, ERR_IO, "how far it is could not be noted");
+	if (webhook->has_lease && webhook_note(webhook, 0))
+		webhook_log_trouble(webhook, ERR_IO, "how far it is could not be noted");
 	drop_page(webhook);
 	web_close(webhook->web);
 	settings_free(webhook->taken);

@@ -1,4 +1,5 @@
-/* webhook_own - what webhooks.c (all of them) and webhook.c (one) share */
+/* webhook_own - what webhooks.c (all of them), webhook.c (one) and webhook_note.c (how far it is)
+ * share */
 #pragma once
 
 #include <pthread.h>
@@ -56,3 +57,8 @@ struct webhook {
 
 /* webhook.c: the thread of one; `self` is it. */
 void *webhook_run(void *self);
+
+/* webhook_note.c: takes or renews the lease (`lease_ms` 0: gives it back), and notes how far it is;
+ * with the lease it learns that. ERR_VALUE: another process has it. */
+MUST_USE enum err webhook_note(struct webhook *webhook, int64_t lease_ms);
+void webhook_log_trouble(const struct webhook *webhook, enum err err, const char *detail);
