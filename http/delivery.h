@@ -110,6 +110,7 @@ struct delivery {
 	 * empty: it is not. */
 	struct text first_answer;
 	bool was_retried;  /* on a fresh session: that is done once */
+	uint8_t sent_back; /* so often, to those in use, as no fresh one was to be had */
 	unsigned parts;    /* that it was cut into, so far; 0: none */
 	bool *is_settled;  /* one per recipient: an earlier relay's answer stands; NULL:
 			      there is none such */

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SENT_BACK_MOST = 3 };
+
 void carrier_name_relay(const struct carrier *carrier, struct delivery *delivery)
 {
 	const struct relay_settings *settings = relay_settings(carrier->relay);
@@ -63,18 +65,20 @@ static void take_over_result(struct carrier *carrier, struct delivery *delivery,
 }
 
 /* Once more, silently, on a session of its own: what was wrong was the age of this one. It makes
- * room, so that there are never more sessions than allowed. */
+ * room, so that there are never more sessions than allowed. Where none is to be had, it waits for
+ * others: that one of those is of some age, too, says nothing about it. */
 static void try_fresh(struct carrier *carrier, struct delivery *delivery)
 {
 	smtp_session_lost(&carrier->session, SMTP_LOSS_DISCONNECTED, NULL);
 	if (!carrier->part.places) /* else they are those of other parts */
 		parts_begin_anew(delivery);
-	delivery->was_retried = true;
 	if (relay_admit_carrier(carrier->relay, now_us())) {
+		delivery->was_retried = true;
 		carrier_open(carrier->worker, carrier->relay, carrier->berth, delivery);
 		return;
 	}
-	carrier->delivery = delivery; /* it is not let in: it waits for others */
+	delivery->was_retried = ++delivery->sent_back >= SENT_BACK_MOST;
+	carrier->delivery = delivery;
 	carrier_give_back(carrier);
 }
 
