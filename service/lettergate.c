@@ -83,6 +83,17 @@ static enum err start_workers(struct lettergate *lettergate, unsigned count)
 	return err;
 }
 
+/* A store that cannot be reached may be there in a moment. */
+static enum err open_store(
+	struct lettergate *lettergate, const struct settings *settings, struct buf *why)
+{
+	enum err err = keeper_open(lettergate, settings, why);
+
+	if (!err)
+		err = stock_open(lettergate, why);
+	return err == ERR_IO || err == ERR_DOUBT ? ERR_AWAY : err;
+}
+
 enum err lettergate_open(struct settings *settings, struct log *log,
 	struct lettergate **lettergate_out, struct buf *why)
 {
@@ -106,9 +117,7 @@ enum err lettergate_open(struct settings *settings, struct log *log,
 		err = fleet_open(
 			settings, workers, lettergate->metrics, NULL, &lettergate->fleet, why);
 	if (!err)
-		err = keeper_open(lettergate, settings, why);
-	if (!err)
-		err = stock_open(lettergate, why);
+		err = open_store(lettergate, settings, why);
 	settings_free(settings);
 	if (!err && !lettergate->captures)
 		err = fleet_start(lettergate->fleet, lettergate->crew);

@@ -21,6 +21,7 @@
 struct awaited;
 struct oauth_crew;
 struct courier;
+struct endings;
 struct listening;
 struct queue;
 struct webhooks;
@@ -36,6 +37,7 @@ struct lettergate {
 	struct courier *courier;     /* the same */
 	struct listening *listening; /* the same */
 	struct awaited *awaited;     /* the same */
+	struct endings *endings;     /* the same */
 	struct webhooks *webhooks;   /* the same */
 	struct known *known;         /* addresses, for the workers' resolvers */
 	struct oauth_crew *crew;     /* who fetches tokens */
@@ -56,7 +58,8 @@ struct lettergate {
 	bool is_stopping;        /* behind the lock: nothing new is taken */
 };
 
-/* Takes over `settings`, also when it fails; starts the workers. A line in *why. */
+/* Takes over `settings`, also when it fails; starts the workers. A line in *why. ERR_AWAY: the
+ * store cannot be reached. */
 MUST_USE enum err lettergate_open(struct settings *settings, struct log *log,
 	struct lettergate **lettergate_out, struct buf *why);
 /* Lets the sessions say goodbye; what is still under way is settled as not sent, or unknown. */

@@ -296,7 +296,9 @@ static int exit_code(const struct program *program, enum err err)
 {
 	bool was_configured = program->lettergate != NULL;
 
-	return err == ERR_MEMORY || (err == ERR_IO && was_configured) ? EXIT_FAILED : EXIT_SETTINGS;
+	return err == ERR_MEMORY || err == ERR_AWAY || (err == ERR_IO && was_configured)
+		       ? EXIT_FAILED
+		       : EXIT_SETTINGS;
 }
 
 static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };

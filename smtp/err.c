@@ -8,6 +8,7 @@ static const char *const phrases[] = {
 	[ERR_VALUE] = "value not allowed",
 	[ERR_MISSING] = "not found",
 	[ERR_IO] = "system error",
+	[ERR_AWAY] = "not to be had for now",
 	[ERR_TLS] = "unusable certificate or key",
 	[ERR_DOUBT] = "not known whether it was done",
 };

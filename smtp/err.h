@@ -14,6 +14,7 @@ enum err {
 	ERR_VALUE,   /* follows the grammar, and is not allowed or makes no sense */
 	ERR_MISSING, /* what was named does not exist */
 	ERR_IO,      /* the system refused; errno has the reason */
+	ERR_AWAY,    /* what is needed is not to be had for now */
 	ERR_TLS,     /* certificate or key unusable */
 	ERR_DOUBT,   /* the system failed, and whether it was done is not known */
 };
