@@ -237,7 +237,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"due_ms LIMIT 1))",
 		"", false },
 	[PG_HASTEN] = {
-		"WITH far AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 2 AND state = 5 AND "
+		"WITH far AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 2 AND state IN (1, 5) AND "
 		"due_ms > $1 ORDER BY due_ms DESC LIMIT $2 FOR UPDATE SKIP LOCKED) UPDATE " M " m "
 		"SET due_ms = $1 FROM far WHERE m.id = far.id",
 		"nn", false },

@@ -60,7 +60,7 @@ static enum err put_message(struct sqlite_store *store, const struct accept_job 
 	sql_number(put, 11, stored->has_body);
 	sql_number(put, 12, is_leased ? 1 : stored->tries);
 	sql_number(put, 13, is_leased ? (int64_t)stored->token : 0);
-	sql_number(put, 14, (int64_t)(now_us() / 1000) + accept->lease_for_ms);
+	sql_number(put, 14, store->alive_ms + accept->lease_for_ms);
 	sql_bytes(put, 15, buf_text(&store->head));
 	sql_bytes(put, 16, buf_text(&store->course));
 	err = sql_run(store, put);

@@ -1,11 +1,10 @@
 /* Messages are handed out, held, and given back. */
-#include "service/clock.h"
 #include "service/store/store_sqlite_own.h"
 
-/* Leases end by the monotonic clock: they end with the process anyway. */
-static int64_t lease_end(int64_t for_ms)
+/* Leases end with the process anyway, and by a clock that stands still when it does. */
+static int64_t lease_end(const struct sqlite_store *store, int64_t for_ms)
 {
-	return (int64_t)(now_us() / 1000) + for_ms;
+	return store->alive_ms + for_ms;
 }
 
 enum { ALONE_MS = 5000 };
@@ -79,7 +78,7 @@ static enum err lease(struct sqlite_store *store, struct claim_job *claim, struc
 	sql_number(lease, 1, stored->place);
 	sql_number(lease, 2, claim->mark);
 	sql_number(lease, 3, (int64_t)claim->token);
-	sql_number(lease, 4, lease_end(claim->lease_for_ms));
+	sql_number(lease, 4, lease_end(store, claim->lease_for_ms));
 	err = sql_run(store, lease);
 	if (err)
 		return err;
@@ -143,7 +142,7 @@ static enum err take(struct sqlite_store *store, struct claim_job *claim, sqlite
 static enum err claim_suspect(struct sqlite_store *store, struct claim_job *claim, bool *took_out)
 {
 	sqlite3_stmt *suspects = sql_use(store, SQL_SUSPECTS);
-	enum err err;
+	enum err err = OK, end;
 
 	*took_out = false;
 	while (sql_row(suspects)) {
@@ -153,12 +152,13 @@ static enum err claim_suspect(struct sqlite_store *store, struct claim_job *clai
 		err = note_turn(
 			store, sql_column(suspects, ROW_LANE), sql_column(suspects, ROW_KEY));
 		if (err)
-			return err;
+			break;
 		*took_out = true;
-		store->suspect_ms = lease_end(0);
+		store->suspect_ms = lease_end(store, 0);
 		return take(store, claim, suspects);
 	}
-	return sql_end(store, suspects);
+	end = sql_end(store, suspects);
+	return err ? err : end;
 }
 
 /* One that is slow is not what kills us: it does not hold up the others for longer. */
@@ -166,7 +166,7 @@ static enum err is_suspect_out(struct sqlite_store *store, bool *is_out)
 {
 	sqlite3_stmt *out = sql_use(store, SQL_SUSPECT_OUT);
 
-	*is_out = sql_row(out) && lease_end(0) < store->suspect_ms + ALONE_MS;
+	*is_out = sql_row(out) && lease_end(store, 0) < store->suspect_ms + ALONE_MS;
 	return sql_end(store, out);
 }
 
@@ -251,7 +251,7 @@ enum err sqlite_fence(void *self, struct fence_job *fence)
 		return ERR_VALUE;
 	sql_number(statement, 2, (int64_t)fence->token);
 	sql_number(statement, 3, fence->mark);
-	sql_number(statement, 4, lease_end(fence->lease_for_ms));
+	sql_number(statement, 4, lease_end(store, fence->lease_for_ms));
 	return hold(store, statement);
 }
 
@@ -268,7 +268,7 @@ enum err sqlite_renew(void *self, struct renew_job *renew)
 		if (!lease->token || !sql_id(statement, 1, lease->id))
 			continue;
 		sql_number(statement, 2, (int64_t)lease->token);
-		sql_number(statement, 3, lease_end(renew->lease_for_ms));
+		sql_number(statement, 3, lease_end(store, renew->lease_for_ms));
 		err = hold(store, statement);
 		lease->is_lost = err == ERR_VALUE;
 	}

@@ -95,7 +95,9 @@ struct sqlite_store {
 	bool has_lane;
 	struct strikes *strikes; /* NULL: none are counted */
 	int64_t suspect_ms;      /* when one was last handed out; monotonic */
-	int64_t looked_ms;       /* when leases and far moments were last looked after; monotonic */
+	int64_t alive_ms;        /* grows as time passes, but for spells in which nothing ran */
+	int64_t seen_ms;         /* when it was last moved on; monotonic */
+	int64_t looked_ms;       /* when leases and far moments were last looked after; alive_ms */
 	int wal_pages, wal_most; /* of the log; at how many they are put into the file */
 	bool is_failed; /* a sync failed, or the file is damaged: nothing is believed any more */
 	bool is_full;   /* nothing more is accepted, see store_sqlite_reserve.c */

@@ -56,8 +56,7 @@ const char *const sql_texts[SQLS] = {
 	[SQL_NEXT_DUE] = "SELECT due_ms FROM message WHERE turn = 2 AND state = ?1 "
 			 "ORDER BY due_ms LIMIT 1",
 	[SQL_HASTEN] = "UPDATE message SET due_ms = ?1 WHERE place IN (SELECT place FROM message "
-		       "WHERE turn = 2 AND state = 5 AND due_ms > ?1 "
-		       "ORDER BY due_ms DESC LIMIT ?2)",
+		       "WHERE turn = 2 AND state IN (1, 5) AND due_ms > ?1 LIMIT ?2)",
 	[SQL_LEASES_OVER] =
 		"SELECT place, key_id, state, size_bytes, strikes, created_ms FROM message "
 		"WHERE turn = 4 AND lease_ms <= ?1 LIMIT 1",

@@ -2,7 +2,7 @@
 #include "service/clock.h"
 #include "service/store/store_sqlite_own.h"
 
-enum { LOOK_EVERY_MS = 1000 };
+enum { LOOK_EVERY_MS = 1000, AT_A_TIME_MS = 2000 };
 
 /* ---- becoming due */
 
@@ -99,9 +99,20 @@ static enum err hasten(struct sqlite_store *store, const struct tick *tick)
 	return sql_run(store, hasten);
 }
 
+/* A process that was stopped, or a container that was frozen, still has what it had: it is the
+ * store's only owner, and its leases are as they were. */
+static void live_on(struct sqlite_store *store)
+{
+	int64_t now = (int64_t)(now_us() / 1000), passed = now - store->seen_ms;
+
+	if (store->seen_ms)
+		store->alive_ms += passed < AT_A_TIME_MS ? passed : AT_A_TIME_MS;
+	store->seen_ms = now;
+}
+
 static enum err look_after(struct sqlite_store *store, struct tick *tick)
 {
-	int64_t now = (int64_t)(now_us() / 1000);
+	int64_t now = store->alive_ms;
 	enum err err;
 
 	if (store->looked_ms && now < store->looked_ms + LOOK_EVERY_MS && !tick->looks)
@@ -118,6 +129,7 @@ enum err sqlite_tick(void *self, struct tick *tick)
 
 	tick->ripe = 0;
 	tick->next_ms = INT64_MAX;
+	live_on(store);
 	err = look_after(store, tick);
 	for (int i = 0; i < LATER_STATES && !err; i++) {
 		err = ripen(store, later_states[i], tick);

@@ -405,6 +405,9 @@ START_TEST(a_clock_that_is_set_back_leaves_nobody_waiting)
 {
 	OPENED(kit);
 	struct claimed claimed = { 0 };
+	struct release_job release = {
+		.token = TOKEN, .now_ms = NOW, .due_ms = NOW + 365 * 86400 * SECOND
+	};
 	struct letter letter;
 
 	put(&kit, 1, "web");
@@ -416,8 +419,13 @@ START_TEST(a_clock_that_is_set_back_leaves_nobody_waiting)
 	ck_assert_int_eq(
 		settle(&kit, claimed.at[0], MESSAGE_DEFERRED, 365 * 86400 * SECOND, false), OK);
 	claimed_free(&claimed);
+	put(&kit, 3, "web");
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	release.id = claimed.at[0]->id;
+	ck_assert_int_eq(DO(&kit, release, &release), OK);
+	claimed_free(&claimed);
 	ck_assert_int_eq(tick_at(&kit, NOW).next_ms, NOW + 4000 * SECOND);
-	ck_assert_uint_eq(tick_at(&kit, NOW + 4000 * SECOND).ripe, 1);
+	ck_assert_uint_eq(tick_at(&kit, NOW + 4000 * SECOND).ripe, 2);
 	ck_assert_int_eq(state_of(&kit, 2), MESSAGE_SCHEDULED); /* that was meant */
 	kit_close(&kit);
 }

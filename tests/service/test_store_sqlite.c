@@ -553,6 +553,29 @@ START_TEST(a_full_disk_takes_nothing_and_gives_all)
 }
 END_TEST
 
+/* SIGSTOP, a frozen container: the file has one owner, and nobody else has sent anything meanwhile.
+ */
+START_TEST(who_stood_still_has_what_it_had)
+{
+	struct kit kit = kit_closed();
+	struct claimed claimed = { 0 };
+	struct lease lease = { .token = TOKEN };
+	struct renew_job renew = { .leases = &lease, .count = 1, .lease_for_ms = 2500 };
+
+	kit_open_again(&kit);
+	put(&kit, 1, "web");
+	tick_at(&kit, NOW);
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	lease.id = claimed.at[0]->id;
+	ck_assert_int_eq(DO(&kit, renew, &renew), OK);
+	usleep(2700000);
+	ck_assert_uint_eq(tick_at(&kit, NOW).ripe, 0);
+	ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), OK);
+	claimed_free(&claimed);
+	kit.store.verbs->close(kit.store.self);
+}
+END_TEST
+
 START_TEST(what_cannot_be_read_is_set_aside_and_told)
 {
 	static const char *const damages[] = { "UPDATE message SET head = x'00' WHERE place = 1",
@@ -592,4 +615,5 @@ UNIT_MAIN(store_sqlite, tcase_add_test(cases, the_file_is_for_its_owner_alone);
 	  tcase_add_test(cases, a_run_that_was_cut_short_is_told);
 	  tcase_add_loop_test(cases, a_process_that_is_killed_loses_nothing, 0, 30);
 	  tcase_add_loop_test(cases, a_full_disk_takes_nothing_and_gives_all, 0, 3);
+	  tcase_add_test(cases, who_stood_still_has_what_it_had);
 	  tcase_add_loop_test(cases, what_cannot_be_read_is_set_aside_and_told, 0, 5);)
