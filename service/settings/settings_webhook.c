@@ -9,7 +9,12 @@
 
 #include "service/webhook/webhook_reach.h"
 
-enum { KEEP_LEAST_MS = 24 * 3600 * 1000, URL_MOST = 2000, SECRETS_ROOM = 256, LABEL_ROOM = 400 };
+enum {
+	KEEP_LEAST_MS = 4 * 24 * 3600 * 1000,
+	URL_MOST = 2000,
+	SECRETS_ROOM = 256,
+	LABEL_ROOM = 400
+};
 
 /* ---- the URL */
 
@@ -66,9 +71,7 @@ static enum err check_url(struct draft *draft, const struct webhook_given *given
 	curl_url_cleanup(url);
 	if (!url)
 		return ERR_MEMORY;
-	return wrong ? draft_refuse(draft, ERR_VALUE, "%s: \"%.80s\" %s", given->url_label,
-			       given->settings.url, wrong)
-		     : OK;
+	return wrong ? draft_refuse(draft, ERR_VALUE, "%s: %s", given->url_label, wrong) : OK;
 }
 
 /* ---- the secrets */
@@ -208,6 +211,8 @@ enum err settings_read_webhooks(struct draft *draft)
 			"STORE=sqlite:/var/lib/lettergate/queue.db");
 	if (settings->keep_failed_ms < KEEP_LEAST_MS)
 		return draft_refuse(draft, ERR_VALUE,
-			"KEEP_FAILED: is less than 1d; events for webhooks are kept as long");
+			"KEEP_FAILED: is less than 4d; events for webhooks are kept as long, and "
+			"tried for "
+			"three days");
 	return OK;
 }

@@ -52,8 +52,8 @@ static enum err take_member(const struct place *place, const cJSON *member, stru
 static enum err check_entry(const struct place *place, const struct entry *entry, bool is_alone)
 {
 	if (entry->name.len && !is_name(entry->name))
-		return place_refuse(
-			place, "name", "give 1 to 32 letters, digits, hyphens and dots");
+		return place_refuse(place, "name",
+			"give 1 to 32 letters, digits, hyphens, underscores and dots");
 	if (!entry->name.len && !is_alone)
 		return place_refuse(
 			place, "name", "is missing; each of several webhooks needs one");

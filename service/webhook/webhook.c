@@ -120,11 +120,22 @@ static void lose_lease(struct webhook *webhook)
 	drop_page(webhook);
 }
 
+/* Said once, until it is over. */
+static void note_trouble(struct webhook *webhook, enum err err)
+{
+	if (err && !webhook->is_troubled)
+		webhook_log_trouble(webhook, err, "the store cannot be asked: nothing is sent");
+	webhook->is_troubled = err != OK;
+}
+
 /* False: not now; it has waited. */
 static bool hold_lease(struct webhook *webhook)
 {
 	enum err err = webhook_note(webhook, LEASE_MS);
 
+	if (!err && webhook->is_behind) /* it is new: from where on is noted before anything */
+		err = webhook_note(webhook, LEASE_MS);
+	note_trouble(webhook, err == ERR_VALUE ? OK : err);
 	if (!err)
 		return true;
 	if (err == ERR_VALUE)
@@ -241,6 +252,7 @@ static void try_event(struct webhook *webhook, const struct event *event)
 	metrics_webhook(all->metrics, result);
 	log_try(webhook, event, id, result, &answer, &why);
 	adapt_pace(webhook, result);
+	webhook->next_us = now_us() + UINT64_C(1000) * webhook->pace_ms;
 	webhook->is_behind = true;
 	if (result == WEBHOOK_DELIVERED)
 		go_on(webhook, event);
@@ -257,6 +269,7 @@ static void take_settings(struct webhook *webhook)
 {
 	struct webhooks *all = webhook->webhooks;
 	struct settings *old = webhook->taken;
+	struct web *web;
 
 	pthread_mutex_lock(&all->lock);
 	webhook->taken = settings_hold(webhook->settings);
@@ -267,6 +280,11 @@ static void take_settings(struct webhook *webhook)
 	settings_free(old);
 	webhook->place.due_ms = 0;
 	webhook->pace_ms = 0;
+	webhook->next_us = 0;
+	if (web_open(&web) != OK)
+		return;
+	web_close(webhook->web); /* what is connected may not be reached any more */
+	webhook->web = web;
 }
 
 enum todo { TODO_END, TODO_SETTINGS, TODO_NOTHING, TODO_SEND };
@@ -291,6 +309,7 @@ static void look_for_events(struct webhook *webhook)
 {
 	enum err err = read_page(webhook);
 
+	note_trouble(webhook, err);
 	if (err) {
 		rest(webhook, AGAIN_MS, false);
 	} else if (!webhook->count && webhook->page_cursor == webhook->place.cursor) {
@@ -302,12 +321,16 @@ static void look_for_events(struct webhook *webhook)
 /* Until the head may be tried again, or the pace allows for the next one; 0: now. */
 static int64_t wait_ms(const struct webhook *webhook, const struct event *event)
 {
-	int64_t furthest_ms = schedule_furthest_ms(&schedule_webhook), wait;
+	int64_t furthest_ms = schedule_furthest_ms(&schedule_webhook);
+	uint64_t now = now_us();
+	int64_t pace = webhook->next_us > now ? (int64_t)(webhook->next_us - now) / 1000 + 1 : 0;
+	int64_t wait = 0;
 
-	if (webhook->place.head != event->cursor)
-		return 0;
-	wait = webhook->place.due_ms - now_unix_ms();
-	return wait > furthest_ms ? 0 : wait; /* the clock was set back */
+	if (webhook->place.head == event->cursor)
+		wait = webhook->place.due_ms - now_unix_ms();
+	if (wait > furthest_ms) /* the clock was set back */
+		wait = 0;
+	return wait > pace ? wait : pace;
 }
 
 static void send_next(struct webhook *webhook)
@@ -329,10 +352,8 @@ static void send_next(struct webhook *webhook)
 		return;
 	}
 	try_event(webhook, event);
-	if (webhook->is_behind && !hold_lease(webhook))
-		return;
-	if (webhook->pace_ms && !webhook->place.head)
-		rest(webhook, webhook->pace_ms, false);
+	if (webhook->is_behind)
+		(void)hold_lease(webhook);
 }
 
 static void leave(struct webhook *webhook)

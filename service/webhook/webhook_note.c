@@ -56,6 +56,7 @@ enum err webhook_note(struct webhook *webhook, int64_t lease_ms)
 		.job.kind = JOB_NOTE, .token = webhook->token, .lease_for_ms = lease_ms
 	};
 	enum err err = region_open(NOTE_REGION_BYTES, &job.region);
+	bool is_new;
 
 	if (err)
 		return err;
@@ -67,12 +68,14 @@ enum err webhook_note(struct webhook *webhook, int64_t lease_ms)
 	}
 	webhook->renew_us = now_us() + RENEW_US;
 	err = queue_do(webhook->webhooks->queue, &job.job);
+	is_new = !err && !webhook->has_lease && !job.found.len;
 	if (!err && !webhook->has_lease)
 		err = take_place(webhook, job.found);
 	region_close(job.region);
-	if (!err)
-		webhook->has_lease = lease_ms > 0;
-	if (!err)
-		webhook->is_behind = webhook->is_elsewhere = false;
-	return err;
+	if (err)
+		return err;
+	webhook->has_lease = lease_ms > 0;
+	webhook->is_elsewhere = false;
+	webhook->is_behind = is_new;
+	return OK;
 }

@@ -25,6 +25,7 @@ struct webhooks {
 
 	bool is_begun;   /* there were settings */
 	uint64_t newest; /* the last event that there was when the program began */
+	bool lacks_newest;
 };
 
 struct webhook {
@@ -49,6 +50,8 @@ struct webhook {
 	struct webhook_place place;
 	bool begins_at_newest; /* there is no note, and it begins at webhooks->newest */
 	uint32_t pace_ms;      /* between two events, after it asked for less */
+	uint64_t next_us;      /* not before that */
+	bool is_troubled;      /* the store is, and the log says so */
 	struct region *region; /* of the page; NULL: there is none */
 	struct event events[PAGE_EVENTS];
 	size_t count, at;
@@ -59,6 +62,7 @@ struct webhook {
 void *webhook_run(void *self);
 
 /* webhook_note.c: takes or renews the lease (`lease_ms` 0: gives it back), and notes how far it is;
- * with the lease it learns that. ERR_VALUE: another process has it. */
+ * with the lease it learns that (is_behind then: there was no note yet). ERR_VALUE: another process
+ * has it. */
 MUST_USE enum err webhook_note(struct webhook *webhook, int64_t lease_ms);
 void webhook_log_trouble(const struct webhook *webhook, enum err err, const char *detail);

@@ -44,7 +44,7 @@ static enum err begin(struct webhooks *webhooks, struct settings *settings,
 		return ERR_MEMORY;
 	webhook->webhooks = webhooks;
 	webhook->wanted = wanted;
-	webhook->begins_at_newest = is_first;
+	webhook->begins_at_newest = is_first && !webhooks->lacks_newest;
 	err = web_open(&webhook->web);
 	if (!err)
 		webhook->settings = settings_hold(settings);
@@ -171,6 +171,8 @@ enum err webhooks_open(struct queue *queue, struct log *log, struct metrics *met
 	pthread_condattr_destroy(&monotonic);
 	if (queue_do(queue, &newest.job) == OK)
 		webhooks->newest = newest.newest;
+	else
+		webhooks->lacks_newest = true;
 	*webhooks_out = webhooks;
 	return OK;
 }
