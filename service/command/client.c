@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "http/json/json.h"
+#include "service/command/terminal.h"
 
 enum { KEY_BYTES = 4096, WORDS_BYTES = 4096 };
 
@@ -103,8 +104,11 @@ static struct text member(const struct json *json, const char *name)
 
 static void show_line(struct text words)
 {
-	if (words.len)
-		fprintf(stderr, "  %.*s\n", (int)words.len, words.at);
+	if (!words.len)
+		return;
+	fputs("  ", stderr);
+	terminal_put(words, stderr);
+	putc('\n', stderr);
 }
 
 void client_explain(const struct client *client, struct call *call)
@@ -118,8 +122,9 @@ void client_explain(const struct client *client, struct call *call)
 	if (!json_parse(call->answer.at, call->answer.len, region, &json) &&
 		cJSON_IsObject(json.root))
 		title = member(&json, "title");
-	fprintf(stderr, "%s: %ld %.*s\n", client->command, call->status, (int)title.len,
-		title.len ? title.at : "");
+	fprintf(stderr, "%s: %ld ", client->command, call->status);
+	terminal_put(title, stderr);
+	putc('\n', stderr);
 	if (title.len) {
 		show_line(member(&json, "detail"));
 		show_line(member(&json, "hint"));

@@ -8,6 +8,7 @@
 
 #include "service/command/client.h"
 #include "service/command/queue_print.h"
+#include "service/command/terminal.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 enum { CALL_MS = 60000, PATH_BYTES = 8192, TREE_BYTES = 256 << 20 };
@@ -97,6 +98,12 @@ static void show_json(const struct json *json, const struct cJSON *value)
 	buf_free(&line);
 }
 
+static void put_line(struct text words)
+{
+	terminal_put(words, stdout);
+	putchar('\n');
+}
+
 static void show_line(
 	const struct wishes *wishes, const struct json *json, const struct cJSON *message)
 {
@@ -105,7 +112,7 @@ static void show_line(
 	if (wishes->as_json)
 		show_json(json, message);
 	else if (wishes->as_ids)
-		printf("%.*s\n", (int)id.len, id.at);
+		put_line(id);
 	else
 		queue_print_line(json, message);
 }
@@ -213,7 +220,8 @@ static int change(const struct client *client, const struct wishes *wishes, cons
 			continue;
 		}
 		state = json_string(&json, cJSON_GetObjectItemCaseSensitive(json.root, "state"));
-		printf("%s %.*s\n", *id, (int)state.len, state.at);
+		printf("%s ", *id);
+		put_line(state);
 		region_close(region);
 		buf_free(&call.answer);
 	}

@@ -3,24 +3,11 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 
+#include "service/command/terminal.h"
+
 enum { TO_WIDTH = 30, SUBJECT_WIDTH = 40, STATE_WIDTH = 10, TIME_WIDTH = 20 };
 
-/* ---- letters */
-
-/* A control character, also one of those beyond ASCII, would be heard by the terminal. */
-static void put_letter(struct text *rest)
-{
-	unsigned char first = (unsigned char)rest->at[0];
-	bool is_c1 = first == 0xc2 && rest->len > 1 && (unsigned char)rest->at[1] < 0xa0;
-
-	putchar(first < 0x20 || first == 0x7f || is_c1 ? '?' : first);
-	*rest = text_from(*rest, is_c1 ? 2 : 1);
-	while (first >= 0xc0 && !is_c1 && rest->len &&
-		((unsigned char)rest->at[0] & 0xc0) == 0x80) {
-		putchar(rest->at[0]);
-		*rest = text_from(*rest, 1);
-	}
-}
+/* ---- words */
 
 /* Up to so many letters; 0: all of it. Gives their number. */
 static unsigned put_some(struct text text, unsigned most)
@@ -28,7 +15,7 @@ static unsigned put_some(struct text text, unsigned most)
 	unsigned letters = 0;
 
 	for (; text.len && (!most || letters < most); letters++)
-		put_letter(&text);
+		terminal_letter(&text, stdout);
 	return letters;
 }
 
