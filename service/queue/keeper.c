@@ -3,6 +3,7 @@
 #include "service/clock.h"
 #include "service/queue/awaited.h"
 #include "service/queue/courier.h"
+#include "service/queue/endings.h"
 #include "service/queue/listening.h"
 #include "service/relay/dispatch.h"
 #include "service/queue/queue.h"
@@ -114,6 +115,8 @@ enum err keeper_open(
 		err = listening_open(&lettergate->listening);
 	if (!err)
 		err = awaited_open(lettergate, &lettergate->awaited);
+	if (!err)
+		err = endings_open(&lettergate->endings);
 	if (err)
 		return err;
 	err = *settings->store == '/'
@@ -169,6 +172,7 @@ void keeper_tick(struct lettergate *lettergate, uint64_t now_us)
 	courier_tick(lettergate->courier, now_us);
 	listening_tick(lettergate, now_us);
 	awaited_tick(lettergate->awaited, now_us);
+	endings_tick(lettergate->endings, lettergate->queue, now_us);
 }
 
 void keeper_stop(struct lettergate *lettergate)
@@ -196,4 +200,5 @@ void keeper_close(struct lettergate *lettergate)
 	courier_close(lettergate->courier);
 	listening_close(lettergate->listening);
 	awaited_close(lettergate->awaited);
+	endings_close(lettergate->endings);
 }

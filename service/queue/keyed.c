@@ -3,6 +3,7 @@
 #include "http/result.h"
 #include "service/clock.h"
 #include "service/queue/awaited.h"
+#include "service/queue/endings.h"
 #include "service/queue/keeping.h"
 #include "service/queue/queue.h"
 #include "service/relay/dispatch.h"
@@ -169,13 +170,15 @@ void keyed_kept(struct delivery *delivery)
 		delivery->first_answer = keyed->answer;
 }
 
-/* The queue's thread. What cannot be written runs on, until the next start cuts it short. */
+/* The queue's thread. What cannot be written is written later. */
 static void ended(struct job *job)
 {
 	struct keyed *keyed = job->waiter;
 
 	if (!job->err)
 		keyed_kept(keyed->delivery);
+	else if (job->err == ERR_IO || job->err == ERR_MEMORY)
+		endings_keep(keyed->lettergate->endings, &keyed->once, keyed->end.is_free);
 	give_back(keyed);
 }
 
