@@ -29,11 +29,12 @@ def test_a_key_is_known_to_both(store):
 
 def test_who_waits_hears_of_what_the_other_one_sent(store):
     """The one that is asked has no relay that answers; the other one sends."""
-    with Relay() as relay, Gateway(relay, STORE=store, SMTP_PORT=free_port()) as one, \
+    soon = {"STORE": store, "RETRY_DELAYS": "1s"}
+    with Relay() as relay, Gateway(relay, SMTP_PORT=free_port(), **soon) as one, \
             concurrent.futures.ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(one.send, headers={"Prefer": "wait=40"}, timeout=60) for _ in range(8)]
         assert wait_for(lambda: len(one.get("/messages")["messages"]) == 8)
-        with Gateway(relay, STORE=store):
+        with Gateway(relay, **soon):
             assert [answer.result().status for answer in asked] == [200] * 8
         settings = {"LETTERGATE_URL": one.url, "LETTERGATE_KEY": one.key}
         assert '"sent":8' in command("queue", "stats", "--json", settings=settings).stdout
