@@ -35,7 +35,7 @@ static const char usage[] =
 	"\n" CLIENT_USAGE;
 
 struct wishes {
-	bool as_json, as_ids, is_all;
+	bool as_json, as_ids, is_all, has_head;
 	unsigned long limit;
 	struct buf query; /* behind the "?" */
 	char *const *ids;
@@ -141,6 +141,9 @@ static bool show_page(const struct client *client, struct wishes *wishes, struct
 	buf_free(&path);
 	if (!is_good)
 		return false;
+	if (wishes->has_head) /* once, when there is an answer */
+		queue_print_head();
+	wishes->has_head = false;
 	cJSON_ArrayForEach(message, cJSON_GetObjectItemCaseSensitive(json.root, "messages"))
 	{
 		show_line(wishes, &json, message);
@@ -158,8 +161,7 @@ static int list(const struct client *client, struct wishes *wishes)
 	struct buf cursor = buf_born(PATH_BYTES);
 	bool is_good;
 
-	if (!wishes->as_json && !wishes->as_ids)
-		queue_print_head();
+	wishes->has_head = !wishes->as_json && !wishes->as_ids;
 	do
 		is_good = show_page(client, wishes, &cursor);
 	while (is_good && cursor.len && (wishes->is_all || wishes->limit));
@@ -367,7 +369,7 @@ int queue_command(char *const *args)
 			return EXIT_DONE;
 		}
 	if (!words)
-		return refuse("", "list, show, retry, cancel or stats is wanted");
+		return refuse("one of", "list, show, retry, cancel or stats is wanted");
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(args[0], verbs[i].name) != 0)
 			continue;

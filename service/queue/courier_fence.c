@@ -1,10 +1,10 @@
 /* courier_fence - what is noted before a message's MAIL, and asked before the end of its data
  *
- * The first costs next to nothing, and tells after a crash what the process may have died of. The
- * other, is it still ours, and noted, costs a write to the disk, so it is asked
- * only where it is worth one: for a message that is held where nobody knows what became of it, so
- * that it is known after a crash which those are; and of a store that others share, who may have it
- * by now. */
+ * The note costs next to nothing, and tells after a crash what the process may have died of. The
+ * question (is it still ours? and let it be noted) costs a write to the disk, so it is asked only
+ * where it is worth one: for a message that is to be held where nobody knows what became of it, so
+ * that a crash leaves known which those are; and where others share the store, and may have the
+ * message by now. */
 #include "service/queue/courier_own.h"
 
 #include <stddef.h>

@@ -3,43 +3,7 @@
 #include "service/queue/queue.h"
 #include "service/store/pack.h"
 
-#include <pthread.h>
-
 enum { VERSION = 1, CONTENT_BYTES = 4 << 20, PARTIALS_MOST = 1000 };
-
-/* ---- a job that is waited for: changes of templates are rare, and their senders want to know */
-
-struct wait {
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool is_done;
-};
-
-static void wake(struct job *job)
-{
-	struct wait *wait = job->waiter;
-
-	pthread_mutex_lock(&wait->lock);
-	wait->is_done = true;
-	pthread_cond_signal(&wait->done);
-	pthread_mutex_unlock(&wait->lock);
-}
-
-static enum err run(struct queue *queue, struct job *job)
-{
-	struct wait wait = { .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
-
-	job->done = wake;
-	job->waiter = &wait;
-	queue_put(queue, job);
-	pthread_mutex_lock(&wait.lock);
-	while (!wait.is_done)
-		pthread_cond_wait(&wait.done, &wait.lock);
-	pthread_mutex_unlock(&wait.lock);
-	pthread_cond_destroy(&wait.done);
-	pthread_mutex_destroy(&wait.lock);
-	return job->err;
-}
 
 /* ---- as it is kept */
 
@@ -100,7 +64,7 @@ static enum err keep(void *self, struct text name, const struct template *templa
 		pack(template, &content);
 		job.content = buf_text(&content);
 	}
-	err = content.err ? content.err : run(lettergate->queue, &job.job);
+	err = content.err ? content.err : queue_do(lettergate->queue, &job.job);
 	buf_free(&content);
 	return !template && err == ERR_MISSING ? OK : err;
 }
@@ -155,7 +119,7 @@ enum err stock_open(struct lettergate *lettergate, struct buf *why)
 	err = region_open(TEMPLATES_BYTES, &job.region);
 	if (err)
 		return err;
-	err = run(lettergate->queue, &job.job);
+	err = queue_do(lettergate->queue, &job.job);
 	for (size_t i = 0; !err && i < job.count; i++)
 		restore(lettergate, &job.templates[i], job.region);
 	region_close(job.region);

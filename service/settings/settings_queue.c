@@ -38,8 +38,10 @@ enum err settings_read_store(struct draft *draft, const struct given *given)
 	if (text_starts(value, TEXT("postgresql:")) || text_starts(value, TEXT("postgres:")))
 		return read_postgres(draft, given);
 	if (!text_starts(value, file))
-		return wrong(draft, given,
-			"is no store; give none, sqlite:/path/queue.db, or postgresql://…");
+		return draft_refuse(draft,
+			ERR_VALUE, /* without its value: it may hold a password */
+			"%s: is no store; give none, sqlite:/path/queue.db, or postgresql://…",
+			given->label);
 	if (given->value[file.len] != '/')
 		return wrong(draft, given,
 			"has no absolute path; give one like sqlite:/var/lib/lettergate/queue.db");

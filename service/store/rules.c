@@ -69,6 +69,24 @@ enum message_state rules_state_of(const struct stored *stored, int64_t now_ms)
 									      : stored->state;
 }
 
+enum err rules_gather(const struct accept_job *accept, struct buf *room, struct text *body_out)
+{
+	buf_clear(room);
+	if (accept->piece_count == 1) {
+		*body_out = accept->pieces[0];
+		return OK;
+	}
+	for (size_t i = 0; i < accept->piece_count; i++)
+		buf_add(room, accept->pieces[i]);
+	*body_out = buf_text(room);
+	return room->err;
+}
+
+bool rules_keeps_body(const struct stored *stored, bool keep)
+{
+	return stored->has_body && (keep || !message_state_is_settled(stored->state));
+}
+
 static bool may_cancel(enum turn turn)
 {
 	return turn == TURN_READY || turn == TURN_LATER || turn == TURN_SUSPECT ||
@@ -115,6 +133,12 @@ int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps)
 	default:
 		return keeps->failed_ms;
 	}
+}
+
+bool rules_may_want(const struct list_job *list, struct text key_id, int64_t state)
+{
+	return (!list->key_id.at || text_equal(list->key_id, key_id)) &&
+	       (!list->has_state || state == (int64_t)list->state);
 }
 
 bool rules_wants(const struct list_job *list, const struct stored *stored)

@@ -24,9 +24,17 @@ void id_from_bytes(struct text bytes, char id_out[DELIVERY_ID_LEN + 1]);
 enum turn turn_of(enum message_state state, int64_t due_ms, int64_t now_ms, unsigned strikes);
 /* As which it is accepted: what was scheduled for a moment that is past is simply queued. */
 enum message_state rules_state_of(const struct stored *stored, int64_t now_ms);
+/* The bytes of a message that comes in, in one piece: borrowed where they are, else put together in
+ * `room`. */
+MUST_USE enum err rules_gather(
+	const struct accept_job *accept, struct buf *room, struct text *body_out);
+/* Are its bytes kept, in the state that it is in now? `keep`: also when it is settled. */
+bool rules_keeps_body(const struct stored *stored, bool keep);
 /* Changes *stored as is wanted. ERR_VALUE: that cannot be. */
 MUST_USE enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn);
 /* How long a settled message is remembered. */
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps);
+/* May a list want it, by what stands beside its bytes: is the row worth unpacking? */
+bool rules_may_want(const struct list_job *list, struct text key_id, int64_t state);
 /* Does a list want it, by what stands in its row's bytes? */
 bool rules_wants(const struct list_job *list, const struct stored *stored);

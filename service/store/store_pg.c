@@ -109,24 +109,46 @@ static enum err read_back(struct pg_store *store)
 	return ERR_IO;
 }
 
-/* Behind all else. A wait for a standby must not end with the time for statements: PostgreSQL would
- * call it committed then, with a warning. */
+/* What is heard of before the commit goes out, so that the row's lock is ours by then: whoever
+ * reads it back waits for the end of this transaction. */
 static enum err send_note(struct pg_store *store)
 {
 	struct pg_values values = { 0 };
-	enum err err = pg_tally_send(store);
+	enum err err;
 
 	store->commit_id = by_chance();
 	pg_number(&values, store->owner);
 	pg_number(&values, store->commit_id);
 	pg_number(&values, store->slot);
-	if (!err)
-		err = pg_send(store, PG_REPLICA_NOTE, &values, NULL, NULL);
-	if (!err)
-		err = pg_send(store, PG_NO_TIMEOUT, NULL, NULL, NULL);
+	err = pg_send(store, PG_REPLICA_NOTE, &values, NULL, NULL);
 	if (!err)
 		store->beat_us = now_us();
 	return err;
+}
+
+/* Some statements write only where they find something, and are noted when that is known. */
+static enum err hear_all(struct pg_store *store)
+{
+	enum err err = OK;
+	bool is_noted;
+
+	do {
+		is_noted = store->is_written;
+		if (is_noted)
+			err = send_note(store);
+		if (!err && store->has_begun)
+			err = pg_drain(store);
+	} while (!err && store->is_written && !is_noted);
+	return err;
+}
+
+/* A wait for a standby must not end with the time for statements: PostgreSQL would call it
+ * committed then, with a warning. */
+static enum err send_counts(struct pg_store *store)
+{
+	enum err err = pg_tally_send(store);
+
+	return err ? err : pg_send(store, PG_NO_TIMEOUT, NULL, NULL, NULL);
 }
 
 static enum err note_commit(struct pg_store *store, const PGresult *result, void *context)
@@ -158,10 +180,10 @@ static enum err commit(void *self)
 	struct pg_store *store = self;
 	enum err err = store->err;
 
-	if (!err && store->has_begun)
-		err = pg_drain(store);
+	if (!err)
+		err = hear_all(store);
 	if (!err && store->is_written)
-		err = send_note(store);
+		err = send_counts(store);
 	if (!err && store->has_begun)
 		err = send_commit(store);
 	if (err)

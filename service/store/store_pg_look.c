@@ -44,20 +44,13 @@ enum err pg_body(void *self, struct body_job *body)
 
 /* ---- lists */
 
-/* Is the row worth unpacking? */
-static bool may_be_wanted(const struct list_job *list, const PGresult *result, int row)
-{
-	return (!list->key_id.at || text_equal(list->key_id, pg_text(result, row, PG_KEY))) &&
-	       (!list->has_state || pg_int(result, row, PG_STATE) == (int64_t)list->state);
-}
-
 static enum err see(struct list_job *list, const PGresult *result, int row)
 {
 	struct stored *stored;
 	enum err err;
 
 	id_from_bytes(pg_text(result, row, PG_ID), list->cursor);
-	if (!may_be_wanted(list, result, row))
+	if (!rules_may_want(list, pg_text(result, row, PG_KEY), pg_int(result, row, PG_STATE)))
 		return OK;
 	err = pg_row_read(result, row, &stored);
 	if (err)

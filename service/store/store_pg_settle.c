@@ -8,11 +8,6 @@ static enum err pack_course(struct pg_store *store, const struct stored *stored)
 	return store->course.err;
 }
 
-static bool keeps_body(const struct stored *stored, bool keep)
-{
-	return stored->has_body && (keep || !message_state_is_settled(stored->state));
-}
-
 /* ---- verdicts */
 
 /* It was counted as settled when it was sent. */
@@ -44,7 +39,7 @@ static enum err send_settle(struct pg_store *store, struct settle_job *settle)
 	pg_number(&values, stored->due_ms);
 	pg_number(&values, stored->expires_ms);
 	pg_number(&values, settle->now_ms);
-	pg_number(&values, keeps_body(stored, settle->keep_body));
+	pg_number(&values, rules_keeps_body(stored, settle->keep_body));
 	pg_bytes(&values, buf_text(&store->course));
 	pg_number(&values, stored->maybe_sent);
 	pg_number(&values, stored->attempt_count > 0);
@@ -93,7 +88,7 @@ static enum err put_change(
 	pg_number(&values, stored->due_ms);
 	pg_number(&values, stored->expires_ms);
 	pg_number(&values, change->now_ms);
-	pg_number(&values, keeps_body(stored, change->keep_body));
+	pg_number(&values, rules_keeps_body(stored, change->keep_body));
 	pg_bytes(&values, buf_text(&store->course));
 	pg_events_of(&values, change->event, change->event ? 1 : 0);
 	err = pg_event_places(store, change->event ? 1 : 0, &values);

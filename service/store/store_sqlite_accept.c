@@ -4,21 +4,6 @@
 #include "service/store/pack.h"
 #include "service/store/store_sqlite_own.h"
 
-/* Its bytes in one piece, borrowed where they are in one. */
-static enum err gather(
-	struct sqlite_store *store, const struct accept_job *accept, struct text *body_out)
-{
-	buf_clear(&store->body);
-	if (accept->piece_count == 1) {
-		*body_out = accept->pieces[0];
-		return OK;
-	}
-	for (size_t i = 0; i < accept->piece_count; i++)
-		buf_add(&store->body, accept->pieces[i]);
-	*body_out = buf_text(&store->body);
-	return store->body.err;
-}
-
 static enum err put_body(struct sqlite_store *store, int64_t place, struct text body)
 {
 	sqlite3_stmt *put = sql_use(store, SQL_BODY_PUT);
@@ -89,7 +74,7 @@ static enum err check(
 		return ERR_LIMIT;
 	err = pack(store, stored);
 	if (!err)
-		err = gather(store, accept, body_out);
+		err = rules_gather(accept, &store->body, body_out);
 	return err;
 }
 

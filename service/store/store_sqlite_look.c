@@ -25,20 +25,13 @@ enum err sqlite_body(void *self, struct body_job *body)
 
 /* ---- lists */
 
-/* Is the row worth unpacking? */
-static bool may_be_wanted(const struct list_job *list, sqlite3_stmt *row)
-{
-	return (!list->key_id.at || text_equal(list->key_id, sql_column(row, ROW_KEY))) &&
-	       (!list->has_state || sqlite3_column_int64(row, ROW_STATE) == (int64_t)list->state);
-}
-
 static enum err see(struct list_job *list, sqlite3_stmt *row)
 {
 	struct stored *stored;
 	enum err err;
 
 	id_from_bytes(sql_column(row, ROW_ID), list->cursor);
-	if (!may_be_wanted(list, row))
+	if (!rules_may_want(list, sql_column(row, ROW_KEY), sqlite3_column_int64(row, ROW_STATE)))
 		return OK;
 	err = row_read(row, &stored);
 	if (err)

@@ -44,8 +44,7 @@ enum err sqlite_settle(void *self, struct settle_job *settle)
 {
 	struct sqlite_store *store = self;
 	const struct stored *stored = settle->stored;
-	bool keeps_body =
-		stored->has_body && (settle->keep_body || !message_state_is_settled(stored->state));
+	bool keeps_body = rules_keeps_body(stored, settle->keep_body);
 	enum err err = sqlite_make_room(store, stored->key_id);
 
 	if (!stored->token || stored->state == MESSAGE_SENDING)
@@ -86,8 +85,7 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 {
 	enum message_state from = stored->state;
 	enum err err = rules_change(change, stored, turn);
-	bool keeps_body =
-		stored->has_body && (change->keep_body || !message_state_is_settled(stored->state));
+	bool keeps_body = rules_keeps_body(stored, change->keep_body);
 
 	if (!err)
 		err = sqlite_make_room(store, stored->key_id);
