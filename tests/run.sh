@@ -113,12 +113,24 @@ need() { # need PRESET: builds it, or waits for it if the stage "build" of anoth
 	read -r made < "$log/built-$1"
 	[ "$made" = yes ]
 }
+# has_threads PROGRAM: all else has nothing to show to the thread sanitizer, nor has what only reads
+has_threads() {
+	[[ $1 != */test_http_@(form|mail|mustache*|template) ]] &&
+		nm -u "$1" 2> /dev/null | grep -qE '\b(pthread|uv_thread)_create'
+}
 build_preset() {
-	local made=no wanted=all
-	[ "$1" != fuzz ] || wanted=fuzz_all # no other program of that build is ever run
-	# shellcheck disable=SC2016
-	check 1200 "build $1" sh -ec 'cmake --preset "$1" -DLETTERGATE_TESTS=ON &&
-		cmake --build "build/$1" --target "$2" -- -k 0' sh "$1" $wanted && made=yes
+	local made=no wanted=all program
+	# No other program of these builds is ever run.
+	[ "$1" != fuzz ] || wanted=fuzz_all
+	if [ "$1" = tsan ] && need release; then
+		wanted=lettergate
+		for program in build/release/tests/test_*; do
+			! has_threads "$program" || wanted+=" $(basename "$program")"
+		done
+	fi
+	# shellcheck disable=SC2016,SC2086
+	check 1200 "build $1" sh -ec 'preset=$1; shift; cmake --preset "$preset" -DLETTERGATE_TESTS=ON &&
+		cmake --build "build/$preset" --target "$@" -- -k 0' sh "$1" $wanted && made=yes
 	echo $made > "$log/built-$1.part" && mv "$log/built-$1.part" "$log/built-$1"
 }
 
@@ -134,11 +146,6 @@ stage_build() {
 }
 stage_tidy() {
 	need asan && check 1500 "clang-tidy" tests/tidy.sh build/asan
-}
-# has_threads PROGRAM: all else has nothing to show to the thread sanitizer, nor has what only reads
-has_threads() {
-	[[ $1 != */test_http_@(form|mail|mustache*|template) ]] &&
-		nm -u "$1" | grep -qE '\b(pthread|uv_thread)_create'
 }
 # Adds up libcheck's closing lines; a program that ends without one counts as a failure. A test whose
 # data is not there passes with a line "skipped: …". In the release build each test has a process of its
