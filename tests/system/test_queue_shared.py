@@ -3,8 +3,8 @@
 import concurrent.futures
 
 from gateway import Gateway, command, free_port, wait_for
+from postgres import shared_store  # noqa: F401  the fixture `store`
 from relay import Relay
-from test_webhooks_shared import _store  # noqa: F401  the fixture `store`
 
 KEYED = {"Idempotency-Key": "order-42"}
 

@@ -1,36 +1,13 @@
 """Several gateways on one store: one of them at a time sends a webhook's events, and all ask for theirs."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
 
-import pytest
-
 from certificates import Authority
-from gateway import ROOT, SLOW, Gateway, wait_for
+from gateway import SLOW, Gateway, wait_for
+from postgres import shared_store  # noqa: F401  the fixture `store`
 from receiver import Receiver
 from relay import Relay
 from test_webhooks import OLD, secret
-
-SERVER = os.path.join(ROOT, "tests", "postgres", "server.sh")
-
-
-@pytest.fixture(name="store")
-def _store():
-    folder = tempfile.mkdtemp(prefix="lettergate-pg-")  # the server is another user
-    made = subprocess.run([SERVER, "make", folder], capture_output=True, check=False)
-    if made.returncode == 77:
-        os.rmdir(folder)
-        pytest.skip("PostgreSQL is not installed")
-    assert made.returncode == 0, made
-    server = subprocess.Popen([SERVER, "run", folder, "-c", "listen_addresses=", "-c", "fsync=off"])
-    assert wait_for(lambda: os.path.exists(os.path.join(folder, ".s.PGSQL.5432")), 20)
-    yield "postgresql://lettergate@/postgres?host=%s" % folder
-    server.send_signal(2)
-    server.wait(20)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_one_of_them_sends(store, tmp_path):
