@@ -2,6 +2,7 @@
 #include "service/clock.h"
 #include "service/relay/dispatch.h"
 #include "service/gateway_own.h"
+#include "service/queue/courier.h"
 #include "service/queue/keeping.h"
 #include "service/queue/keyed.h"
 #include "service/lettergate.h"
@@ -51,12 +52,20 @@ static void release(void *self, uint64_t bytes)
 	atomic_fetch_sub(&lettergate->in_flight_bytes, bytes);
 }
 
+/* Of messages out of the queue. */
+static uint64_t bytes_out(const struct lettergate *lettergate)
+{
+	return lettergate->courier ? courier_bytes(lettergate->courier) : 0;
+}
+
+/* A request that is alone has room, whatever is out of the queue. */
 static bool reserve(void *self, uint64_t held, uint64_t bytes)
 {
 	struct lettergate *lettergate = self;
 	uint64_t before = atomic_fetch_add(&lettergate->in_flight_bytes, bytes);
 
-	if (before == held || before + bytes <= lettergate->max_in_flight_bytes)
+	if (before == held ||
+		before + bytes_out(lettergate) + bytes <= lettergate->max_in_flight_bytes)
 		return true;
 	release(self, bytes);
 	return false;
@@ -254,7 +263,8 @@ static void print_metrics(void *self, bool open_metrics, const void *counts, str
 	struct relay_gauges relays[RELAYS_MAX] = { { 0 } };
 	struct metrics_gauges gauges = { .relays = relays,
 		.in_flight = atomic_load(&lettergate->in_flight),
-		.in_flight_bytes = atomic_load(&lettergate->in_flight_bytes),
+		.in_flight_bytes =
+			atomic_load(&lettergate->in_flight_bytes) + bytes_out(lettergate),
 		.repeats = repeats_counts(lettergate->repeats),
 		.webhooks_gone = lettergate->webhooks ? webhooks_gone(lettergate->webhooks) : 0,
 		.log_dropped = log_dropped(lettergate->log),

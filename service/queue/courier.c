@@ -75,6 +75,11 @@ unsigned courier_out(struct courier *courier)
 	return count;
 }
 
+uint64_t courier_bytes(const struct courier *courier)
+{
+	return atomic_load(&courier->bytes);
+}
+
 void courier_close(struct courier *courier)
 {
 	if (!courier)

@@ -28,8 +28,8 @@ struct courier_settings {
 	 * relay was asked, its result has no attempts. */
 	void (*deliver)(void *self, struct delivery *delivery);
 	/* Says how many messages may come out of the queue: of which lanes no more than so many
-	 * (claim_room_put), and in all. */
-	unsigned (*look)(void *self, struct claim_room *room);
+	 * (claim_room_put), and in all; and how many bytes, but for the last message. */
+	unsigned (*look)(void *self, struct claim_room *room, uint64_t *bytes_out);
 	/* A verdict is on disk. `last`: what came of the last attempt. */
 	void (*settled)(void *self, const struct stored *stored, const struct result *last);
 	void *self;
@@ -52,6 +52,8 @@ void courier_adjust(struct courier *courier, const struct schedule *schedule, bo
 void courier_stop(struct courier *courier);
 /* Messages that are out. */
 unsigned courier_out(struct courier *courier);
+/* Their bytes: what they take up of our memory, from the claim to the verdict. */
+uint64_t courier_bytes(const struct courier *courier);
 /* When nothing is out, or the queue was closed: what is out then is tried again when the lease is
  * over. NULL is fine. */
 void courier_close(struct courier *courier);

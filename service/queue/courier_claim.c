@@ -61,13 +61,13 @@ static bool begin_claim(struct courier *courier)
 }
 
 /* Those that are asked for are counted at once. 0: there is room for none, for now. */
-static size_t take_room(struct courier *courier, size_t most)
+static size_t take_room(struct courier *courier, size_t most, uint64_t bytes)
 {
 	unsigned room;
 
 	pthread_mutex_lock(&courier->lock);
 	room = courier->settings.most - courier->count;
-	most = most < room ? most : room;
+	most = bytes == 0 ? 0 : most < room ? most : room;
 	most = most < CLAIM_MOST ? most : CLAIM_MOST;
 	courier->count += (unsigned)most;
 	if (!most) {
@@ -82,12 +82,14 @@ void courier_claim(struct courier *courier)
 {
 	struct claim *claim = &courier->claim;
 	struct claim_room *lanes = &claim->room;
+	uint64_t bytes = 0;
 	size_t most;
 
 	if (!begin_claim(courier))
 		return;
 	lanes->resting_count = lanes->narrow_count = lanes->name_count = 0;
-	most = take_room(courier, courier->settings.look(courier->settings.self, lanes));
+	most = courier->settings.look(courier->settings.self, lanes, &bytes);
+	most = take_room(courier, most, bytes);
 	if (!most)
 		return;
 	claim->job = (struct claim_job){
@@ -97,6 +99,7 @@ void courier_claim(struct courier *courier)
 		.narrow = lanes->narrow,
 		.narrow_count = lanes->narrow_count,
 		.most = most,
+		.most_bytes = bytes,
 		.has_body = true,
 		.now_ms = now_unix_ms(),
 		.lease_for_ms = LEASE_MS,
@@ -133,6 +136,7 @@ static void send_out(struct courier *courier, struct outing *outing)
 	struct delivery *delivery = &outing->delivery;
 
 	outing->courier = courier;
+	atomic_fetch_add(&courier->bytes, delivery->reserved_bytes);
 	pthread_mutex_lock(&courier->lock);
 	outing->next = courier->out;
 	if (outing->next)

@@ -10,6 +10,7 @@
 #include "service/settings/settings.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum {
 	CLAIM_MOST = 64,
@@ -35,8 +36,9 @@ struct claim {
 
 struct courier {
 	struct courier_settings settings;
-	struct queue *queue;  /* NULL: not started */
-	pthread_mutex_t lock; /* over all that follows */
+	atomic_uint_fast64_t bytes; /* of what is out */
+	struct queue *queue;        /* NULL: not started */
+	pthread_mutex_t lock;       /* over all that follows */
 	struct outing *out;
 	unsigned count;
 	bool is_claiming, has_more, is_stopped;

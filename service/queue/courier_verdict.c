@@ -19,6 +19,7 @@ static void forget(struct outing *outing)
 		outing->next->previous = outing->previous;
 	courier->count--;
 	pthread_mutex_unlock(&courier->lock);
+	atomic_fetch_sub(&courier->bytes, outing->delivery.reserved_bytes);
 	if (outing->strike != STRIKE_NONE)
 		strikes_clear(queue_strikes(courier->queue), outing->strike);
 	stored_free(outing->stored);

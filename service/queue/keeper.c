@@ -35,7 +35,30 @@ static unsigned look_at(struct lettergate *lettergate, size_t place, struct clai
 	return room;
 }
 
-static unsigned look(void *self, struct claim_room *lanes)
+static uint64_t least(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
+static uint64_t left_of(uint64_t most, uint64_t taken)
+{
+	return most > taken ? most - taken : 0;
+}
+
+/* One claim fills no more than one relay's part. Where nothing is out there is room for one
+ * message, however long, and whatever comes in by HTTP. */
+static uint64_t look_for_bytes(struct lettergate *lettergate, size_t relays)
+{
+	uint64_t out = courier_bytes(lettergate->courier);
+	uint64_t all = out + atomic_load(&lettergate->in_flight_bytes);
+	uint64_t bytes = least(left_of(share_queue_bytes(&lettergate->room, 1), out),
+		left_of(lettergate->max_in_flight_bytes, all));
+
+	bytes = least(bytes, share_queue_bytes(&lettergate->room, relays));
+	return bytes || out ? bytes : 1;
+}
+
+static unsigned look(void *self, struct claim_room *lanes, uint64_t *bytes_out)
 {
 	struct lettergate *lettergate = self;
 	unsigned all = 0;
@@ -45,6 +68,7 @@ static unsigned look(void *self, struct claim_room *lanes)
 		all = SHARE_QUEUED;
 	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++)
 		all += look_at(lettergate, i, lanes);
+	*bytes_out = look_for_bytes(lettergate, lettergate->fleet ? lettergate->fleet->count : 1);
 	pthread_rwlock_unlock(&lettergate->lock);
 	return all;
 }

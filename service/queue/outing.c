@@ -90,6 +90,7 @@ struct outing *outing_new(struct stored *stored, struct text body, uint64_t atte
 	delivery->result.count = count;
 	delivery->result.to = to;
 	delivery->is_queued = true;
+	delivery->reserved_bytes = region_used(stored->region);
 	delivery->began_us = now_us();
 	delivery->deadline_us = delivery->began_us + attempt_us;
 	return outing;

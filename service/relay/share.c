@@ -85,6 +85,7 @@ static void give_back(struct room *room, struct delivery *delivery)
 	if (!share)
 		return;
 	share->queued -= delivery->is_queued;
+	share->queued_bytes -= delivery->is_queued ? delivery->reserved_bytes : 0;
 	assert(share->taken.messages && share->taken.bytes >= delivery->reserved_bytes);
 	share->taken.messages--;
 	room->taken.messages--;
@@ -101,6 +102,7 @@ static void take(struct room *room, struct share *own, struct delivery *delivery
 	own->taken.bytes += delivery->reserved_bytes;
 	room->taken.bytes += delivery->reserved_bytes;
 	own->queued += delivery->is_queued;
+	own->queued_bytes += delivery->is_queued ? delivery->reserved_bytes : 0;
 	delivery->share = share_hold(own);
 }
 
@@ -113,9 +115,12 @@ static unsigned queued_most(size_t count)
 	return equal < SHARE_QUEUED_LEAST ? SHARE_QUEUED_LEAST : equal;
 }
 
-static unsigned queue_room(const struct share *own, size_t count)
+static unsigned queue_room(
+	const struct room *room, const struct share *own, size_t count, const struct ramp *ramp)
 {
-	return ramp_room(&own->ramp, own->queued, queued_most(count));
+	if (own->queued && own->queued_bytes >= share_queue_bytes(room, count))
+		return 0;
+	return ramp_room(ramp, own->queued, queued_most(count));
 }
 
 /* What came of it tells whether the relay works. What never got there tells nothing. */
@@ -134,6 +139,11 @@ static void note_ramp(struct share *share, const struct delivery *delivery)
 
 /* ---- the interface */
 
+uint64_t share_queue_bytes(const struct room *room, size_t count)
+{
+	return room->most.bytes / 2 / count;
+}
+
 bool share_take(struct room *room, struct share *const *shares, size_t count, struct share *own,
 	struct delivery *delivery)
 {
@@ -142,7 +152,7 @@ bool share_take(struct room *room, struct share *const *shares, size_t count, st
 	pthread_mutex_lock(&room->lock);
 	is_taken = delivery->share == own ||
 		   (has_room(room, shares, count, own, delivery->reserved_bytes) &&
-			   (!delivery->is_queued || queue_room(own, count) > 0));
+			   (!delivery->is_queued || queue_room(room, own, count, &own->ramp) > 0));
 	if (is_taken && delivery->share != own) {
 		give_back(room, delivery);
 		take(room, own, delivery);
@@ -158,7 +168,7 @@ unsigned share_queue_room(struct room *room, struct share *own, size_t count, bo
 	unsigned free;
 
 	pthread_mutex_lock(&room->lock);
-	free = ramp_room(rests ? &wide : &own->ramp, own->queued, queued_most(count));
+	free = queue_room(room, own, count, rests ? &wide : &own->ramp);
 	pthread_mutex_unlock(&room->lock);
 	return free;
 }

@@ -3,7 +3,8 @@
  * One that hangs takes no more than half of it, and leaves the others what they are sure of: a part
  * of one more than there are relays, or what the other half has for each. What is counted is what a
  * relay was given and has not settled, whether it waits or is being sent. Of what comes out of the
- * queue each has its part, too, and after an outage begins with one. Any thread. */
+ * queue, which has half of the bytes, each has its part, too, and after an outage begins with one.
+ * Any thread. */
 #pragma once
 
 #include "http/delivery.h"
@@ -27,6 +28,7 @@ struct share {
 	atomic_uint references;
 	struct load taken;
 	unsigned queued, queued_most; /* of those, how many came out of the queue, and may */
+	uint64_t queued_bytes;        /* … and their bytes */
 	struct ramp ramp;
 };
 
@@ -44,6 +46,9 @@ void share_release(struct share *share);
  * What is under way at all is limited elsewhere. */
 bool share_take(struct room *room, struct share *const *shares, size_t count, struct share *own,
 	struct delivery *delivery);
+/* Bytes of the queue's that may be under way at one of `count` relays, but for its last message; of
+ * 1: at all of them. */
+uint64_t share_queue_bytes(const struct room *room, size_t count);
 /* How many more of the queue's may go to `own`, one of `count` relays; where it `rests`, as if that
  * were over and no outage. */
 unsigned share_queue_room(struct room *room, struct share *own, size_t count, bool rests);

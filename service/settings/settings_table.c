@@ -137,7 +137,7 @@ const struct setting settings_table[] = {
 		"messages that may wait at a time; past it: 503 overloaded" },
 	{ "MAX_IN_FLIGHT_BYTES", SETTING_BYTES,
 		BOUNDS(max_in_flight_bytes, "512M", MEGA, 1024 * 1024 * MEGA),
-		"the same in bytes" },
+		"the same in bytes; what is out of the queue has half of it at the most" },
 	{ "SEND_DEADLINE", SETTING_DURATION, BOUNDS(send_deadline_ms, "50s", 100, HOUR),
 		"how long a send may take in all; a request may ask for less" },
 	{ "IDEMPOTENCY_TTL", SETTING_DURATION,

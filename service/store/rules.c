@@ -121,6 +121,14 @@ enum err rules_change(struct change_job *change, struct stored *stored, enum tur
 	return OK;
 }
 
+/* ---- handing out */
+
+bool rules_is_full(const struct claim_job *claim)
+{
+	return claim->count + claim->damaged >= claim->most ||
+	       (claim->most_bytes && claim->bytes >= claim->most_bytes);
+}
+
 /* ---- forgetting and finding */
 
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps)

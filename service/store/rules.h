@@ -34,6 +34,8 @@ bool rules_keeps_body(const struct stored *stored, bool keep);
 MUST_USE enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn);
 /* How long a settled message is remembered. */
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps);
+/* Has a claim as many as it may, or their bytes? */
+bool rules_is_full(const struct claim_job *claim);
 /* May a list want it, by what stands beside its bytes: is the row worth unpacking? */
 bool rules_may_want(const struct list_job *list, struct text key_id, int64_t state);
 /* Does a list want it, by what stands in its row's bytes? */

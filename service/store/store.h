@@ -128,7 +128,8 @@ struct claim_job {
 	size_t resting_count;
 	struct narrow_lane *narrow; /* others than those */
 	size_t narrow_count;
-	size_t most; /* messages */
+	size_t most;         /* messages */
+	uint64_t most_bytes; /* of theirs: that was the last that passes it; 0: no bound */
 	bool has_body;
 	enum message_mark mark; /* set from the beginning */
 	int64_t now_ms, lease_for_ms;
@@ -136,6 +137,7 @@ struct claim_job {
 	struct stored **claimed; /* room for `most`; the caller's, to be freed by stored_free */
 	struct text *bodies;     /* the same, if has_body; in the message's region */
 	size_t count;
+	uint64_t bytes; /* told: of those that were claimed */
 	bool has_more;  /* there may be others that are due */
 	size_t damaged; /* so many could not be read, and are held from now on */
 };

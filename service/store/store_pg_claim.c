@@ -76,6 +76,7 @@ static enum err take_row(
 	if (err)
 		return err;
 	store->is_written = true;
+	claim->bytes += (uint64_t)pg_int(result, row, PG_SIZE);
 	tally_move(&store->tally, key_id, pg_int(result, row, PG_SIZE),
 		known_state(pg_int(result, row, WAS)), MESSAGE_SENDING);
 	err = read_claimed(claim, result, row, &claim->claimed[claim->count]);
@@ -128,6 +129,9 @@ static enum err send_claim(struct pg_store *store, struct claim_job *claim)
 	pg_number(&values, (int64_t)claim->most);
 	add_lease(store, claim, &values);
 	pg_narrow_lanes(&values, claim);
+	pg_number(&values, claim->most_bytes && claim->most_bytes < INT64_MAX
+				   ? (int64_t)claim->most_bytes
+				   : INT64_MAX);
 	return pg_send(store, PG_CLAIM, &values, take_rows, claim);
 }
 
@@ -137,6 +141,7 @@ enum err pg_claim(void *self, struct claim_job *claim)
 	enum err err;
 
 	claim->count = claim->damaged = 0;
+	claim->bytes = 0;
 	claim->has_more = false;
 	if (claim->most == 0)
 		return OK;
@@ -146,7 +151,7 @@ enum err pg_claim(void *self, struct claim_job *claim)
 	if (!err)
 		err = pg_drain(store);
 	if (!err) /* a suspect comes alone, and others may be waiting */
-		claim->has_more = claim->count + claim->damaged == claim->most ||
+		claim->has_more = rules_is_full(claim) ||
 				  (claim->count == 1 && claim->claimed[0]->strikes > 0);
 	return err;
 }

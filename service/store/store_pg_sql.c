@@ -79,9 +79,10 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
 		"Bnnnnn", false },
 	/* lane and key whose turn it was last, lanes that rest, messages, then as above; narrow
-	 * lanes and the room in each.
+	 * lanes and the room in each; bytes.
 	 * `after` and `before` are the keys that have any, in a circle; each is given so many
-	 * as its turns are, and these are locked, without those that somebody else has. */
+	 * as its turns are, and these are locked, without those that somebody else has. Of
+	 * them those are left whose bytes are too many. */
 	[PG_CLAIM] = {
 		"WITH RECURSIVE after(lane, key_id, rests, n) AS (SELECT $1, $2, $1 = ANY ($3), 0 "
 		"UNION ALL SELECT s.lane, s.key_id, s.lane = ANY ($3), x.n + 1 FROM after x "
@@ -98,13 +99,15 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"AS MATERIALIZED (SELECT n, lane, key_id, count(*) AS messages FROM (SELECT w.* "
 		"FROM waiting w LEFT JOIN unnest($10, $11) AS narrow(lane, room) USING (lane) "
 		"WHERE w.place <= coalesce(room, w.place) ORDER BY w.r, w.n LIMIT $4) t GROUP BY n, "
-		"lane, key_id), locked AS MATERIALIZED (SELECT "
-		"o.id, o.was, t.n, row_number() OVER (PARTITION BY t.n ORDER BY o.due_ms) AS r "
-		"FROM turns t CROSS JOIN LATERAL (SELECT id, due_ms, state AS was FROM " M " WHERE "
-		"turn = 1 AND lane = t.lane AND key_id = t.key_id ORDER BY due_ms LIMIT t.messages "
-		"FOR UPDATE SKIP LOCKED) o), " LEASE("$5", "$6", "$7", "$8") "$9 = 1 ORDER BY m.r, "
+		"lane, key_id), free AS MATERIALIZED (SELECT o.id, o.was, o.size_bytes, t.n, "
+		"row_number() OVER (PARTITION BY t.n ORDER BY o.due_ms) AS r FROM turns t CROSS "
+		"JOIN LATERAL (SELECT id, due_ms, state AS was, size_bytes FROM " M " WHERE turn = "
+		"1 AND lane = t.lane AND key_id = t.key_id ORDER BY due_ms LIMIT t.messages FOR "
+		"UPDATE SKIP LOCKED) o), locked AS MATERIALIZED (SELECT id, was, n, r FROM (SELECT "
+		"id, was, n, r, sum(size_bytes) OVER (ORDER BY r, n) - size_bytes AS bytes FROM "
+		"free) f WHERE bytes < $12), " LEASE("$5", "$6", "$7", "$8") "$9 = 1 ORDER BY m.r, "
 		"m.n",
-		"bbBnnnnnnBN", false },
+		"bbBnnnnnnBNn", false },
 	[PG_SET_ASIDE] = {
 		"UPDATE " M " SET state = 8, turn = 5, token = 0, mark = 0, owner = 0 WHERE id = $1",
 		"u", true },

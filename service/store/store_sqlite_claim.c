@@ -87,6 +87,7 @@ static enum err lease(struct sqlite_store *store, struct claim_job *claim, struc
 	stored->state = MESSAGE_SENDING;
 	stored->tries++;
 	stored->token = claim->token;
+	claim->bytes += stored->size_bytes;
 	if (claim->has_body) {
 		claim->bodies[claim->count] = (struct text){ 0 };
 		err = body_read(store, stored->place, stored->region, &claim->bodies[claim->count]);
@@ -192,7 +193,7 @@ static enum err claim_in_turn(struct sqlite_store *store, struct claim_job *clai
 	bool found = false, is_whole_round = step == STEP_START, rests;
 	enum err err = OK;
 
-	while (!err && claim->count < claim->most) {
+	while (!err && !rules_is_full(claim)) {
 		sqlite3_stmt *next = next_in_turn(store, step);
 
 		if (sql_row(next)) {
@@ -210,7 +211,7 @@ static enum err claim_in_turn(struct sqlite_store *store, struct claim_job *clai
 		}
 		step++;
 	}
-	claim->has_more = claim->count == claim->most;
+	claim->has_more = rules_is_full(claim);
 	return err;
 }
 
@@ -221,6 +222,7 @@ enum err sqlite_claim(void *self, struct claim_job *claim)
 	enum err err;
 
 	claim->count = claim->damaged = 0;
+	claim->bytes = 0;
 	claim->has_more = false;
 	err = is_suspect_out(store, &is_taken);
 	if (err || is_taken || claim->most == 0)

@@ -186,6 +186,7 @@ static inline size_t claim(struct kit *kit, struct claimed *claimed, size_t most
 {
 	claimed->job = (struct claim_job){ .job.kind = JOB_CLAIM,
 		.most = most,
+		.most_bytes = claimed->job.most_bytes,
 		.has_body = true,
 		.now_ms = NOW,
 		.lease_for_ms = 30 * SECOND,

@@ -32,13 +32,17 @@ static void deliver(void *self, struct delivery *delivery)
 }
 
 static atomic_uint room_for;
+static uint64_t room_bytes;
 
-static unsigned look_for_room(void *self, struct claim_room *room)
+static unsigned look_for_room(void *self, struct claim_room *room, uint64_t *bytes_out)
 {
 	unsigned there = room_for;
 
 	(void)self;
 	(void)room;
+	*bytes_out = room_bytes > courier_bytes(world.courier)
+			     ? room_bytes - courier_bytes(world.courier)
+			     : 0;
 	if (there != UINT_MAX)
 		room_for = 0; /* it is for the one who asks */
 	return there;
@@ -67,6 +71,7 @@ static void set_out(bool is_shared)
 	pthread_mutex_init(&world.lock, NULL);
 	world.count = 0;
 	room_for = UINT_MAX;
+	room_bytes = UINT64_MAX;
 	ck_assert_int_eq(courier_open(&settings, &world.courier), OK);
 	own.context = world.courier;
 	world.kit.store.is_shared = is_shared;
@@ -450,7 +455,30 @@ START_TEST(no_more_comes_out_than_there_is_room_for)
 }
 END_TEST
 
+/* What is out takes up memory: the next one comes when that is given back. */
+START_TEST(no_more_comes_out_than_there_are_bytes_for)
+{
+	begin();
+	for (unsigned i = 1; i <= 3; i++)
+		put_letter(i, false);
+	set_out(false);
+	wait_out(2);
+	ck_assert_uint_gt(courier_bytes(world.courier), 0);
+	for (size_t i = 0; i < 3; i++)
+		answer_all(world.at[i], SMTP_DEFERRED); /* for 50 ms */
+	room_bytes = 1;
+	for (size_t i = 3; i < 6; i++) {
+		answer_all(wait_out(i), SMTP_ACCEPTED);
+		ck_assert_uint_le(courier_out(world.courier), 1);
+	}
+	wait_settled();
+	ck_assert_uint_eq(courier_bytes(world.courier), 0);
+	end();
+}
+END_TEST
+
 UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_for);
+	  tcase_add_test(cases, no_more_comes_out_than_there_are_bytes_for);
 	  tcase_add_test(cases, only_what_is_held_is_asked_for);
 	  tcase_add_test(cases, what_was_not_asked_for_is_tried_again);
 	  tcase_add_test(cases, a_mark_lasts_until_the_verdict);

@@ -130,13 +130,18 @@ END_TEST
 
 /* ---- of what comes out of the queue */
 
-static bool take_queued(size_t which, size_t count)
+static bool take_queued_of(size_t which, size_t count, uint64_t bytes)
 {
-	deliveries[used] = (struct delivery){ .is_queued = true };
+	deliveries[used] = (struct delivery){ .is_queued = true, .reserved_bytes = bytes };
 	if (!share_take(&room, shares, count, shares[which], &deliveries[used]))
 		return false;
 	used++;
 	return true;
+}
+
+static bool take_queued(size_t which, size_t count)
+{
+	return take_queued_of(which, count, 0);
 }
 
 /* The last one that was taken is settled so. */
@@ -165,6 +170,22 @@ START_TEST(each_relay_has_its_part_of_the_queues)
 	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4 - 1);
 	(void)fill(0, 4, 0); /* what is sent directly does not count */
 	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4 - 1);
+}
+END_TEST
+
+/* Half of all for the queue, and of that each relay's part: but a message that is alone may go. */
+START_TEST(each_relay_has_its_part_of_the_queues_bytes)
+{
+	ck_assert_uint_eq(share_queue_bytes(&room, 3), 10 * KB);
+	ck_assert(take_queued_of(0, 3, 9 * KB));
+	ck_assert(take_queued_of(0, 3, 9 * KB));
+	ck_assert(!take_queued_of(0, 3, 1));
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 3, false), 0);
+	ck_assert(take_queued_of(1, 3, 20 * KB));
+	ck_assert(!take_queued_of(1, 3, 1));
+	settle_last(yes);
+	ck_assert(take_queued_of(1, 3, 1));
+	ck_assert_uint_gt(fill(0, 3, KB), 0); /* what is sent directly goes by other rules */
 }
 END_TEST
 
@@ -211,4 +232,5 @@ UNIT_MAIN(share, tcase_add_checked_fixture(cases, begin, end);
 	  tcase_add_test(cases, what_goes_elsewhere_is_counted_there_alone);
 	  tcase_add_test(cases, it_outlives_its_relay);
 	  tcase_add_test(cases, each_relay_has_its_part_of_the_queues);
+	  tcase_add_test(cases, each_relay_has_its_part_of_the_queues_bytes);
 	  tcase_add_test(cases, after_an_outage_it_begins_with_one);)

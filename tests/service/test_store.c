@@ -204,6 +204,30 @@ START_TEST(keys_take_turns)
 }
 END_TEST
 
+/* Each of these has 22 bytes. */
+START_TEST(a_claim_ends_with_its_bytes)
+{
+	static const struct {
+		uint64_t most_bytes;
+		size_t count;
+	} rows[] = { { 1, 1 }, { 22, 1 }, { 23, 2 }, { 66, 3 }, { 0, 2 } };
+	OPENED(kit);
+	struct claimed claimed = { 0 };
+
+	for (unsigned i = 1; i <= 9; i++)
+		put(&kit, i, i % 2 ? "a" : "b");
+	for (int row = 0; row < 5; row++) {
+		claimed.job.most_bytes = rows[row].most_bytes;
+		ck_assert_uint_eq(claim(&kit, &claimed, 20), rows[row].count);
+		ck_assert_uint_eq(claimed.job.bytes, 22 * rows[row].count);
+		ck_assert_int_eq(claimed.job.has_more, row < 4);
+		claimed_free(&claimed);
+	}
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_SENDING], 9);
+	kit_close(&kit);
+}
+END_TEST
+
 /* The turn goes on where the last claim ended. */
 START_TEST(a_turn_goes_on_with_the_next_claim)
 {
@@ -1210,30 +1234,30 @@ END_TEST
 
 #define EACH(test) tcase_add_loop_test(cases, test, 0, backends)
 
-UNIT_MAIN(store, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
-	  EACH(what_was_accepted_is_claimed_as_it_was); EACH(what_is_out_is_handed_to_nobody_else);
-	  EACH(a_verdict_counts_once);
-	  EACH(a_deferred_one_comes_when_it_is_due_with_all_that_came_of_it);
-	  EACH(a_scheduled_one_waits_for_its_moment); EACH(who_accepts_it_may_keep_it_to_send_it);
-	  EACH(what_is_only_remembered_never_comes); EACH(keys_take_turns);
-	  EACH(a_turn_goes_on_with_the_next_claim); EACH(the_oldest_that_is_due_comes_first);
-	  EACH(a_relay_that_rests_holds_only_its_own); EACH(a_fence_asks_whether_the_lease_is_ours);
-	  EACH(a_narrow_lane_gives_no_more_than_it_may);
-	  tcase_add_loop_test(cases, what_is_over_does_not_wait_for_its_relay, KIT_SQLITE, KIT_PG);
-	  EACH(a_lease_that_is_over_gives_the_message_to_others);
-	  EACH(what_is_given_back_untried_does_not_count);
-	  EACH(a_clock_that_is_set_back_leaves_nobody_waiting); EACH(a_full_queue_takes_no_more);
-	  EACH(counts_are_by_state); EACH(those_that_wait_are_counted_by_age);
-	  EACH(what_is_rolled_back_never_was); EACH(another_keys_message_is_not_there);
-	  EACH(the_bytes_go_with_the_verdict_unless_they_are_to_stay);
-	  EACH(what_was_not_sent_can_be_cancelled); EACH(a_failed_one_can_be_tried_again);
-	  EACH(lists_are_newest_first_in_pages); EACH(lists_are_filtered);
-	  EACH(a_page_looks_at_so_many_and_goes_on_from_there);
-	  EACH(events_are_told_in_the_order_of_writing); EACH(events_are_told_in_small_pages);
-	  EACH(events_come_with_the_message); EACH(a_note_has_one_writer_at_a_time);
-	  EACH(what_is_to_be_done_once_is_done_once);
-	  EACH(a_message_that_is_to_be_accepted_once_is_accepted_once);
-	  EACH(what_was_accepted_once_is_told_by_a_full_queue);
-	  EACH(what_ran_ends_with_its_message); EACH(templates_are_kept_by_name);
-	  EACH(what_is_settled_is_forgotten_in_its_time); EACH(it_is_forgotten_in_small_steps);
-	  EACH(answers_and_events_are_forgotten_too);)
+UNIT_MAIN(
+	store, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
+	EACH(what_was_accepted_is_claimed_as_it_was); EACH(what_is_out_is_handed_to_nobody_else);
+	EACH(a_verdict_counts_once);
+	EACH(a_deferred_one_comes_when_it_is_due_with_all_that_came_of_it);
+	EACH(a_scheduled_one_waits_for_its_moment); EACH(who_accepts_it_may_keep_it_to_send_it);
+	EACH(what_is_only_remembered_never_comes); EACH(keys_take_turns);
+	EACH(a_claim_ends_with_its_bytes); EACH(a_turn_goes_on_with_the_next_claim);
+	EACH(the_oldest_that_is_due_comes_first); EACH(a_relay_that_rests_holds_only_its_own);
+	EACH(a_fence_asks_whether_the_lease_is_ours); EACH(a_narrow_lane_gives_no_more_than_it_may);
+	tcase_add_loop_test(cases, what_is_over_does_not_wait_for_its_relay, KIT_SQLITE, KIT_PG);
+	EACH(a_lease_that_is_over_gives_the_message_to_others);
+	EACH(what_is_given_back_untried_does_not_count);
+	EACH(a_clock_that_is_set_back_leaves_nobody_waiting); EACH(a_full_queue_takes_no_more);
+	EACH(counts_are_by_state); EACH(those_that_wait_are_counted_by_age);
+	EACH(what_is_rolled_back_never_was); EACH(another_keys_message_is_not_there);
+	EACH(the_bytes_go_with_the_verdict_unless_they_are_to_stay);
+	EACH(what_was_not_sent_can_be_cancelled); EACH(a_failed_one_can_be_tried_again);
+	EACH(lists_are_newest_first_in_pages); EACH(lists_are_filtered);
+	EACH(a_page_looks_at_so_many_and_goes_on_from_there);
+	EACH(events_are_told_in_the_order_of_writing); EACH(events_are_told_in_small_pages);
+	EACH(events_come_with_the_message); EACH(a_note_has_one_writer_at_a_time);
+	EACH(what_is_to_be_done_once_is_done_once);
+	EACH(a_message_that_is_to_be_accepted_once_is_accepted_once);
+	EACH(what_was_accepted_once_is_told_by_a_full_queue); EACH(what_ran_ends_with_its_message);
+	EACH(templates_are_kept_by_name); EACH(what_is_settled_is_forgotten_in_its_time);
+	EACH(it_is_forgotten_in_small_steps); EACH(answers_and_events_are_forgotten_too);)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from gateway import KEY, SLOW, Answer, Gateway, free_port, mail, problem, together, wait_for
+from gateway import KEY, SLOW, Answer, Gateway, free_port, mail, metric, problem, together, wait_for
 from relay import Relay
 
 PAUSE_MOST = 60  # what the gateway asks for of its own, at most
@@ -43,6 +43,10 @@ def park(gateway, count, message=None):
 
 def in_flight(gateway):
     return gateway.get("/readyz", key=None)["in_flight"]
+
+
+def in_flight_bytes(gateway):
+    return metric(gateway.get("/metrics", key=None).body.decode(), "lettergate_in_flight_bytes")
 
 
 def are_answered(parked):
@@ -110,6 +114,21 @@ def test_past_the_bytes_in_flight_as_well():
             assert sock.recv(65536).startswith(b"HTTP/1.1 "), "each is answered"
             sock.close()
         assert wait_for(lambda: gateway.send(text="x" * 1000000).status == 200)
+
+
+def test_what_is_out_of_the_queue_has_half_of_the_bytes(tmp_path):
+    """Messages that are large: no more of them lie in memory at a time, and all of them go."""
+    gate = Gate()
+    with Relay({"dot": gate}) as relay, Gateway(relay, STORE="sqlite:%s" % (tmp_path / "queue.db"),
+                                             MAX_IN_FLIGHT_BYTES="4M", HTTP_MAX_BODY="2M") as gateway:
+        for _ in range(12):
+            assert gateway.send({"delivery": "queue"}, text="a line of text\n" * 30000).status == 202
+        assert wait_for(lambda: in_flight_bytes(gateway) > 1 << 21)
+        assert in_flight_bytes(gateway) < (1 << 21) + 1000000, "half, and one message"
+        assert gateway.send({"delivery": "queue"}).status == 202
+        gate.open.set()
+        assert relay.wait(lambda: len(relay.ledger) == 13)
+        assert wait_for(lambda: in_flight_bytes(gateway) == 0)
 
 
 @pytest.mark.parametrize("script,code,outcome", [
