@@ -17,6 +17,9 @@ enum turn {
 
 enum { ID_BYTES = 16 };
 
+/* So long nothing else is handed out beside a suspect: one that is slow is not what kills us. */
+enum { RULES_ALONE_MS = 5000 };
+
 /* False: that is no id of ours. */
 bool id_to_bytes(const char *id, char bytes_out[ID_BYTES]);
 void id_from_bytes(struct text bytes, char id_out[DELIVERY_ID_LEN + 1]);

@@ -116,6 +116,7 @@ static enum err send_suspect(struct pg_store *store, struct claim_job *claim)
 
 	pg_closed_lanes(&values, claim);
 	add_lease(store, claim, &values);
+	pg_number(&values, RULES_ALONE_MS);
 	return pg_send(store, PG_SUSPECT, &values, take_rows, claim);
 }
 
@@ -132,6 +133,7 @@ static enum err send_claim(struct pg_store *store, struct claim_job *claim)
 	pg_number(&values, claim->most_bytes && claim->most_bytes < INT64_MAX
 				   ? (int64_t)claim->most_bytes
 				   : INT64_MAX);
+	pg_number(&values, RULES_ALONE_MS);
 	return pg_send(store, PG_CLAIM, &values, take_rows, claim);
 }
 

@@ -7,7 +7,7 @@
 
 #include "service/store/store_pg_own.h"
 
-enum { SCHEMA_BYTES = 16384, TRIES = 20, PAUSE_MS = 100 };
+enum { SCHEMA_BYTES = 16384, TRIES = 20, PAUSE_MS = 100, RAISE_S = 3600 };
 
 /* From each version to the next; a new one is added at the end, and none is ever changed.
  *
@@ -58,6 +58,14 @@ static const char *const steps[] = {
 	"PRIMARY KEY (slot, key_id, state)) WITH (fillfactor = 50);"
 	"CREATE TABLE lettergate_replica (owner bigint PRIMARY KEY, slot bigint NOT NULL, "
 	"seen_ms bigint NOT NULL, commit_id bigint NOT NULL) WITH (fillfactor = 50);",
+	/* When a message was handed out; those whose time is over, by lane; those that wait,
+	 * without the scheduled ones. */
+	"ALTER TABLE lettergate_message ADD COLUMN out_ms bigint NOT NULL DEFAULT 0;"
+	"CREATE INDEX lettergate_message_over ON lettergate_message (lane, expires_ms) "
+	"WHERE turn = 1;"
+	"DROP INDEX lettergate_message_unsettled;"
+	"CREATE INDEX lettergate_message_waiting ON lettergate_message (created_ms) "
+	"WHERE turn > 0 AND state <> 0;",
 };
 enum { SCHEMA = sizeof(steps) / sizeof(*steps) };
 
@@ -127,10 +135,13 @@ static enum err read_base(struct pg_store *store)
 static bool raise_from(struct pg_store *store, int64_t version, struct buf *why, enum err *err_out)
 {
 	struct buf words = buf_born(SCHEMA_BYTES);
+	uint64_t patience_us = store->patience_us;
 	PGresult *result = NULL;
 	bool is_raised = false;
 
-	buf_add_string(&words, "BEGIN;");
+	/* an index over millions takes a while */
+	buf_add_string(&words, "BEGIN; SET LOCAL statement_timeout = 0;");
+	store->patience_us = RAISE_S * UINT64_C(1000000);
 	if (version > 0)
 		buf_addf(&words,
 			"SELECT 1 / count(*) FROM (SELECT 1 FROM lettergate_schema "
@@ -151,6 +162,7 @@ static bool raise_from(struct pg_store *store, int64_t version, struct buf *why,
 		if (!is_raised && pg_plain(store, "ROLLBACK", &result))
 			PQclear(result);
 	}
+	store->patience_us = patience_us;
 	if (!*err_out && !store->conn)
 		*err_out = ERR_IO;
 	buf_free(&words);

@@ -14,13 +14,15 @@
 #define LEASE(mark, token, owner, lease)                                                           \
 	"leased AS (UPDATE " M " m SET state = 2, turn = 4, tries = tries + 1, mark = " mark       \
 	", token = " token ", owner = " owner ", lease_ms = " PG_NOW_MS " + " lease                \
+	", out_ms = " PG_NOW_MS                                                                    \
 	" FROM locked l WHERE m.id = l.id RETURNING m.*, l.was, l.n, l.r) "                        \
 	"SELECT " PG_COLUMNS ", m.was, b.crc, b.bytes FROM leased m LEFT JOIN lettergate_body b "  \
 	"ON b.id = m.id AND m.has_body = 1 AND "
 
-/* While a suspect of ours is out, nothing else comes. */
-#define NO_SUSPECT_OF(owner)                                                                       \
-	"NOT EXISTS (SELECT 1 FROM " M " WHERE turn = 4 AND strikes > 0 AND owner = " owner ")"
+/* While a suspect of ours is out, nothing else comes for so long. */
+#define NO_SUSPECT_OF(owner, alone)                                                                \
+	"NOT EXISTS (SELECT 1 FROM " M " WHERE turn = 4 AND strikes > 0 AND owner = " owner        \
+	" AND out_ms > " PG_NOW_MS " - " alone ")"
 
 /* The next key with anything due behind that of `x`: the index is asked once for each, however many
  * messages they have. A lane that rests is passed over as a whole. */
@@ -72,14 +74,14 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"lettergate_body (id, crc, bytes) SELECT $1, $19, $20 FROM o WHERE $11 = 1) SELECT "
 		"count(*) FROM o",
 		MESSAGE_TYPES "bbnnbb", true },
-	/* lanes that rest, mark, token, owner, lease, with its bytes */
+	/* lanes that rest, mark, token, owner, lease, with its bytes, ms alone */
 	[PG_SUSPECT] = {
 		"WITH locked AS MATERIALIZED (SELECT id, state AS was, 1 AS n, 1 AS r FROM " M " "
-		"WHERE turn = 3 AND NOT (lane = ANY ($1)) AND " NO_SUSPECT_OF("$4") " ORDER BY "
+		"WHERE turn = 3 AND NOT (lane = ANY ($1)) AND " NO_SUSPECT_OF("$4", "$7") " ORDER BY "
 		"due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
-		"Bnnnnn", false },
+		"Bnnnnnn", false },
 	/* lane and key whose turn it was last, lanes that rest, messages, then as above; narrow
-	 * lanes and the room in each; bytes.
+	 * lanes and the room in each; bytes; ms alone.
 	 * `after` and `before` are the keys that have any, in a circle; each is given so many
 	 * as its turns are, and these are locked, without those that somebody else has. Of
 	 * them those are left whose bytes are too many. */
@@ -92,7 +94,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"WHERE (x.lane, x.key_id) < ($1, $2)), circle AS MATERIALIZED (SELECT * FROM "
 		"(SELECT lane, key_id, n FROM after WHERE n > 0 AND NOT rests UNION ALL SELECT "
 		"lane, key_id, n FROM before WHERE NOT rests AND (lane, key_id) <= ($1, $2)) c "
-		"WHERE " NO_SUSPECT_OF("$7") " LIMIT $4), waiting AS (SELECT c.n, c.lane, c.key_id, "
+		"WHERE " NO_SUSPECT_OF("$7", "$13") " LIMIT $4), waiting AS (SELECT c.n, c.lane, c.key_id, "
 		"o.r, row_number() OVER (PARTITION BY c.lane ORDER BY o.r, c.n) AS place FROM "
 		"circle c CROSS JOIN LATERAL (SELECT row_number() OVER () AS r FROM (SELECT 1 FROM "
 		M " WHERE turn = 1 AND lane = c.lane AND key_id = c.key_id LIMIT $4) o) o), turns "
@@ -107,7 +109,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"id, was, n, r, sum(size_bytes) OVER (ORDER BY r, n) - size_bytes AS bytes FROM "
 		"free) f WHERE bytes < $12), " LEASE("$5", "$6", "$7", "$8") "$9 = 1 ORDER BY m.r, "
 		"m.n",
-		"bbBnnnnnnBNn", false },
+		"bbBnnnnnnBNnn", false },
 	[PG_SET_ASIDE] = {
 		"UPDATE " M " SET state = 8, turn = 5, token = 0, mark = 0, owner = 0 WHERE id = $1",
 		"u", true },

@@ -7,8 +7,6 @@ static int64_t lease_end(const struct sqlite_store *store, int64_t for_ms)
 	return store->alive_ms + for_ms;
 }
 
-enum { ALONE_MS = 5000 };
-
 /* ---- whose turn it is */
 
 /* NULL: there is room for as many as come. */
@@ -162,12 +160,11 @@ static enum err claim_suspect(struct sqlite_store *store, struct claim_job *clai
 	return err ? err : end;
 }
 
-/* One that is slow is not what kills us: it does not hold up the others for longer. */
 static enum err is_suspect_out(struct sqlite_store *store, bool *is_out)
 {
 	sqlite3_stmt *out = sql_use(store, SQL_SUSPECT_OUT);
 
-	*is_out = sql_row(out) && lease_end(store, 0) < store->suspect_ms + ALONE_MS;
+	*is_out = sql_row(out) && lease_end(store, 0) < store->suspect_ms + RULES_ALONE_MS;
 	return sql_end(store, out);
 }
 

@@ -111,6 +111,37 @@ START_TEST(tables_that_are_newer_or_damaged_are_refused)
 }
 END_TEST
 
+/* What raised them from version 1, taken back. */
+static const char older[] =
+	"DROP INDEX lettergate_message_over, lettergate_message_waiting;"
+	"ALTER TABLE lettergate_message DROP COLUMN out_ms;"
+	"CREATE INDEX lettergate_message_unsettled ON lettergate_message (created_ms) "
+	"WHERE turn > 0;"
+	"UPDATE lettergate_schema SET version = 1";
+
+START_TEST(tables_of_an_older_version_are_raised)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct claimed claimed = { 0 };
+
+	put(&kit, 1, "a");
+	put(&kit, 2, "b");
+	kit.store.verbs->close(kit.store.self);
+	for (int i = 1; i <= 2; i++) {
+		(void)sql(&kit, i == 1 ? older : "SELECT 1");
+		kit_open_again(&kit);
+		ck_assert_int_eq(sql(&kit, "SELECT version FROM lettergate_schema"), 2);
+		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+		ck_assert_uint_eq(number_of(claimed.at[0]), (unsigned)i);
+		ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), OK);
+		claimed_free(&claimed);
+		kit.store.verbs->close(kit.store.self);
+	}
+	kit_open_again(&kit);
+	kit_close(&kit);
+}
+END_TEST
+
 START_TEST(what_cannot_be_reached_is_told_without_the_password)
 {
 	struct buf why = buf_born(1000);
@@ -190,7 +221,7 @@ START_TEST(what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_
 }
 END_TEST
 
-/* A suspect of ours keeps us from others; another replica goes on. */
+/* A suspect of ours keeps us from others for a while; another replica goes on. */
 START_TEST(a_suspect_holds_up_its_own_replica_alone)
 {
 	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
@@ -204,6 +235,18 @@ START_TEST(a_suspect_holds_up_its_own_replica_alone)
 	ck_assert_uint_eq(number_of(claimed.at[0]), 1);
 	ck_assert_uint_eq(claim(&kit, &again, 2), 0);
 	ck_assert_uint_eq(claim(&other, &again, 2), 1);
+	claimed_free(&again);
+	(void)sql(&kit, "UPDATE lettergate_message SET out_ms = out_ms - 5000 WHERE strikes > 0");
+	for (unsigned i = 3; i <= 5; i++)
+		put(&kit, i, i == 4 ? "a" : "b");
+	(void)sql(&kit, "UPDATE lettergate_message SET strikes = 1, turn = 3 "
+			"WHERE key_id = 'a' AND turn = 1");
+	claimed_free(&claimed);
+	ck_assert_uint_eq(claim(&kit, &claimed, 2), 1); /* the next suspect, alone as well */
+	ck_assert_uint_eq(number_of(claimed.at[0]), 4);
+	ck_assert_uint_eq(claim(&kit, &again, 2), 0);
+	(void)sql(&kit, "UPDATE lettergate_message SET out_ms = out_ms - 5000 WHERE strikes > 0");
+	ck_assert_uint_eq(claim(&kit, &again, 2), 2); /* while both are out */
 	claimed_free(&claimed);
 	claimed_free(&again);
 	kit_close(&other);
@@ -561,6 +604,7 @@ static void add_all(TCase *cases)
 {
 	tcase_add_test(cases, all_that_start_at_once_find_or_make_the_tables);
 	tcase_add_test(cases, tables_that_are_newer_or_damaged_are_refused);
+	tcase_add_test(cases, tables_of_an_older_version_are_raised);
 	tcase_add_test(cases, what_cannot_be_reached_is_told_without_the_password);
 	tcase_add_test(cases, each_message_is_one_replicas);
 	tcase_add_test(
