@@ -19,7 +19,8 @@ static void stay(struct carrier *carrier, const char *words)
 bool carrier_pass_fence(struct carrier *carrier)
 {
 	struct fence *fence = carrier->delivery->fence;
-	uint64_t now_ms = now_us() / 1000; /* the loop's time stands still while we do */
+	/* the loop's time stands still while we do, and others while the machine sleeps */
+	uint64_t now_ms = now_boot_us() / 1000;
 
 	if (!carrier->is_asking) {
 		carrier->is_asking = true;
