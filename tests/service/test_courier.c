@@ -33,16 +33,22 @@ static void deliver(void *self, struct delivery *delivery)
 
 static atomic_uint room_for;
 static uint64_t room_bytes;
+/* What look_for_room tells of relay "r"; no `tells`: nothing. */
+static struct {
+	bool tells, rests;
+	size_t room;
+} narrow;
 
 static unsigned look_for_room(void *self, struct claim_room *room, uint64_t *bytes_out)
 {
 	unsigned there = room_for;
 
 	(void)self;
-	(void)room;
 	*bytes_out = room_bytes > courier_bytes(world.courier)
 			     ? room_bytes - courier_bytes(world.courier)
 			     : 0;
+	if (narrow.tells)
+		claim_room_put(room, "r", narrow.room, narrow.rests);
 	if (there != UINT_MAX)
 		room_for = 0; /* it is for the one who asks */
 	return there;
@@ -70,8 +76,6 @@ static void set_out(bool is_shared)
 
 	pthread_mutex_init(&world.lock, NULL);
 	world.count = 0;
-	room_for = UINT_MAX;
-	room_bytes = UINT64_MAX;
 	ck_assert_int_eq(courier_open(&settings, &world.courier), OK);
 	own.context = world.courier;
 	world.kit.store.is_shared = is_shared;
@@ -98,14 +102,20 @@ static struct delivery *wait_out(size_t number)
 	return world.at[number];
 }
 
-static void put_letter(unsigned number, bool hold)
+static void put_letter_in(unsigned number, const char *lane, bool hold)
 {
 	struct letter letter;
 
 	letter_write(&letter, number, "a");
+	letter.stored.lane = text_of(lane);
 	letter.stored.hold_unknown = hold;
 	letter.stored.expires_ms = INT64_MAX;
 	ck_assert_int_eq(letter_accept(&world.kit, &letter, NOW + number), OK);
+}
+
+static void put_letter(unsigned number, bool hold)
+{
+	put_letter_in(number, "", hold);
 }
 
 static void go_home(void)
@@ -201,6 +211,9 @@ static void begin(void)
 	static const struct store_limits no_limits;
 
 	world.kit = kit_open(KIT_SQLITE, no_limits);
+	room_for = UINT_MAX;
+	room_bytes = UINT64_MAX;
+	narrow.tells = narrow.rests = false;
 }
 
 START_TEST(only_what_is_held_is_asked_for)
@@ -477,6 +490,91 @@ START_TEST(no_more_comes_out_than_there_are_bytes_for)
 }
 END_TEST
 
+/* Letters 1 to 3 are for relay "r" alone, 4 to 6 wait for room there, 7 and 8 for nothing. */
+static void put_in_lanes(size_t room, bool rests)
+{
+	begin();
+	for (unsigned i = 1; i <= 8; i++)
+		put_letter_in(i, i <= 3 ? "r" : i <= 6 ? "+r" : "", false);
+	room_for = HELD;
+	narrow.room = room;
+	narrow.rests = rests;
+	narrow.tells = true;
+	set_out(false);
+}
+
+/* How many of these letters are out, when `count` are, and then all have their answer. */
+static size_t out_of(unsigned first, unsigned last, size_t count)
+{
+	size_t found = 0;
+
+	wait_out(count - 1);
+	usleep(20000);
+	ck_assert_uint_eq(count_out(), count);
+	for (size_t i = 0; i < count; i++)
+		for (unsigned number = first; number <= last; number++)
+			found += is_letter(world.at[i], number);
+	return found;
+}
+
+static void answer_out(void)
+{
+	for (size_t i = 0; i < count_out(); i++)
+		answer_all(world.at[i], SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+
+START_TEST(of_each_lane_of_a_narrow_relay_no_more_comes_than_it_has_room_for)
+{
+	put_in_lanes(1, false);
+	ck_assert_uint_eq(out_of(1, 3, 4), 1);
+	ck_assert_uint_eq(out_of(4, 6, 4), 1);
+	ck_assert_uint_eq(out_of(7, 8, 4), 2);
+	answer_out();
+}
+END_TEST
+
+/* What only waited for room there may go to another one. */
+START_TEST(a_relay_that_rests_holds_its_own_alone)
+{
+	put_in_lanes(0, true);
+	ck_assert_uint_eq(out_of(1, 3, 5), 0);
+	ck_assert_uint_eq(out_of(4, 6, 5), 3);
+	answer_out();
+}
+END_TEST
+
+/* Relay "r" had no room for it: it waits there, unless it is for one relay alone. */
+START_TEST(what_found_no_room_waits_in_a_lane_of_its_own)
+{
+	static const char *const wishes[] = { "", "r" }, *const lanes[] = { "+r", "r" };
+	struct letter letter;
+	struct delivery *delivery;
+	struct stored *stored;
+
+	begin();
+	letter_write(&letter, 1, "a");
+	letter.stored.wish = letter.stored.lane = text_of(wishes[_i]);
+	letter.stored.expires_ms = INT64_MAX;
+	ck_assert_int_eq(letter_accept(&world.kit, &letter, NOW), OK);
+	set_out(false);
+	delivery = wait_out(0);
+	delivery->full_relay = TEXT("r");
+	delivery->result.verdict.outcome = SMTP_NOT_SENT;
+	delivery->done(delivery);
+	wait_settled();
+	go_home();
+	kit_open_again(&world.kit);
+	stored = look(1);
+	ck_assert_int_eq(stored->state, MESSAGE_QUEUED);
+	ck_assert(text_equal(stored->lane, text_of(lanes[_i])));
+	ck_assert_uint_eq(stored->tries, 0); /* that was none */
+	stored_free(stored);
+	kit_close(&world.kit);
+}
+END_TEST
+
 UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_for);
 	  tcase_add_test(cases, no_more_comes_out_than_there_are_bytes_for);
 	  tcase_add_test(cases, only_what_is_held_is_asked_for);
@@ -486,4 +584,7 @@ UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_fo
 	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);
 	  tcase_add_test(cases, a_message_that_kills_is_set_aside);
 	  tcase_add_test(cases, one_that_is_noted_is_known_not_to_be_sent);
-	  tcase_add_test(cases, a_verdict_ends_the_suspicion);)
+	  tcase_add_test(cases, a_verdict_ends_the_suspicion);
+	  tcase_add_test(cases, of_each_lane_of_a_narrow_relay_no_more_comes_than_it_has_room_for);
+	  tcase_add_test(cases, a_relay_that_rests_holds_its_own_alone);
+	  tcase_add_loop_test(cases, what_found_no_room_waits_in_a_lane_of_its_own, 0, 2);)
