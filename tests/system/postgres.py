@@ -20,11 +20,11 @@ SCRIPT = os.path.join(gateway.ROOT, "tests", "postgres", "server.sh")
 class Postgres:
     """What it wrote stays in its folder when it is ended; a crash of the machine is not tested."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, wrap=()):
         self.folder = tempfile.mkdtemp(prefix="lettergate-pg-",
                                        dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         self.options = ("-c", "listen_addresses=", "-c", "fsync=off") + options
-        self.process = None
+        self.process, self.wrap = None, wrap
         made = subprocess.run([SCRIPT, "make", self.folder], check=False, timeout=60 * gateway.SLOW)
         if made.returncode == 77:
             shutil.rmtree(self.folder)
@@ -44,7 +44,7 @@ class Postgres:
         return done.stdout.split()
 
     def start(self):
-        self.process = subprocess.Popen([SCRIPT, "run", self.folder, *self.options])
+        self.process = subprocess.Popen([*self.wrap, SCRIPT, "run", self.folder, *self.options])
         assert gateway.wait_for(lambda: self.sql("SELECT 1", check=False) == ["1"], 20)
 
     def end(self, how=signal.SIGQUIT):
@@ -56,6 +56,13 @@ class Postgres:
         """Connections of gateways; how many they were."""
         return len(self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                             "WHERE application_name = 'lettergate'", check=False))
+
+    def time_passes(self, ms):
+        """For leases alone; how long the shortest and the longest are from now on."""
+        self.sql("UPDATE lettergate_message SET lease_ms = lease_ms - %d WHERE turn = 4" % ms)
+        left = "lease_ms - (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+        return [int(self.sql("SELECT %s(%s) FROM lettergate_message WHERE turn = 4" % (end, left))[0])
+                for end in ("min", "max")]
 
     def leases_are_over(self):
         """As if so much time had passed. Where rows are locked the other way round by a gateway, one of the

@@ -1,11 +1,16 @@
-"""What a network loses (faults F-02, F-16), in a network namespace with a firewall."""
+"""What a network loses (faults F-02, F-16, F-43), in a network namespace with a firewall."""
 
+import collections
+import itertools
+import re
+import threading
 import time
 
 import pytest
 
-from gateway import PACE, SLOW, Gateway, ms, problem
+from gateway import PACE, SLOW, Gateway, ms, problem, wait_for
 from netns import Namespace
+from postgres import Postgres
 from relay import KEYWORDS, Relay
 
 
@@ -73,3 +78,76 @@ def test_a_half_open_session_is_replaced_without_an_error(namespace, tmp_path, k
         assert (answer.status, answer["outcome"]) == (200, "accepted"), answer
         assert len(relay.connections) == 2 and len(relay.ledger) == 2
         assert gateway.send().status == 200
+
+
+class Load:
+    """Clients that hand in messages without pause, each by its subject; what they were told."""
+
+    def __init__(self, gateway, clients=4):
+        self.gateway, self.told, self.stop = gateway, {}, threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=("%d-" % n,)) for n in range(clients)]
+
+    def run(self, name):
+        for number in itertools.count():
+            if self.stop.is_set():
+                return
+            answer = self.gateway.send(delivery="queue", subject=name + str(number), timeout=60)
+            self.told[name + str(number)] = answer
+            if answer.status != 202:
+                time.sleep(0.02)
+
+    def count(self, status):
+        return sum(answer.status == status for answer in list(self.told.values()))
+
+    def more(self, status):
+        """Soon there are more with this answer."""
+        enough = self.count(status) + 10
+        return wait_for(lambda: self.count(status) >= enough, 20)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(60 * SLOW)
+
+    def __exit__(self, *_):
+        self.end()
+
+
+def subjects(relay):
+    return collections.Counter(re.search(rb"Subject: (\S+)", t.header).group(1).decode() for t in relay.ledger)
+
+
+@pytest.mark.skipif(SLOW > 1, reason="it is the same with sanitizers")
+def test_a_database_whose_packets_are_dropped(namespace, tmp_path):
+    """F-43: what it answers, and then what we ask, too: accepted messages are safe, what was refused is
+    nowhere, and it comes back by itself."""
+    postgres = Postgres("-c", "listen_addresses=127.0.0.1", wrap=namespace.wrap)
+    try:
+        store = "postgresql://lettergate@127.0.0.1/postgres?tcp_user_timeout=500"
+        with Relay(listener=namespace.listener()) as relay, \
+                inside(namespace, tmp_path, SMTP_HOST="127.0.0.1", SMTP_PORT=relay.port, STORE=store,
+                       RETRY_DELAYS="200ms") as gateway, Load(gateway) as load:
+            for ways in (("--sport",), ("--sport", "--dport")):
+                assert load.more(202)
+                for way in ways:
+                    namespace.firewall("-A", "INPUT", "-p", "tcp", way, "5432", "-j", "DROP")
+                assert load.more(503)
+                assert gateway.get("/readyz", key=None).status == 503
+                namespace.firewall("-F")
+                assert load.more(202), "it recovers by itself"
+            load.end()
+            in_queue = "SELECT count(*) FROM lettergate_message WHERE turn > 0"
+            assert wait_for(lambda: postgres.sql(in_queue) == ["0"], 40)
+    finally:
+        postgres.close()
+    found = subjects(relay)
+    told = {status: {n for n, a in load.told.items() if a.status == status} for status in (202, 503, 504)}
+    assert sum(map(len, told.values())) == len(load.told)
+    assert told[202] <= set(found), "lost: %s" % (told[202] - set(found))
+    assert not told[503] & set(found), "it was said not to be kept"
+    assert set(found) <= set(load.told) and max(found.values()) == 1

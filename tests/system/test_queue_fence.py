@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from gateway import Gateway, free_port, mail, ms, problem, wait_for
+from gateway import SLOW, Gateway, free_port, mail, ms, problem, wait_for
+from postgres import Postgres
 from relay import Relay
 from test_queue import queued, reaches, state
 
@@ -17,9 +18,37 @@ WAYS = {"data": {"keywords": ("8BITMIME",)}, "pipelined": {"keywords": ("8BITMIM
         "bdat": {}}
 
 
+POSTGRES = pytest.param("postgres", marks=pytest.mark.skipif(SLOW > 1, reason="the same with sanitizers"))
+in_both = pytest.mark.parametrize("store", ["sqlite", POSTGRES], indirect=True)
+
+
+@pytest.fixture(name="server", scope="module")
+def _server():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+class Store(str):
+    """What STORE is."""
+    server = None
+
+    def takes_back(self):
+        """What a process held that died, at once: in a database, as if its leases had ended by then."""
+        if self.server:
+            self.server.leases_are_over()
+
+
 @pytest.fixture(name="store")
-def _store(tmp_path):
-    return "sqlite:%s" % (tmp_path / "queue.db")
+def _store(request, tmp_path):
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield Store("sqlite:%s" % (tmp_path / "queue.db"))
+        return
+    server = request.getfixturevalue("server")
+    store = Store(server.url())
+    store.server = server
+    yield store
+    server.forget()
 
 
 def killed_at(store, step, way="data", policy="hold", receive_buffer=None, **fields):
@@ -37,9 +66,11 @@ def killed_at(store, step, way="data", policy="hold", receive_buffer=None, **fie
     answered.set()
     assert wait_for(lambda: gateways[0].process.poll() is not None, 20)
     relay.script.clear()
+    store.takes_back()
     return relay, number
 
 
+@in_both
 @pytest.mark.parametrize("way,step", [
     ("data", "mail"), ("data", "rcpt"), ("data", "data"), ("pipelined", "data")])
 def test_killed_before_the_end(store, way, step):
@@ -51,6 +82,7 @@ def test_killed_before_the_end(store, way, step):
         assert len(relay.ledger) == 1
 
 
+@in_both
 @pytest.mark.parametrize("way", sorted(WAYS))
 def test_killed_behind_the_end(store, way):
     """F-32: all of it had gone, and nobody heard the answer: it is held, and never sent again."""
@@ -63,6 +95,7 @@ def test_killed_behind_the_end(store, way):
         assert len(relay.ledger) == 1
 
 
+@in_both
 def test_killed_amid_the_content(store):
     """More than there is room for on the way: the end had not been reached."""
     relay, number = killed_at(store, "body", receive_buffer=65536, text="line\n" * 2000000)
@@ -130,13 +163,14 @@ def is_over(gateway, number):
         return False
 
 
+@in_both
 def test_a_message_that_kills(store):
     """F-47: the process dies whenever this message is on its way. Five times, then it is set aside; the
-    others are delivered, and soon not one at a time."""
+    others are delivered, and soon not one at a time. A database is told where the end is to be sent."""
     deaths, neighbours, answered = [], 20, threading.Event()
 
     def kill(connection, step, line):
-        if b"poison" not in line:
+        if "poison" not in connection.transactions[-1].mail:
             return None
         answered.wait(20)
         deaths.append(gateways[-1].pid)
@@ -145,12 +179,13 @@ def test_a_message_that_kills(store):
 
     gateways = []
     settings = {"STORE": store, "SMTP_SESSIONS": "4", "RETRY_DELAYS": ms(200)}
-    with Relay({"mail": kill}) as relay:
+    with Relay({"dot" if store.server else "mail": kill}) as relay:
         gateways.append(Gateway(relay, **settings))
         poison = queued(gateways[0], **{"from": "poison@example.com"})
         others = [queued(gateways[0], to="n%d@example.org" % n) for n in range(neighbours)]
         answered.set()
         while len(gateways) < 10 and wait_for(lambda: is_over(gateways[-1], poison), 20) == "died":
+            store.takes_back()
             gateways.append(Gateway(relay, wait=False, **settings))
         with gateways[-1] as gateway:
             told = reaches(gateway, poison, "held")
@@ -184,6 +219,7 @@ def paced(relay_script, seconds):
     return seen
 
 
+@in_both
 def test_a_relay_that_is_back_begins_with_one(store):
     """F-46: behind an outage the first is alone, and with each that is taken there may be one more."""
     port, script = free_port(), {}
