@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -39,7 +40,8 @@ struct program {
 	struct server *server;
 	uv_loop_t loop;
 	uv_timer_t tick;
-	uv_signal_t signals[3];
+	uv_poll_t signals;
+	int signal_fd;
 	/* the end */
 	bool is_draining, is_closed_to_new, is_hurried;
 	uint64_t drain_us; /* when it began */
@@ -195,10 +197,8 @@ static void ticked(uv_timer_t *timer)
 		go_on_draining(program, now);
 }
 
-static void signalled(uv_signal_t *handle, int number)
+static void take_signal(struct program *program, uint32_t number)
 {
-	struct program *program = handle->data;
-
 	if (number == SIGHUP)
 		reload(program);
 	else if (program->is_draining)
@@ -207,6 +207,18 @@ static void signalled(uv_signal_t *handle, int number)
 		begin_to_drain(program);
 	if (program->is_draining)
 		go_on_draining(program, now_us());
+}
+
+/* One at a time: what comes while the last one stops the loop is of no use. */
+static void signalled(uv_poll_t *handle, int status, int events)
+{
+	struct program *program = handle->data;
+	struct signalfd_siginfo info;
+
+	(void)status;
+	(void)events;
+	if (read(program->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		take_signal(program, info.ssi_signo);
 }
 
 /* ---- start */
@@ -301,18 +313,19 @@ static int exit_code(const struct program *program, enum err err)
 		       : EXIT_SETTINGS;
 }
 
-static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
-
-/* From the first moment on: one that comes while we start waits for the loop, and only this thread
- * is interrupted. */
-static void hold_signals(int how)
+/* Held from the first moment to the last, in each thread: the loop reads them where it is ready to.
+ * One that comes while we start waits for it. */
+static enum err hold_signals(struct program *program)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaddset(&set, numbers[i]);
-	pthread_sigmask(how, &set, NULL);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	program->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return program->signal_fd < 0 ? ERR_MEMORY : OK;
 }
 
 static void start_loop(struct program *program)
@@ -321,12 +334,9 @@ static void start_loop(struct program *program)
 	uv_timer_init(&program->loop, &program->tick);
 	program->tick.data = program;
 	uv_timer_start(&program->tick, ticked, TICK_MS, TICK_MS);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		uv_signal_init(&program->loop, &program->signals[i]);
-		program->signals[i].data = program;
-		uv_signal_start(&program->signals[i], signalled, numbers[i]);
-	}
-	hold_signals(SIG_UNBLOCK);
+	uv_poll_init(&program->loop, &program->signals, program->signal_fd);
+	program->signals.data = program;
+	uv_poll_start(&program->signals, UV_READABLE, signalled);
 }
 
 /* ---- stop */
@@ -342,6 +352,7 @@ static void stop_loop(struct program *program)
 	uv_walk(&program->loop, close_handle, NULL);
 	uv_run(&program->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&program->loop);
+	close(program->signal_fd);
 }
 
 /* Those that were just settled are still to be told. */
@@ -381,9 +392,10 @@ int serve_command(char *const *args)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a file that may grow no more is an error of write(2) */
-	hold_signals(SIG_BLOCK);
 	keep_secrets();
-	err = open_program(&program, &why);
+	err = hold_signals(&program);
+	if (!err)
+		err = open_program(&program, &why);
 	if (err) {
 		buf_add_byte(&why, '\0');
 		fprintf(stderr, "lettergate: %s\n", why.at && why.at[0] ? why.at : err_text(err));
@@ -396,7 +408,6 @@ int serve_command(char *const *args)
 	welcome(program.settings, program.log);
 	start_loop(&program);
 	uv_run(&program.loop, UV_RUN_DEFAULT);
-	hold_signals(SIG_BLOCK); /* we are stopping already */
 	stop_loop(&program);
 	close_program(&program);
 	return program.is_hurried ? EXIT_FAILED : EXIT_SUCCESS;
