@@ -12,6 +12,7 @@ enum {
 	CONNECT_US = 5000000,
 	BACKOFF_FIRST_US = 100000,
 	BACKOFF_MOST_US = 5000000,
+	SETTLING_US = 3000000,
 	SLOTS = 16,
 	PATIENCE_LEAST_MS = 100,
 	PATIENCE_MOST_MS = 60000,
@@ -263,13 +264,16 @@ static enum err begin_session(struct pg_store *store, struct buf *why)
 	return err;
 }
 
-static void tell_back(struct pg_store *store)
+/* Leases may be over that nobody could renew, and what their owners, we among them, could not write
+ * meanwhile they write now: nobody takes anything from them yet. */
+static void come_back(struct pg_store *store)
 {
 	struct log_line line;
 
 	if (!store->was_lost)
 		return;
 	store->was_lost = false;
+	store->looked_us = now_us() + SETTLING_US;
 	if (!store->log)
 		return;
 	line = log_line(store->log, LOG_INFO, "store_back");
@@ -330,6 +334,6 @@ enum err pg_connect(struct pg_store *store, struct buf *why)
 	store->err = OK;
 	store->backoff_us = 0;
 	store->looked_us = store->beat_us = 0;
-	tell_back(store);
+	come_back(store);
 	return OK;
 }

@@ -157,11 +157,21 @@ def test_connections_are_terminated_again_and_again(postgres):
 
 
 def test_a_database_that_does_not_answer(postgres):
-    """503 within our patience, nothing is sent meanwhile, and it goes on where it was."""
-    with Relay({"data": {"delay": 1.0 * PACE}}, keywords=PIPELINED) as relay, Way(postgres) as way, \
+    """503 within our patience, nothing is sent meanwhile, and it goes on where it was. What had been sent
+    is noted then, and is not sent again, though its lease is over."""
+    ends, answers = [], threading.Event()
+
+    def at_the_end(connection, step, line):
+        ends.append(connection)
+        answers.wait(60)
+
+    script = {"1/data": {"delay": 1.0 * PACE}, "connections": {1: {"data": "354 go on", "dot": at_the_end}}}
+    with Relay(script, keywords=PIPELINED) as relay, Way(postgres) as way, \
             replica(relay, way.url(tcp_user_timeout=int(500 * PACE))) as gateway:
+        sent = queued(gateway)
+        assert wait_for(lambda: ends)
         first = queued(gateway)
-        assert relay.wait(lambda: relay.commands("DATA"))
+        assert relay.wait(lambda: len(relay.commands("DATA")) == 2)
         way.stall()
         began = time.monotonic()
         answer = gateway.send(delivery="queue")
@@ -170,12 +180,15 @@ def test_a_database_that_does_not_answer(postgres):
         assert gateway.send(delivery="queue").status == 503
         time.sleep(1.0 * PACE)
         assert not relay.ledger, "without the store's word, the end of a message is not sent"
+        answers.set()
+        assert wait_for(lambda: [line for line in gateway.log("send") if line["outcome"] == "accepted"])
         relay.script.clear()
+        postgres.terminate_all()  # what they have locked
+        postgres.leases_are_over()
         way.go_on()
         assert wait_for(lambda: gateway.send(delivery="queue").status == 202)
-        postgres.leases_are_over()
-        all_arrive(relay, postgres, [first])
-        assert arrived(relay)[first] == 1
+        all_arrive(relay, postgres, [first, sent])
+        assert arrived(relay)[first] == arrived(relay)[sent] == 1
 
 
 @pytest.mark.skipif(SLOW > 1, reason="it is the same with sanitizers")
