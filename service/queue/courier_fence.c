@@ -1,6 +1,7 @@
 /* courier_fence - what is noted before a message's MAIL, and asked before the end of its data
  *
- * The note costs next to nothing, and tells after a crash what the process may have died of. The
+ * The note costs next to nothing, and tells after a crash what the process may have died of: in a
+ * file beside the store, or in the store that others share, where it waits for no disk. The
  * question (is it still ours? and let it be noted) costs a write to the disk, so it is asked only
  * where it is worth one: for a message that is to be held where nobody knows what became of it, so
  * that a crash leaves known which those are; and where others share the store, and may have the
@@ -47,10 +48,35 @@ static void begin(struct fence *fence)
 			strikes_note(queue_strikes(outing->courier->queue), outing->stored->id);
 }
 
+static void noted(struct job *job)
+{
+	(void)job;
+}
+
+/* The same where others share the store. The outing is there until the note is: its verdict waits
+ * behind it. */
+static void begin_shared(struct fence *fence)
+{
+	struct outing *outing = outing_of(fence);
+
+	if (outing->has_begun)
+		return;
+	outing->has_begun = true;
+	outing->note_job = (struct fence_job){ .job = { .kind = JOB_FENCE, .done = noted },
+		.id = outing->stored->id,
+		.token = outing->stored->token,
+		.lease_for_ms = LEASE_MS,
+		.mark = MARK_MAIL,
+		.only_notes = true };
+	queue_put(outing->courier->queue, &outing->note_job.job);
+}
+
 void courier_put_fence(struct courier *courier, struct outing *outing)
 {
 	if (queue_strikes(courier->queue))
 		outing->fence.begin = begin;
+	else if (queue_is_shared(courier->queue))
+		outing->fence.begin = begin_shared;
 	if (outing->stored->hold_unknown || queue_is_shared(courier->queue))
 		outing->fence.ask = ask;
 	outing->delivery.fence = &outing->fence;

@@ -15,8 +15,10 @@ struct outing {
 	bool has_verdict;      /* it is noted in `stored` */
 	uint64_t again_us;     /* its verdict could not be written: when to try that again; 0: no */
 	int strike;            /* its slot; STRIKE_NONE: its MAIL was not written */
+	bool has_begun;        /* its MAIL was, and the store is told so */
 	struct fence fence;
 	struct fence_job fence_job; /* while `fence` is asked */
+	struct fence_job note_job;  /* that it has begun */
 	struct settle_job settle;
 	struct release_job release;
 };

@@ -143,13 +143,16 @@ struct claim_job {
 };
 
 /* Is the lease still ours? Asked right before what cannot be taken back; sets the mark with it.
- * ERR_VALUE: it is not. A mark of MARK_END has to be on disk when that is told. */
+ * ERR_VALUE: it is not. A mark of MARK_END has to be on disk when that is told. Where it
+ * `only_notes` nobody waits for it: it is there for a process that dies, and may be lost when the
+ * store does. */
 struct fence_job {
 	struct job job;
 	const char *id;
 	uint64_t token;
 	int64_t lease_for_ms; /* it is renewed with that */
 	enum message_mark mark;
+	bool only_notes;
 };
 
 struct lease {

@@ -37,7 +37,7 @@ static enum err begin(void *self)
 	if (err)
 		return err;
 	store->err = OK;
-	store->has_begun = store->is_written = store->may_again = false;
+	store->has_begun = store->is_written = store->is_noted = store->may_again = false;
 	store->event_count = 0;
 	return OK;
 }
@@ -126,7 +126,16 @@ static enum err send_note(struct pg_store *store)
 	return err;
 }
 
-/* Some statements write only where they find something, and are noted when that is known. */
+static bool may_hear(const struct pg_store *store)
+{
+	for (size_t i = store->first; i < store->count; i++)
+		if (store->pending[i].take)
+			return true;
+	return false;
+}
+
+/* Some statements write only where they find something, and are noted when that is known. Notes
+ * alone go out with their commit: whoever stands still in between has locked nothing. */
 static enum err hear_all(struct pg_store *store)
 {
 	enum err err = OK;
@@ -136,7 +145,7 @@ static enum err hear_all(struct pg_store *store)
 		is_noted = store->is_written;
 		if (is_noted)
 			err = send_note(store);
-		if (!err && store->has_begun)
+		if (!err && store->has_begun && (is_noted || may_hear(store)))
 			err = pg_drain(store);
 	} while (!err && store->is_written && !is_noted);
 	return err;
@@ -184,6 +193,8 @@ static enum err commit(void *self)
 		err = hear_all(store);
 	if (!err && store->is_written)
 		err = send_counts(store);
+	else if (!err && store->is_noted)
+		err = pg_send(store, PG_NO_SYNC, NULL, NULL, NULL);
 	if (!err && store->has_begun)
 		err = send_commit(store);
 	if (err)

@@ -171,6 +171,18 @@ static enum err note_found(struct pg_store *store, const PGresult *result, void 
 	return OK;
 }
 
+/* Its commit waits for no disk, unless somebody else's shares it. */
+static enum err send_mark(struct pg_store *store, const struct fence_job *fence)
+{
+	struct pg_values values = { 0 };
+
+	pg_id(&values, fence->id);
+	pg_number(&values, (int64_t)fence->token);
+	pg_number(&values, fence->mark);
+	store->is_noted = true;
+	return pg_send(store, PG_MARK, &values, NULL, NULL);
+}
+
 enum err pg_fence(void *self, struct fence_job *fence)
 {
 	struct pg_values values = { 0 };
@@ -178,6 +190,8 @@ enum err pg_fence(void *self, struct fence_job *fence)
 	fence->job.err = OK;
 	if (!fence->token)
 		return ERR_VALUE;
+	if (fence->only_notes)
+		return send_mark(self, fence);
 	pg_id(&values, fence->id);
 	pg_number(&values, (int64_t)fence->token);
 	pg_number(&values, fence->mark);

@@ -20,12 +20,14 @@ enum pg_sql {
 	PG_COMMIT,
 	PG_ROLLBACK,
 	PG_NO_TIMEOUT,
+	PG_NO_SYNC,
 	PG_ACCEPT,
 	PG_ACCEPT_ONCE,
 	PG_SUSPECT,
 	PG_CLAIM,
 	PG_SET_ASIDE,
 	PG_FENCE,
+	PG_MARK,
 	PG_RENEW,
 	PG_RELEASE,
 	PG_SETTLE,
@@ -106,6 +108,7 @@ struct pg_store {
 
 	/* of this transaction */
 	bool has_begun, is_written;
+	bool is_noted;  /* something that need not be synced */
 	bool may_again; /* what failed may be done again as it was */
 	enum err err;   /* the first that failed */
 	int64_t commit_id;

@@ -61,6 +61,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 	[PG_COMMIT] = { "COMMIT", "", false },
 	[PG_ROLLBACK] = { "ROLLBACK", "", false },
 	[PG_NO_TIMEOUT] = { "SET LOCAL statement_timeout = 0", "", false },
+	[PG_NO_SYNC] = { "SET LOCAL synchronous_commit = off", "", false },
 	[PG_ACCEPT] = {
 		"WITH m AS (" MESSAGE_VALUES " RETURNING id), e AS ("
 		EVENTS("$21", "$22", "$23", "$24", "$25", "$26", "") ") INSERT INTO "
@@ -117,6 +118,9 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"UPDATE " M " SET mark = $3, lease_ms = " PG_NOW_MS " + $4 WHERE id = $1 AND token "
 		"= $2 AND turn = 4 AND lease_ms > " PG_NOW_MS,
 		"unnn", true },
+	[PG_MARK] = {
+		"UPDATE " M " SET mark = $3 WHERE id = $1 AND token = $2 AND turn = 4 AND mark < $3",
+		"unn", false },
 	[PG_RENEW] = {
 		"UPDATE " M " SET lease_ms = " PG_NOW_MS " + $3 WHERE id = $1 AND token = $2 AND "
 		"turn = 4",

@@ -221,6 +221,39 @@ START_TEST(what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_
 }
 END_TEST
 
+/* That it was begun is noted without waiting for the disk: no commit of it is read back. */
+START_TEST(whose_mail_was_written_is_suspected_and_nobody_else)
+{
+	static const char commit[] = "SELECT sum(commit_id) FROM lettergate_replica";
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct claimed claimed = { 0 };
+	struct fence_job fence = { .token = TOKEN + 1, .mark = MARK_MAIL, .only_notes = true };
+	long before;
+
+	for (unsigned i = 1; i <= 3; i++)
+		put(&kit, i, "a");
+	ck_assert_uint_eq(claim(&kit, &claimed, 3), 3);
+	before = sql(&kit, commit);
+	for (int i = 0; i < 2; i++, fence.token = TOKEN) {
+		fence.id = claimed.at[i]->id;
+		ck_assert_int_eq(DO(&kit, fence, &fence), OK);
+	}
+	ck_assert_int_eq(sql(&kit, commit), before);
+	(void)sql(&kit, "UPDATE lettergate_message SET lease_ms = 0");
+	ck_assert_uint_eq(tick_at(&other, NOW).ripe, 3);
+	for (unsigned i = 1; i <= 3; i++) {
+		struct stored *stored = look_up(&other, i, NULL);
+
+		ck_assert_uint_eq(stored->strikes, i == 2);
+		ck_assert(!stored->maybe_sent);
+		stored_free(stored);
+	}
+	claimed_free(&claimed);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
 /* A suspect of ours keeps us from others for a while; another replica goes on. */
 START_TEST(a_suspect_holds_up_its_own_replica_alone)
 {
@@ -609,6 +642,7 @@ static void add_all(TCase *cases)
 	tcase_add_test(cases, each_message_is_one_replicas);
 	tcase_add_test(
 		cases, what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_sent);
+	tcase_add_test(cases, whose_mail_was_written_is_suspected_and_nobody_else);
 	tcase_add_test(cases, a_suspect_holds_up_its_own_replica_alone);
 	tcase_add_test(cases, who_ends_in_order_leaves_no_lease_behind);
 	tcase_add_test(cases, bounds_are_of_all_together);

@@ -64,10 +64,15 @@ class Postgres:
         return [int(self.sql("SELECT %s(%s) FROM lettergate_message WHERE turn = 4" % (end, left))[0])
                 for end in ("min", "max")]
 
-    def leases_are_over(self):
-        """As if so much time had passed. Where rows are locked the other way round by a gateway, one of the
+    def owners(self):
+        """Those that are there, each a gateway's."""
+        return self.sql("SELECT owner FROM lettergate_replica")
+
+    def leases_are_over(self, living=()):
+        """As if so much time had passed, for all but these owners. Where rows are locked the other way round by a gateway, one of the
         two is told of a deadlock, and comes again."""
-        command = "WITH over AS (UPDATE lettergate_message SET lease_ms = 0 WHERE turn = 4) SELECT 1"
+        command = "WITH over AS (UPDATE lettergate_message SET lease_ms = 0 WHERE turn = 4 AND owner " \
+                  "NOT IN (%s)) SELECT 1" % ", ".join(["0", *living])
         assert gateway.wait_for(lambda: self.sql(command, check=False) == ["1"], 20)
 
     def forget(self):

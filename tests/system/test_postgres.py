@@ -217,23 +217,54 @@ def test_one_of_three_is_killed(postgres, policy):
     """The others finish what it had. What it had sent to the end without an answer may come again, or is
     held."""
     with Relay({"dot": {"delay": 0.2}}) as relay, contextlib.ExitStack() as stack:
-        gateways = replicas(relay, postgres, 3, SMTP_SESSIONS="3", ON_UNKNOWN=policy)
-        for one in gateways[:2]:
-            stack.enter_context(one)
-        with Load(gateways[:2]) as load:
+        settings = {"SMTP_SESSIONS": "3", "ON_UNKNOWN": policy}
+        gateways = [stack.enter_context(one) for one in replicas(relay, postgres, 2, **settings)]
+        living = postgres.owners()
+        third = replica(relay, postgres.url(), **settings)
+        with Load(gateways) as load:
             for _ in range(30):
-                load.accepted.append(queued(gateways[2]))
+                load.accepted.append(queued(third))
             assert wait_for(lambda: postgres.sql("SELECT count(DISTINCT owner) FROM lettergate_message "
                                                  "WHERE turn = 4") == ["3"])
-            gateways[2].kill()
+            third.kill()
             relay.script.clear()
         assert not load.failed
-        postgres.leases_are_over()
+        postgres.leases_are_over(living)
         assert wait_for(lambda: left(postgres) == 0, 20, 0.1)
         held = {m["message_id"] for m in gateways[0].get("/messages?limit=500&state=held")["messages"]}
         twice = all_arrive(relay, postgres, set(load.accepted) - held)
         assert len(held) + twice <= 3, "at most what was at its end in each session of the dead one"
         assert (twice if policy == "hold" else len(held)) == 0
+
+
+def test_a_message_that_kills_is_suspected_by_the_others(postgres):
+    """F-47: the one whose MAIL was written, and none that merely was out; the others go on behind it."""
+    def marked(words):
+        return postgres.sql("SELECT count(*) FROM lettergate_message WHERE turn = 4 AND " + words) == ["1"]
+
+    def killed(relay, ready, **settings):
+        gateway = replica(relay, postgres.url(), **settings)
+        try:
+            return ready(gateway)
+        finally:
+            gateway.kill()
+            postgres.leases_are_over()
+
+    def begin(gateway):
+        accepted = [queued(gateway) for _ in range(3)]
+        assert wait_for(lambda: marked("mark > 0"))
+        return accepted
+
+    def go_on(_):
+        assert wait_for(lambda: marked("strikes = 1 AND mark > 0")), "it comes first"
+        assert postgres.sql("SELECT sum(strikes) FROM lettergate_message") == ["1"]
+
+    with Relay({"mail": {"then": "stall", "reply": ""}}) as relay:
+        accepted = killed(relay, begin, SMTP_SESSIONS="1")
+        killed(relay, go_on)
+        relay.script.clear()
+        with replica(relay, postgres.url()):
+            assert all_arrive(relay, postgres, accepted) == 0
 
 
 def test_a_key_is_used_once_by_all(postgres):

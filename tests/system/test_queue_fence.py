@@ -166,7 +166,8 @@ def is_over(gateway, number):
 @in_both
 def test_a_message_that_kills(store):
     """F-47: the process dies whenever this message is on its way. Five times, then it is set aside; the
-    others are delivered, and soon not one at a time. A database is told where the end is to be sent."""
+    others are delivered, and soon not one at a time. A database is told of MAIL soon, and
+    before the end for sure."""
     deaths, neighbours, answered = [], 20, threading.Event()
 
     def kill(connection, step, line):
