@@ -11,6 +11,7 @@ enum {
 	AGAIN_MOST = 3,
 	GROUP_MOST = 512,
 	LONGEST_WAIT_MS = 1000,
+	HEAR_EVERY_MS = 100,
 	SWEEP_EVERY_MS = 10000,
 	SWEEP_PAUSE_MS = 20,
 	PROVE_EVERY_MS = 500
@@ -153,6 +154,15 @@ static void prove_soundness(struct queue *queue)
 		atomic_store(&queue->is_unsound, false);
 }
 
+/* To those who wait for it in this process. */
+static void announce(struct queue *queue, bool may_ripen, bool may_tell)
+{
+	if (may_ripen && queue->ripe)
+		queue->ripe(queue->context);
+	if (may_tell && queue->told)
+		queue->told(queue->context);
+}
+
 /* What its jobs may have brought about is told to those who wait for it. */
 static void run_group(struct queue *queue, struct job *list)
 {
@@ -173,10 +183,18 @@ static void run_group(struct queue *queue, struct job *list)
 		may_tell = may_tell || queue_job_may_tell(job);
 		job->done(job); /* it is not ours any more */
 	}
-	if ((may_ripen || (!err && queue->tick.ripe)) && queue->ripe)
-		queue->ripe(queue->context);
-	if (may_tell && queue->told)
-		queue->told(queue->context);
+	may_ripen = may_ripen || (!err && queue->tick.ripe);
+	announce(queue, may_ripen, may_tell);
+	if ((may_ripen || may_tell) && queue->store.verbs->tell)
+		queue->store.verbs->tell(queue->store.self);
+}
+
+static void hear_others(struct queue *queue)
+{
+	const struct store_verbs *verbs = queue->store.verbs;
+
+	if (verbs->hears && verbs->hears(queue->store.self))
+		announce(queue, true, true);
 }
 
 /* ---- the thread */
@@ -205,14 +223,14 @@ static void sweep_some(struct queue *queue, struct store_keeps keeps)
 static int64_t pause_ms(const struct queue *queue)
 {
 	uint64_t now = now_us();
-	int64_t pause = LONGEST_WAIT_MS;
+	int64_t pause = queue->store.verbs->hears ? HEAR_EVERY_MS : LONGEST_WAIT_MS;
 	int64_t until_due = queue->tick.next_ms - queue->now_ms();
 	int64_t until_sweep =
 		queue->sweep_at_us > now ? (int64_t)((queue->sweep_at_us - now) / 1000) + 1 : 0;
 
 	if (queue->tick.has_more)
 		return 0;
-	if (atomic_load(&queue->is_unsound))
+	if (atomic_load(&queue->is_unsound) && pause > PROVE_EVERY_MS)
 		pause = PROVE_EVERY_MS;
 	if (until_due < pause)
 		pause = until_due > 0 ? until_due : 0;
@@ -261,6 +279,7 @@ static void *work(void *self)
 
 	while (next_group(queue, pause_ms(queue), &list, &keeps)) {
 		run_group(queue, list);
+		hear_others(queue);
 		sweep_some(queue, keeps);
 		if (queue->store.verbs->tidy(queue->store.self))
 			note_failure(queue);
@@ -330,38 +349,6 @@ void queue_put(struct queue *queue, struct job *job)
 	queue->last = &job->next;
 	pthread_cond_signal(&queue->wake);
 	pthread_mutex_unlock(&queue->lock);
-}
-
-struct wait {
-	pthread_mutex_t lock;
-	pthread_cond_t over;
-	bool is_over;
-};
-
-static void end_wait(struct job *job)
-{
-	struct wait *wait = job->waiter;
-
-	pthread_mutex_lock(&wait->lock);
-	wait->is_over = true;
-	pthread_cond_signal(&wait->over);
-	pthread_mutex_unlock(&wait->lock);
-}
-
-enum err queue_do(struct queue *queue, struct job *job)
-{
-	struct wait wait = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
-
-	job->done = end_wait;
-	job->waiter = &wait;
-	queue_put(queue, job);
-	pthread_mutex_lock(&wait.lock);
-	while (!wait.is_over)
-		pthread_cond_wait(&wait.over, &wait.lock);
-	pthread_mutex_unlock(&wait.lock);
-	pthread_cond_destroy(&wait.over);
-	pthread_mutex_destroy(&wait.lock);
-	return job->err;
 }
 
 void queue_keep(struct queue *queue, const struct store_keeps *keeps)

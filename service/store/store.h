@@ -352,6 +352,10 @@ struct store_verbs {
 	enum err (*tick)(void *self, struct tick *tick);
 	/* Forgets some of what need not be kept. */
 	enum err (*sweep)(void *self, struct sweep *sweep);
+	/* Outside of a transaction. There is something new for the others that share the store; and
+	 * did one of them say so? Either may be lost, or come late. NULL: there are no others. */
+	void (*tell)(void *self);
+	bool (*hears)(void *self);
 	/* Writes something that changes nothing. ERR_IO: no message could be accepted either. NULL:
 	 * a transaction without anything tells as much. */
 	enum err (*prove)(void *self);

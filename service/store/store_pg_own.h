@@ -115,6 +115,8 @@ struct pg_store {
 	int64_t event_count;
 
 	struct tally tally;
+	bool listens, has_news; /* to others; for others */
+	uint64_t news_us;       /* when they were told last */
 	int64_t cursor_base;
 	int64_t next_ms; /* when the next becomes due, as far as we know */
 	uint64_t looked_us, beat_us;
@@ -182,6 +184,8 @@ enum err pg_judge(struct pg_store *store, const PGresult *result);
 MUST_USE enum err pg_connect(struct pg_store *store, struct buf *why);
 /* Makes or raises the tables; refuses what is newer (ERR_VALUE). In the simple protocol. */
 MUST_USE enum err pg_schema(struct pg_store *store, struct buf *why);
+/* From now on it is told what is new. */
+MUST_USE enum err pg_listen(struct pg_store *store);
 /* One or more statements in the simple protocol, before anything is prepared; the last result. */
 bool pg_plain(struct pg_store *store, const char *words, PGresult **result_out);
 bool pg_plain_is_ok(const PGresult *result);
@@ -235,6 +239,8 @@ enum err pg_tally_moved(struct pg_store *store, const PGresult *result, void *co
 
 /* ---- the verbs */
 
+void pg_tell(void *self);
+bool pg_hears(void *self);
 enum err pg_accept(void *self, struct accept_job *accept);
 enum err pg_claim(void *self, struct claim_job *claim);
 enum err pg_fence(void *self, struct fence_job *fence);

@@ -253,6 +253,8 @@ static enum err begin_session(struct pg_store *store, struct buf *why)
 	err = set_up(store, why);
 	if (!err)
 		err = pg_schema(store, why);
+	if (!err)
+		err = pg_listen(store);
 	if (err)
 		return err;
 	err = prepare_all(store);

@@ -22,6 +22,8 @@ static struct {
 	atomic_int proves, proves_fail;
 	atomic_bool is_accepting; /* between begin and commit */
 	_Atomic int64_t due_ms;
+	atomic_int tells;      /* others were told */
+	atomic_bool has_heard; /* one of them told */
 } fake;
 
 static enum err fake_begin(void *self)
@@ -122,6 +124,18 @@ static enum err fake_tidy(void *self)
 	return OK;
 }
 
+static void fake_tell(void *self)
+{
+	(void)self;
+	fake.tells++;
+}
+
+static bool fake_hears(void *self)
+{
+	(void)self;
+	return atomic_exchange(&fake.has_heard, false);
+}
+
 static void fake_close(void *self)
 {
 	(void)self;
@@ -137,6 +151,8 @@ static const struct store_verbs fake_verbs = {
 	.claim = fake_claim,
 	.tick = fake_tick,
 	.sweep = fake_sweep,
+	.tell = fake_tell,
+	.hears = fake_hears,
 	.prove = fake_prove,
 	.tidy = fake_tidy,
 	.close = fake_close,
@@ -302,6 +318,28 @@ START_TEST(a_commit_that_fails_is_done_again_for_each)
 	wait_for(&dones, JOBS);
 	for (int i = 0; i < JOBS; i++)
 		ck_assert_int_eq(batch.errs[i], i == 0 ? ERR_IO : OK);
+	queue_close(queue);
+}
+END_TEST
+
+START_TEST(others_are_told_and_what_they_tell_is_passed_on)
+{
+	struct queue *queue = open_fake();
+	struct batch batch;
+
+	hand_in(queue, &batch, 0, 1);
+	wait_for(&dones, 1);
+	wait_for(&ripes, 1);
+	for (int i = 0; i < 5000 && !fake.tells; i++)
+		usleep(1000);
+	ck_assert_int_eq(fake.tells, 1);
+	ck_assert_int_eq(tolds, 1);
+	fake.has_heard = true;
+	wait_for(&ripes, 1);
+	for (int i = 0; i < 5000 && tolds < 2; i++)
+		usleep(1000);
+	ck_assert_int_eq(tolds, 2);
+	ck_assert_int_eq(fake.tells, 1); /* it is no news of ours */
 	queue_close(queue);
 }
 END_TEST
@@ -557,6 +595,7 @@ UNIT_MAIN(queue, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  tcase_add_test(cases, it_is_unsound_until_something_was_written);
 	  tcase_add_test(cases, a_commit_that_fails_is_done_again_for_each);
 	  tcase_add_test(cases, a_commit_in_doubt_is_told_to_all);
+	  tcase_add_test(cases, others_are_told_and_what_they_tell_is_passed_on);
 	  tcase_add_test(cases, a_refusal_takes_nothing_back);
 	  tcase_add_test(cases, findings_of_a_group_that_failed_are_forgotten);
 	  tcase_add_test(cases, closing_does_all_that_was_handed_in);

@@ -44,6 +44,51 @@ static long sql(const struct kit *kit, const char *words)
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "                     \
 	"pg_backend_pid() AND application_name = 'lettergate'"
 
+/* ---- news */
+
+static bool hears_in_time(const struct kit *kit)
+{
+	for (int i = 0; i < 5000; i++) {
+		if (kit->store.verbs->hears(kit->store.self))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static void tell(const struct kit *kit)
+{
+	kit->store.verbs->tell(kit->store.self);
+	(void)kit->store.verbs->hears(kit->store.self); /* now it goes out */
+}
+
+static void come_back(struct kit *kit)
+{
+	struct counts_job counts = { .now_ms = NOW };
+
+	while (DO(kit, counts, &counts) != OK)
+		usleep(10000);
+}
+
+/* Others may use this database at the same time: that nothing is heard cannot be shown. */
+START_TEST(what_one_tells_others_hear_and_after_they_came_back)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+
+	tell(&kit);
+	ck_assert(hears_in_time(&other));
+	(void)sql(&kit, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+			"WHERE pid <> pg_backend_pid() AND application_name = 'lettergate'");
+	come_back(&kit);
+	come_back(&other);
+	usleep(200000); /* not more often */
+	tell(&kit);
+	ck_assert(hears_in_time(&other));
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
 /* ---- the tables */
 
 enum { STARTERS = 6 };
@@ -635,6 +680,7 @@ END_TEST
 
 static void add_all(TCase *cases)
 {
+	tcase_add_test(cases, what_one_tells_others_hear_and_after_they_came_back);
 	tcase_add_test(cases, all_that_start_at_once_find_or_make_the_tables);
 	tcase_add_test(cases, tables_that_are_newer_or_damaged_are_refused);
 	tcase_add_test(cases, tables_of_an_older_version_are_raised);
