@@ -29,6 +29,7 @@ static size_t place_of(const struct ages *ages, int64_t second)
 	return low;
 }
 
+/* Not amid a transaction: those that it emptied are needed where it is taken back. */
 static void drop_empty(struct ages *ages)
 {
 	size_t kept = 0;
@@ -55,7 +56,8 @@ enum err ages_make_room(struct ages *ages)
 	}
 	if (ages->count < ages->room)
 		return OK;
-	drop_empty(ages);
+	if (!ages->change_count)
+		drop_empty(ages);
 	if (ages->room && ages->count <= ages->room / 2)
 		return OK;
 	seconds = reallocarray(ages->seconds, room, sizeof(*seconds));

@@ -601,7 +601,50 @@ START_TEST(what_cannot_be_read_is_set_aside_and_told)
 }
 END_TEST
 
-UNIT_MAIN(store_sqlite, tcase_add_test(cases, the_file_is_for_its_owner_alone);
+/* ---- how old those are that wait */
+
+static void wait_since(struct ages *ages, int64_t second)
+{
+	ck_assert_int_eq(ages_make_room(ages), OK);
+	ages_move(ages, second * 1000, MESSAGE_STATES, MESSAGE_QUEUED);
+}
+
+START_TEST(a_second_that_a_transaction_emptied_is_there_again)
+{
+	struct counts_job counts = { .now_ms = 64000 };
+	struct ages ages = { 0 };
+
+	for (int64_t second = 1; second <= 64; second++)
+		wait_since(&ages, second);
+	ages_settle(&ages, true);
+	ck_assert_int_eq(ages_make_room(&ages), OK);
+	ages_move(&ages, 1000, MESSAGE_QUEUED, MESSAGE_SENT);
+	for (int64_t second = 65; second <= 1000; second++)
+		wait_since(&ages, second);
+	ages_settle(&ages, false);
+	ages_tell(&ages, &counts);
+	ck_assert_int_eq(counts.oldest_ms, 1000);
+	ck_assert_uint_eq(counts.aged[0], 61);
+	ck_assert_uint_eq(counts.aged[1], 64);
+	for (int64_t second = 1; second <= 64; second++) {
+		ck_assert_int_eq(ages_make_room(&ages), OK);
+		ages_move(&ages, second * 1000, MESSAGE_QUEUED, MESSAGE_SENT);
+		ages_settle(&ages, true);
+	}
+	for (int64_t second = 2000; second <= 4000; second++) {
+		wait_since(&ages, second);
+		ages_settle(&ages, true);
+		ck_assert_int_eq(ages_make_room(&ages), OK);
+		ages_move(&ages, second * 1000, MESSAGE_QUEUED, MESSAGE_SENT);
+		ages_settle(&ages, true);
+	}
+	ck_assert_msg(ages.room <= 2048, "what is empty is dropped in the end");
+	ages_free(&ages);
+}
+END_TEST
+
+UNIT_MAIN(store_sqlite, tcase_add_test(cases, a_second_that_a_transaction_emptied_is_there_again);
+	  tcase_add_test(cases, the_file_is_for_its_owner_alone);
 	  tcase_add_test(cases, a_second_process_is_refused);
 	  tcase_add_test(cases, a_foreign_file_is_refused_untouched);
 	  tcase_add_loop_test(cases, a_database_that_is_not_ours_is_refused, 0, 5);
