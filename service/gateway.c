@@ -261,15 +261,19 @@ static void print_metrics(void *self, bool open_metrics, const void *counts, str
 {
 	struct lettergate *lettergate = self;
 	struct relay_gauges relays[RELAYS_MAX] = { { 0 } };
+	struct webhook_gauges webhooks[WEBHOOKS_MAX];
 	struct metrics_gauges gauges = { .relays = relays,
 		.in_flight = atomic_load(&lettergate->in_flight),
 		.in_flight_bytes =
 			atomic_load(&lettergate->in_flight_bytes) + bytes_out(lettergate),
 		.repeats = repeats_counts(lettergate->repeats),
 		.webhooks_gone = lettergate->webhooks ? webhooks_gone(lettergate->webhooks) : 0,
+		.webhooks = webhooks,
 		.log_dropped = log_dropped(lettergate->log),
 		.queue = counts };
 
+	if (lettergate->webhooks)
+		gauges.webhook_count = webhooks_look(lettergate->webhooks, now_unix_ms(), webhooks);
 	/* the relays' names are the settings', which a reload may take away */
 	pthread_rwlock_rdlock(&lettergate->lock);
 	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++)

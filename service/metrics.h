@@ -69,6 +69,11 @@ struct metrics_gauges {
 	uint64_t in_flight_bytes;
 	struct repeats_counts repeats;
 	unsigned webhooks_gone; /* disabled by their receivers */
+	size_t webhook_count;
+	const struct webhook_gauges {
+		char name[64];
+		uint64_t behind_s; /* the age of the oldest event that it has not had */
+	} * webhooks;
 	uint64_t log_dropped;
 	const struct counts_job *queue; /* NULL: there is none, or it could not be asked */
 };

@@ -352,6 +352,13 @@ static void add_webhooks(const struct printing *printing)
 	add_gauge(printing, "webhooks_disabled",
 		"Webhooks that get nothing more, because they answered 410.",
 		printing->gauges->webhooks_gone);
+	declare(printing, "webhook_behind_seconds", "gauge",
+		"How long ago the oldest event was written that the webhook has not had; told by "
+		"the gateway that posts to it.");
+	for (size_t i = 0; i < printing->gauges->webhook_count; i++)
+		add_sample(printing, "webhook_behind_seconds", "webhook",
+			printing->gauges->webhooks[i].name, NULL, NULL,
+			printing->gauges->webhooks[i].behind_s);
 }
 
 static void add_ages(const struct printing *printing, const struct counts_job *counts)

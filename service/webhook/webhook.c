@@ -90,6 +90,15 @@ static enum err read_page(struct webhook *webhook)
 	return OK;
 }
 
+/* For /metrics. */
+static void note_oldest(struct webhook *webhook, bool is_ours, int64_t oldest_ms)
+{
+	pthread_mutex_lock(&webhook->webhooks->lock);
+	webhook->is_ours = is_ours;
+	webhook->oldest_ms = oldest_ms;
+	pthread_mutex_unlock(&webhook->webhooks->lock);
+}
+
 /* The next one that it wants; NULL: none in this page. */
 static const struct event *next_event(struct webhook *webhook)
 {
@@ -117,6 +126,7 @@ static void lose_lease(struct webhook *webhook)
 	}
 	webhook->is_elsewhere = true;
 	webhook->has_lease = false;
+	note_oldest(webhook, false, 0);
 	drop_page(webhook);
 }
 
@@ -314,6 +324,7 @@ static void look_for_events(struct webhook *webhook)
 		rest(webhook, AGAIN_MS, false);
 	} else if (!webhook->count && webhook->page_cursor == webhook->place.cursor) {
 		drop_page(webhook);
+		note_oldest(webhook, true, 0);
 		rest(webhook, LOOK_MS, true);
 	}
 }
@@ -346,6 +357,7 @@ static void send_next(struct webhook *webhook)
 		look_for_events(webhook);
 		return;
 	}
+	note_oldest(webhook, true, event->at_ms);
 	wait = wait_ms(webhook, event);
 	if (wait > 0) {
 		rest(webhook, wait, false);

@@ -37,6 +37,9 @@ struct webhook {
 	const struct webhook_settings *wanted;
 	unsigned version; /* of the two, grows */
 	bool ends, is_over, is_gone;
+	bool is_ours;      /* we have its lease, and have looked for events */
+	int64_t oldest_ms; /* then: when the oldest was written that it has not had; 0: it had all
+			    */
 
 	/* the thread's own */
 	struct settings *taken; /* held */

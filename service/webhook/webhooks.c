@@ -2,6 +2,7 @@
 
 #include "service/webhook/webhook_own.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -148,6 +149,25 @@ unsigned webhooks_gone(struct webhooks *webhooks)
 		gone += each->is_gone && !each->ends;
 	pthread_mutex_unlock(&webhooks->lock);
 	return gone;
+}
+
+size_t webhooks_look(struct webhooks *webhooks, int64_t now_ms, struct webhook_gauges *gauges_out)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&webhooks->lock);
+	for (const struct webhook *each = webhooks->all; each; each = each->next) {
+		int64_t age_ms = each->oldest_ms ? now_ms - each->oldest_ms : 0;
+
+		if (each->ends || !each->is_ours || count == WEBHOOKS_MAX)
+			continue;
+		gauges_out[count].behind_s = age_ms > 0 ? (uint64_t)age_ms / 1000 : 0;
+		snprintf(gauges_out[count].name, sizeof(gauges_out[count].name), "%s",
+			each->wanted->name);
+		count++;
+	}
+	pthread_mutex_unlock(&webhooks->lock);
+	return count;
 }
 
 /* ---- life */

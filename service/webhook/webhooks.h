@@ -24,6 +24,8 @@ void webhooks_news(struct webhooks *webhooks);
 void webhooks_stop(struct webhooks *webhooks);
 /* Receivers that said 410. */
 unsigned webhooks_gone(struct webhooks *webhooks);
+/* Of those whose events we post; how many they are. Room for WEBHOOKS_MAX. */
+size_t webhooks_look(struct webhooks *webhooks, int64_t now_ms, struct webhook_gauges *gauges_out);
 /* What is under way has a second to end by itself. Before the queue is closed. NULL is fine. */
 void webhooks_end(struct webhooks *webhooks);
 /* After that. NULL is fine. */

@@ -32,11 +32,14 @@ static const struct counts_job queue = { .messages = { [MESSAGE_SCHEDULED] = 2,
 	.oldest_ms = 5000,
 	.now_ms = 95999,
 	.aged = { 1, 4, 4, 4, 4, 4, 4, 4 } };
+static const struct webhook_gauges webhooks[] = { { "shop", 61 }, { "archive", 0 } };
 static const struct metrics_gauges gauges = { .relay_count = 2,
 	.relays = relays,
 	.in_flight = 7,
 	.in_flight_bytes = UINT64_C(1) << 40,
 	.log_dropped = 9,
+	.webhook_count = 2,
+	.webhooks = webhooks,
 	.queue = &queue };
 
 static char *print(struct metrics *metrics, const struct metrics_gauges *what, bool open_metrics)
@@ -135,6 +138,8 @@ static const char *const told[] = {
 	"lettergate_queue_messages{state=\"sent\"} 9\n",
 	"lettergate_queue_bytes 4096\n",
 	"lettergate_queue_oldest_seconds 90\n",
+	"lettergate_webhook_behind_seconds{webhook=\"shop\"} 61\n",
+	"lettergate_webhook_behind_seconds{webhook=\"archive\"} 0\n",
 	"lettergate_queue_age_messages{le=\"60.0\"} 1\n",
 	"lettergate_queue_age_messages{le=\"300.0\"} 4\n",
 	"lettergate_queue_age_messages{le=\"+Inf\"} 4\n",

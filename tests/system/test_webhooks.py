@@ -50,8 +50,12 @@ def single(receiver, key=OLD):
     return {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": secret(key)}
 
 
-def metric(gateway, result):
-    name = 'lettergate_webhook_deliveries_total{result="%s"} ' % result
+def behind(gateway, webhook):
+    return metric(gateway, webhook, 'lettergate_webhook_behind_seconds{webhook="%s"} ')
+
+
+def metric(gateway, label, form='lettergate_webhook_deliveries_total{result="%s"} '):
+    name = form % label
     for line in gateway.get("/metrics", key=None).body.decode().split("\n"):
         if line.startswith(name):
             return int(line[len(name):])
@@ -124,6 +128,8 @@ def test_receivers_that_do_what_they_want(context, usual, tmp_path):
         assert not receivers["odd"].posts
         assert metric(gateway, "gone") == 1 and metric(gateway, "throttled") == 1
         assert metric(gateway, "failed") >= 3
+        assert behind(gateway, "stalled") >= 4 and behind(gateway, "gone") >= 4
+        assert behind(gateway, "good") == behind(gateway, "odd") == 0
         assert "lettergate_webhooks_disabled 1\n" in gateway.get("/metrics").body.decode()
         assert [line["webhook"] for line in gateway.log("webhook_disabled")] == ["gone"]
         # a reload lets it try again; one that is not in the file any more ends
