@@ -204,6 +204,27 @@ def test_retry_now(store):
         assert gateway.request("POST", "/messages/%s/retry" % number).status == 409
 
 
+def test_what_is_settled_is_tried_again_where_it_was_not_taken(store):
+    """Of a partial one that is who was refused; one that nobody knows of may come a second time, as its sender asks."""
+    with Relay({"rcpt:1": "550 5.1.1 never"}) as relay, \
+            Gateway(relay, STORE=store, KEEP_BODY="1h", RETRY_DELAYS=ms(200), RETRY_FOR="1s") as gateway:
+        partial = queued(gateway, to=["no@example.org", "yes@example.org"])
+        reaches(gateway, partial, "partial")
+        relay.script.clear()
+        assert gateway.request("POST", "/messages/%s/retry" % partial).status == 200
+        told = reaches(gateway, partial, "sent")
+        assert [r["outcome"] for r in told["recipients"]] == ["accepted"] * 2
+        assert [sorted(t.recipients) for t in relay.ledger] == [["yes@example.org"], ["no@example.org"]]
+        relay.script["dot"] = {"then": "close", "reply": ""}
+        number = queued(gateway)
+        reaches(gateway, number, "unknown")
+        relay.script.clear()
+        assert gateway.request("POST", "/messages/%s/retry" % number).status == 200
+        reaches(gateway, number, "sent")
+        assert len(relay.ledger) == 3
+        assert gateway.request("POST", "/messages/%s/retry" % number).status == 409, "it was taken"
+
+
 def test_listing(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
         numbers = [queued(gateway, to="n%d@example.org" % n, tags=["t%d" % (n % 2)])

@@ -214,6 +214,11 @@ def test_openapi_names_every_endpoint_and_needs_no_key(gateway):
     assert described["openapi"].startswith("3.")
     assert {"/send", "/send/batch", "/messages/{id}", "/healthz", "/readyz", "/metrics",
             "/openapi.json"} <= set(described["paths"])
+    asks_the_store = ("/send", "/messages", "/events", "/templates/{name}")
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            if path.startswith(asks_the_store) and (method, path) != ("get", "/templates/{name}"):
+                assert "503" in operation["responses"], (method, path)
 
 
 def test_ids_of_requests_and_traceparent_are_taken_up(gateway):
