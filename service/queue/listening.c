@@ -1,47 +1,18 @@
-#include "service/queue/listening.h"
+#include "service/queue/listening_own.h"
 
 #include "service/clock.h"
-#include "service/queue/queue.h"
 
 #include <stdlib.h>
 
 enum {
 	LISTENERS_MOST = 1000,
 	OF_KEY_MOST = 100,
-	PAGE_BYTES = 1 << 20,   /* of contents in one answer */
-	REGION_BYTES = 8 << 20, /* what a page takes, with the last event and all that is around */
-	PAGES_MOST = 16,        /* looked through for one answer */
-	LOOK_US = 1000000,      /* for what other processes wrote */
-};
-
-/* One question, in the memory of whoever asks. */
-struct listener {
-	struct lettergate *lettergate;
-	struct asking *asking;
-	struct text key_id; /* `at` NULL: anybody's */
-	struct events_job job;
-	struct region *region; /* of the page */
-	struct event *events, *page;
-	size_t count;
-	unsigned pages;
-	uint64_t after, until_us;
-	struct listener *next;
-};
-
-struct listening {
-	pthread_mutex_t lock; /* of what follows, up to the blank line */
-	struct listener *parked;
-	unsigned count;
-	bool is_stopped, is_looking;
-	uint64_t looked_us, newest;
-
-	atomic_bool has_news;
-	struct events_job look; /* whoever set is_looking has it */
+	LOOK_US = 1000000, /* for what other processes wrote */
 };
 
 /* ---- answers */
 
-static void tell(struct listener *listener, enum err err)
+void listening_tell(struct listener *listener, enum err err)
 {
 	struct asking *asking = listener->asking;
 
@@ -52,42 +23,50 @@ static void tell(struct listener *listener, enum err err)
 	asking->done(asking); /* nothing of ours is there any more */
 }
 
-static void tell_all(struct listener *list)
+void listening_tell_all(struct listener *list, enum err err)
 {
 	while (list) {
 		struct listener *next = list->next;
 
-		tell(list, OK);
+		listening_tell(list, err);
 		list = next;
 	}
 }
 
 /* ---- waiting; under the lock */
 
-static bool has_room(const struct listening *listening, const struct listener *wanted)
+static void count(const struct listener *list, struct text key_id, unsigned *all, unsigned *of_key)
 {
-	unsigned of_key = 0;
-
-	for (const struct listener *each = listening->parked; each; each = each->next)
-		of_key += text_equal(each->key_id, wanted->key_id);
-	return listening->count < LISTENERS_MOST && of_key < OF_KEY_MOST;
+	for (; list; list = list->next) {
+		*all += list->was_parked;
+		*of_key += list->was_parked && text_equal(list->key_id, key_id);
+	}
 }
 
-/* False: it is answered now, with *err_out. */
-static bool park(struct listening *listening, struct listener *listener, enum err *err_out)
+/* Those that were woken count, too: they may wait again. */
+static bool has_room(const struct listening *listening, const struct listener *wanted)
 {
-	bool waits = !listening->is_stopped && listener->until_us > now_us();
+	unsigned all = 0, of_key = 0;
 
+	count(listening->parked, wanted->key_id, &all, &of_key);
+	count(listening->ready, wanted->key_id, &all, &of_key);
+	for (int i = 0; i < READS_MOST; i++)
+		count(listening->readings[i].listeners, wanted->key_id, &all, &of_key);
+	return all < LISTENERS_MOST && of_key < OF_KEY_MOST;
+}
+
+bool listening_park(struct listening *listening, struct listener *listener, enum err *err_out)
+{
 	*err_out = OK;
-	if (waits && !has_room(listening, listener)) {
+	if (listening->is_stopped || listener->until_us <= now_us())
+		return false;
+	if (!listener->was_parked && !has_room(listening, listener)) {
 		*err_out = ERR_LIMIT;
 		return false;
 	}
-	if (!waits)
-		return false;
+	listener->was_parked = true;
 	listener->next = listening->parked;
 	listening->parked = listener;
-	listening->count++;
 	return true;
 }
 
@@ -106,117 +85,41 @@ static struct listener *take(struct listening *listening, uint64_t now, bool is_
 		*at = listener->next;
 		listener->next = taken;
 		taken = listener;
-		listening->count--;
 	}
 	return taken;
 }
 
-/* ---- looking */
-
-static void seen(struct job *job);
-
-static void look(struct listener *listener, size_t most)
+void listening_make_ready(struct listening *listening, struct listener *listener)
 {
-	if (region_open(REGION_BYTES, &listener->region) != OK) {
-		tell(listener, ERR_MEMORY);
-		return;
-	}
-	listener->job = (struct events_job){
-		.job = { .kind = JOB_EVENTS, .done = seen, .waiter = listener },
-		.after = listener->after,
-		.key_id = listener->key_id,
-		.most = most,
-		.most_bytes = PAGE_BYTES,
-		.region = listener->region,
-		.events = listener->page
-	};
-	queue_put(listener->lettergate->queue, &listener->job.job);
-}
-
-static bool keep_event(struct listener *listener, const struct event *event)
-{
-	struct region *region = listener->asking->region;
-	struct event *kept = &listener->events[listener->count];
-
-	*kept = *event;
-	kept->type = region_copy(region, event->type);
-	kept->content = region_copy(region, event->content);
-	kept->key_id = (struct text){ 0 };
-	if (!kept->type.at || !kept->content.at)
-		return false;
-	listener->count++;
-	return true;
-}
-
-static enum err keep_page(struct listener *listener)
-{
-	const struct event_filter *filter = &listener->asking->events_query->filter;
-
-	for (size_t i = 0; i < listener->job.count; i++)
-		if (event_fits(&listener->page[i], filter) &&
-			!keep_event(listener, &listener->page[i]))
-			return ERR_MEMORY;
-	return OK;
-}
-
-static void go_on(struct listener *listener, bool has_more)
-{
-	struct listening *listening = listener->lettergate->listening;
-	enum err err = OK;
-	bool waits = false;
-
-	if (!listener->count && has_more && ++listener->pages < PAGES_MOST) {
-		look(listener, listener->asking->events_query->limit);
-		return;
-	}
-	if (!listener->count && !has_more) {
-		pthread_mutex_lock(&listening->lock);
-		waits = park(listening, listener, &err);
-		pthread_mutex_unlock(&listening->lock);
-	}
-	if (!waits)
-		tell(listener, err);
-}
-
-/* The queue's thread. What is written after this has news behind it. */
-static void seen(struct job *job)
-{
-	struct listener *listener = job->waiter;
-	struct events_job *events = &listener->job;
-	bool was_first = events->most == 0, has_more = events->cursor != events->after;
-	enum err err = job->err ? job->err : keep_page(listener);
-
-	region_close(listener->region);
-	if (err) {
-		tell(listener, err);
-		return;
-	}
-	listener->after = was_first ? events->newest : events->cursor;
-	go_on(listener, has_more);
+	listener->next = NULL;
+	*listening->last_ready = listener;
+	listening->last_ready = &listener->next;
 }
 
 void listening_ask(struct lettergate *lettergate, struct asking *asking)
 {
 	const struct events_query *query = asking->events_query;
+	struct listening *listening = lettergate->listening;
 	struct listener *listener = region_zalloc(asking->region, 1, sizeof(*listener));
 
-	if (listener) {
-		listener->page = region_zalloc(asking->region, query->limit, sizeof(struct event));
+	if (listener)
 		listener->events =
 			region_zalloc(asking->region, query->limit, sizeof(struct event));
-	}
-	if (!listener || !listener->page || !listener->events) {
+	if (!listener || !listener->events) {
 		asking->err = ERR_MEMORY;
 		asking->done(asking);
 		return;
 	}
-	listener->lettergate = lettergate;
 	listener->asking = asking;
+	listener->is_from_now = query->is_from_now;
 	listener->after = query->after;
 	listener->until_us = now_us() + query->wait_s * UINT64_C(1000000);
 	if (!(asking->caller->scopes & SCOPE_ADMIN))
 		listener->key_id = asking->caller->key_id;
-	look(listener, query->is_from_now ? 0 : query->limit);
+	pthread_mutex_lock(&listening->lock);
+	listening_make_ready(listening, listener);
+	pthread_mutex_unlock(&listening->lock);
+	listening_read(lettergate);
 }
 
 /* ---- what wakes them */
@@ -253,26 +156,32 @@ static bool is_to_look(struct listening *listening, uint64_t now)
 	return true;
 }
 
+/* Under the lock. */
+static void wake_all(struct listening *listening)
+{
+	struct listener *woken = take(listening, 0, true), *next;
+
+	for (; woken; woken = next) {
+		next = woken->next;
+		woken->pages = 0;
+		listening_make_ready(listening, woken);
+	}
+}
+
 void listening_tick(struct lettergate *lettergate, uint64_t now_us)
 {
 	struct listening *listening = lettergate->listening;
-	struct listener *late, *woken = NULL;
+	struct listener *late;
 	bool looks;
 
 	pthread_mutex_lock(&listening->lock);
 	late = take(listening, now_us, false);
 	if (atomic_exchange(&listening->has_news, false))
-		woken = take(listening, now_us, true);
+		wake_all(listening);
 	looks = is_to_look(listening, now_us);
 	pthread_mutex_unlock(&listening->lock);
-	tell_all(late);
-	while (woken) {
-		struct listener *next = woken->next;
-
-		woken->pages = 0;
-		look(woken, woken->asking->events_query->limit);
-		woken = next;
-	}
+	listening_tell_all(late, OK);
+	listening_read(lettergate);
 	if (looks)
 		queue_put(lettergate->queue, &listening->look.job);
 }
@@ -286,6 +195,7 @@ enum err listening_open(struct listening **listening_out)
 	if (!listening)
 		return ERR_MEMORY;
 	pthread_mutex_init(&listening->lock, NULL);
+	listening->last_ready = &listening->ready;
 	*listening_out = listening;
 	return OK;
 }
@@ -298,7 +208,7 @@ void listening_stop(struct listening *listening)
 	listening->is_stopped = true;
 	all = take(listening, 0, true);
 	pthread_mutex_unlock(&listening->lock);
-	tell_all(all);
+	listening_tell_all(all, OK);
 }
 
 void listening_close(struct listening *listening)

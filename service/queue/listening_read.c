@@ -1,0 +1,216 @@
+/* What is read for those who listen: all that want to go on from the same place share one read. */
+#include "service/queue/listening_own.h"
+
+enum {
+	PAGE_EVENTS = 500,      /* the most that an answer may hold */
+	PAGE_BYTES = 1 << 20,   /* of contents in one answer */
+	REGION_BYTES = 8 << 20, /* what a page takes, with the last event and all that is around */
+	PAGES_MOST = 16,        /* looked through for one answer */
+};
+
+/* ---- one read for all of a place */
+
+static void seen(struct job *job);
+
+static bool goes_along(const struct listener *listener, const struct listener *first)
+{
+	return listener->is_from_now == first->is_from_now && listener->after == first->after;
+}
+
+/* Under the lock: of those that wait for a read, the first, and all that it serves as well. */
+static struct listener *take_group(struct listening *listening)
+{
+	struct listener *first = listening->ready, *group = NULL, **end = &group;
+	struct listener **at = &listening->ready;
+
+	while (*at) {
+		struct listener *listener = *at;
+
+		if (!goes_along(listener, first)) {
+			at = &listener->next;
+			continue;
+		}
+		*at = listener->next;
+		listener->next = NULL;
+		*end = listener;
+		end = &listener->next;
+	}
+	listening->last_ready = at;
+	return group;
+}
+
+/* Where all are of one key, its events are enough. */
+static struct text key_of(const struct listener *list)
+{
+	const struct listener *first = list;
+
+	for (; list; list = list->next)
+		if (!list->key_id.at || !first->key_id.at ||
+			!text_equal(list->key_id, first->key_id))
+			return (struct text){ 0 };
+	return first->key_id;
+}
+
+static size_t most_of(const struct listener *list)
+{
+	size_t most = 0;
+
+	for (; list; list = list->next)
+		if (list->asking->events_query->limit > most)
+			most = list->asking->events_query->limit;
+	return most < PAGE_EVENTS ? most : PAGE_EVENTS;
+}
+
+/* NULL: there is nothing to read, or enough is under way. */
+static struct reading *begin_reading(struct listening *listening)
+{
+	struct reading *free = NULL;
+
+	pthread_mutex_lock(&listening->lock);
+	for (int i = 0; listening->ready && !free && i < READS_MOST; i++)
+		if (!listening->readings[i].listeners)
+			free = &listening->readings[i];
+	if (free)
+		free->listeners = take_group(listening);
+	pthread_mutex_unlock(&listening->lock);
+	return free;
+}
+
+static struct listener *end_reading(struct listening *listening, struct reading *reading)
+{
+	struct listener *list;
+
+	pthread_mutex_lock(&listening->lock);
+	list = reading->listeners;
+	reading->listeners = NULL;
+	pthread_mutex_unlock(&listening->lock);
+	return list;
+}
+
+static enum err prepare(struct reading *reading, struct lettergate *lettergate)
+{
+	const struct listener *first = reading->listeners;
+	size_t most = first->is_from_now ? 0 : most_of(first);
+	struct region *region;
+	struct event *page;
+
+	if (region_open(REGION_BYTES, &region) != OK)
+		return ERR_MEMORY;
+	page = region_zalloc(region, most + 1, sizeof(*page));
+	if (!page) {
+		region_close(region);
+		return ERR_MEMORY;
+	}
+	reading->lettergate = lettergate;
+	reading->job =
+		(struct events_job){ .job = { .kind = JOB_EVENTS, .done = seen, .waiter = reading },
+			.after = first->after,
+			.key_id = key_of(first),
+			.most = most,
+			.most_bytes = PAGE_BYTES,
+			.region = region,
+			.events = page };
+	return OK;
+}
+
+void listening_read(struct lettergate *lettergate)
+{
+	struct listening *listening = lettergate->listening;
+	struct reading *reading;
+
+	while ((reading = begin_reading(listening))) {
+		if (prepare(reading, lettergate) == OK)
+			queue_put(lettergate->queue, &reading->job.job);
+		else
+			listening_tell_all(end_reading(listening, reading), ERR_MEMORY);
+	}
+}
+
+/* ---- what was read */
+
+static bool keep_event(struct listener *listener, const struct event *event)
+{
+	struct region *region = listener->asking->region;
+	struct event *kept = &listener->events[listener->count];
+
+	*kept = *event;
+	kept->type = region_copy(region, event->type);
+	kept->content = region_copy(region, event->content);
+	kept->key_id = (struct text){ 0 };
+	if (!kept->type.at || !kept->content.at)
+		return false;
+	listener->count++;
+	return true;
+}
+
+static bool is_for(const struct listener *listener, const struct event *event)
+{
+	return (!listener->key_id.at || text_equal(listener->key_id, event->key_id)) &&
+	       event_fits(event, &listener->asking->events_query->filter);
+}
+
+/* Its part of the page; then it is as far as that went. */
+static enum err keep_page(struct listener *listener, const struct events_job *page)
+{
+	size_t most = listener->asking->events_query->limit;
+
+	if (listener->is_from_now) {
+		listener->is_from_now = false;
+		listener->after = page->newest;
+		return OK;
+	}
+	listener->after = page->cursor;
+	for (size_t i = 0; i < page->count; i++) {
+		if (!is_for(listener, &page->events[i]))
+			continue;
+		if (!keep_event(listener, &page->events[i]))
+			return ERR_MEMORY;
+		if (listener->count == most) {
+			listener->after = page->events[i].cursor;
+			break;
+		}
+	}
+	return OK;
+}
+
+/* What is written after this has news behind it. */
+static void go_on(struct listening *listening, struct listener *listener, bool has_more)
+{
+	bool waits = true;
+	enum err err = OK;
+
+	if (listener->count || (has_more && ++listener->pages == PAGES_MOST)) {
+		listening_tell(listener, OK);
+		return;
+	}
+	pthread_mutex_lock(&listening->lock);
+	if (has_more)
+		listening_make_ready(listening, listener);
+	else
+		waits = listening_park(listening, listener, &err);
+	pthread_mutex_unlock(&listening->lock);
+	if (!waits)
+		listening_tell(listener, err);
+}
+
+/* The queue's thread. */
+static void seen(struct job *job)
+{
+	struct reading *reading = job->waiter;
+	struct lettergate *lettergate = reading->lettergate;
+	struct events_job page = reading->job;
+	bool has_more = page.most && page.cursor != page.after;
+	struct listener *list = end_reading(lettergate->listening, reading), *next;
+
+	for (; list; list = next) {
+		enum err err = page.job.err ? page.job.err : keep_page(list, &page);
+
+		next = list->next;
+		if (err)
+			listening_tell(list, err);
+		else
+			go_on(lettergate->listening, list, has_more);
+	}
+	region_close(page.region);
+	listening_read(lettergate);
+}
