@@ -40,8 +40,21 @@ enum template_change {
 	TEMPLATE_IS_FILE, /* out of TEMPLATES_DIR: changed only there */
 	TEMPLATE_IS_WRONG,
 	TEMPLATE_NO_ROOM,
-	TEMPLATE_NOT_KEPT, /* the store could not write it: nothing has changed */
+	TEMPLATE_NOT_KEPT, /* the store could not write it */
 	TEMPLATE_NO_MEMORY,
+	TEMPLATE_TOO_MANY, /* changes are under way already */
+};
+
+/* A template that is to be kept, or to go. The caller's; the other side's until it calls done(),
+ * from any thread, maybe before it returns. */
+struct changing {
+	struct text name;
+	const struct template_source *source; /* to be kept, as a copy; NULL: it goes */
+	enum template_change change;          /* told */
+	const struct template *template;      /* told where it was made or changed: held */
+	struct template_fault fault;          /* told where it is wrong */
+	void (*done)(struct changing *changing);
+	void *waiter;
 };
 
 /* The clock and chance, in one call. */
@@ -184,11 +197,8 @@ struct gateway {
 	 * ERR_LIMIT: the region is full. ERR_MEMORY. */
 	enum err (*template_partial)(
 		void *self, struct text name, struct region *region, struct text *text_out);
-	/* Keeps a copy. Where it was made or changed, *template_out holds it, until
-	 * template_release; where it is wrong, the fault says why (its words are the caller's). */
-	enum template_change (*template_put)(void *self, const struct template_source *source,
-		const struct template **template_out, struct template_fault *fault_out);
-	enum template_change (*template_remove)(void *self, struct text name);
+	/* Its template, if there is one, is to be released. */
+	void (*template_change)(void *self, struct changing *changing);
 	/* Calls `see` with each, by name, while nobody can change them. */
 	void (*template_list)(void *self,
 		void (*see)(const struct template *template, void *context), void *context);

@@ -153,8 +153,11 @@ static enum handled refuse_change(struct exchange *exchange, enum template_chang
 		return exchange_refuse_as(exchange, "method_not_allowed",
 			"this template is a file in TEMPLATES_DIR: it is changed there");
 	case TEMPLATE_NOT_KEPT:
-		return exchange_refuse_as(exchange, "storage_unavailable",
-			"the store could not be written; nothing has changed");
+		return exchange_refuse_as(
+			exchange, "storage_unavailable", "the store could not be written");
+	case TEMPLATE_TOO_MANY:
+		return exchange_refuse_as(
+			exchange, "overloaded", "too many changes of templates are under way");
 	case TEMPLATE_NO_ROOM:
 		return exchange_refuse_as(exchange, "invalid_request",
 			"templates: at most 1000 are kept, and 256 MB; remove some");
@@ -169,16 +172,57 @@ static enum handled refuse_name(struct exchange *exchange)
 		exchange, "invalid_request", "a template's name has 1 to 100 of A-Z a-z 0-9 . _ -");
 }
 
+static void changed(struct changing *changing)
+{
+	exchange_wake(changing->waiter);
+}
+
+/* It may take as long as the store takes. */
+static enum handled change(struct exchange *exchange, const struct template_source *source,
+	void (*tell)(struct exchange *exchange))
+{
+	const struct gateway *gateway = exchange->gateway;
+	struct changing *changing = region_zalloc(exchange->region, 1, sizeof(*changing));
+
+	if (!changing)
+		return refuse_change(exchange, TEMPLATE_NO_MEMORY);
+	*changing = (struct changing){
+		.name = exchange->id, .source = source, .done = changed, .waiter = exchange
+	};
+	exchange->waiting = changing;
+	exchange_park(exchange, tell);
+	gateway->template_change(gateway->self, changing);
+	return HANDLED_PARKED;
+}
+
+static void tell_put(struct exchange *exchange)
+{
+	const struct gateway *gateway = exchange->gateway;
+	const struct changing *changing = exchange->waiting;
+	bool is_made = changing->change == TEMPLATE_MADE;
+
+	if (changing->change == TEMPLATE_IS_WRONG) {
+		refuse_source(exchange, changing->source, &changing->fault);
+		return;
+	}
+	if (!is_made && changing->change != TEMPLATE_CHANGED) {
+		refuse_change(exchange, changing->change);
+		return;
+	}
+	if (is_made)
+		exchange->location = region_copy(exchange->region, exchange->path);
+	add_whole(&exchange->answer, changing->template);
+	gateway->template_release(gateway->self, changing->template);
+	answer(exchange, is_made ? 201 : 200);
+}
+
 enum handled templates_put(struct exchange *exchange)
 {
 	static const struct field fields[] = { { "subject", read_template_subject },
 		{ "text", read_template_text }, { "html", read_template_html },
 		{ "partials", read_template_partials } };
-	const struct gateway *gateway = exchange->gateway;
 	struct template_wish wish = { .source.name = exchange->id };
-	const struct template *template;
-	struct template_fault fault;
-	enum template_change change;
+	struct template_source *source;
 	struct json json = { 0 };
 
 	if (!template_name_is_good(exchange->id))
@@ -188,31 +232,31 @@ enum handled templates_put(struct exchange *exchange)
 	if (!template_has_part(&wish.source))
 		return exchange_refuse_as(exchange, "invalid_request",
 			"at least one of subject, text and html is wanted");
-	change = gateway->template_put(gateway->self, &wish.source, &template, &fault);
-	if (change == TEMPLATE_IS_WRONG)
-		return refuse_source(exchange, &wish.source, &fault);
-	if (change != TEMPLATE_MADE && change != TEMPLATE_CHANGED)
-		return refuse_change(exchange, change);
-	if (change == TEMPLATE_MADE)
-		exchange->location = region_copy(exchange->region, exchange->path);
-	add_whole(&exchange->answer, template);
-	gateway->template_release(gateway->self, template);
-	return answer(exchange, change == TEMPLATE_MADE ? 201 : 200);
+	source = region_zalloc(exchange->region, 1, sizeof(*source));
+	if (!source)
+		return refuse_change(exchange, TEMPLATE_NO_MEMORY);
+	*source = wish.source;
+	return change(exchange, source, tell_put);
 }
 
-enum handled templates_remove(struct exchange *exchange)
+static void tell_removed(struct exchange *exchange)
 {
-	const struct gateway *gateway = exchange->gateway;
-	enum template_change change = gateway->template_remove(gateway->self, exchange->id);
+	const struct changing *changing = exchange->waiting;
 
-	if (change != TEMPLATE_REMOVED)
-		return refuse_change(exchange, change);
+	if (changing->change != TEMPLATE_REMOVED) {
+		refuse_change(exchange, changing->change);
+		return;
+	}
 	exchange->status = 200;
 	buf_add_byte(&exchange->answer, '{');
 	json_add_member(&exchange->answer, "name", exchange->id);
 	json_add_member_bool(&exchange->answer, "removed", true);
 	buf_add(&exchange->answer, TEXT("}\n"));
-	return HANDLED_ANSWERED;
+}
+
+enum handled templates_remove(struct exchange *exchange)
+{
+	return change(exchange, NULL, tell_removed);
 }
 
 /* ---- POST …/render */

@@ -2,6 +2,7 @@
 #include "service/clock.h"
 #include "service/relay/dispatch.h"
 #include "service/gateway_own.h"
+#include "service/queue/counting.h"
 #include "service/queue/courier.h"
 #include "service/queue/keeping.h"
 #include "service/queue/keyed.h"
@@ -158,6 +159,8 @@ static void ask(void *self, struct asking *asking)
 {
 	if (asking->what == ASK_EVENTS)
 		listening_ask(self, asking);
+	else if (asking->what == ASK_COUNTS)
+		counting_ask(self, asking);
 	else
 		looking_ask(self, asking);
 }
@@ -320,16 +323,9 @@ static enum err template_partial(
 	return catalogue_partial(((struct lettergate *)self)->catalogue, name, region, text_out);
 }
 
-static enum template_change template_put(void *self, const struct template_source *source,
-	const struct template **template_out, struct template_fault *fault_out)
+static void template_change(void *self, struct changing *changing)
 {
-	return catalogue_put(
-		((struct lettergate *)self)->catalogue, source, template_out, fault_out);
-}
-
-static enum template_change template_remove(void *self, struct text name)
-{
-	return catalogue_remove(((struct lettergate *)self)->catalogue, name);
+	catalogue_change(((struct lettergate *)self)->catalogue, changing);
 }
 
 static void template_list(
@@ -364,7 +360,6 @@ void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out
 		.template_hold = template_hold,
 		.template_release = template_release,
 		.template_partial = template_partial,
-		.template_put = template_put,
-		.template_remove = template_remove,
+		.template_change = template_change,
 		.template_list = template_list };
 }

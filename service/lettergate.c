@@ -227,6 +227,7 @@ void lettergate_stop(struct lettergate *lettergate)
 {
 	atomic_store(&lettergate->is_draining, true);
 	keeper_stop(lettergate);
+	keeper_answer_all(lettergate);
 	pthread_rwlock_wrlock(&lettergate->lock);
 	lettergate->is_stopping = true;
 	pthread_rwlock_unlock(&lettergate->lock);

@@ -20,10 +20,12 @@
 
 struct awaited;
 struct oauth_crew;
+struct counting;
 struct courier;
 struct endings;
 struct listening;
 struct queue;
+struct stock;
 struct webhooks;
 struct worker;
 
@@ -34,10 +36,12 @@ struct lettergate {
 	struct repeats *repeats;
 	struct catalogue *catalogue;
 	struct queue *queue;         /* NULL: there is no store */
+	struct counting *counting;   /* the same */
 	struct courier *courier;     /* the same */
 	struct listening *listening; /* the same */
 	struct awaited *awaited;     /* the same */
 	struct endings *endings;     /* the same */
+	struct stock *stock;         /* the same */
 	struct webhooks *webhooks;   /* the same */
 	struct known *known;         /* addresses, for the workers' resolvers */
 	struct oauth_crew *crew;     /* who fetches tokens */

@@ -174,6 +174,7 @@ static void go_on_draining(struct program *program, uint64_t now)
 
 	if (!program->is_closed_to_new && waited_ms >= program->settings->drain_delay_ms) {
 		server_drain(program->server);
+		keeper_answer_all(program->lettergate);
 		server_tick(program->server, now);
 		program->is_closed_to_new = true;
 	}

@@ -2,11 +2,13 @@
 
 #include "service/clock.h"
 #include "service/queue/awaited.h"
+#include "service/queue/counting.h"
 #include "service/queue/courier.h"
 #include "service/queue/endings.h"
 #include "service/queue/listening.h"
 #include "service/relay/dispatch.h"
 #include "service/queue/queue.h"
+#include "service/queue/stock.h"
 #include "service/webhook/webhooks.h"
 
 enum { ATTEMPT_S = 900 };
@@ -138,6 +140,8 @@ enum err keeper_open(
 	if (!err)
 		err = listening_open(&lettergate->listening);
 	if (!err)
+		err = counting_open(&lettergate->counting);
+	if (!err)
 		err = awaited_open(lettergate, &lettergate->awaited);
 	if (!err)
 		err = endings_open(&lettergate->endings);
@@ -185,6 +189,7 @@ void keeper_reload(struct lettergate *lettergate, struct settings *settings)
 	if (!lettergate->queue)
 		return;
 	queue_keep(lettergate->queue, &keeps);
+	stock_reload(lettergate->stock);
 	adjust_webhooks(lettergate, settings);
 	courier_adjust(lettergate->courier, &settings->retry, settings->keep_body_ms > 0);
 }
@@ -195,20 +200,28 @@ void keeper_tick(struct lettergate *lettergate, uint64_t now_us)
 		return;
 	courier_tick(lettergate->courier, now_us);
 	listening_tick(lettergate, now_us);
+	counting_tick(lettergate->counting, now_us);
 	awaited_tick(lettergate->awaited, now_us);
 	endings_tick(lettergate->endings, lettergate->queue, now_us);
+	stock_tick(lettergate->stock, now_us);
 }
 
 void keeper_stop(struct lettergate *lettergate)
 {
 	if (lettergate->courier)
 		courier_stop(lettergate->courier);
-	if (lettergate->listening)
-		listening_stop(lettergate->listening);
-	if (lettergate->awaited)
-		awaited_stop(lettergate->awaited);
 	if (lettergate->webhooks)
 		webhooks_stop(lettergate->webhooks);
+}
+
+void keeper_answer_all(struct lettergate *lettergate)
+{
+	if (lettergate->listening)
+		listening_stop(lettergate->listening);
+	if (lettergate->counting)
+		counting_stop(lettergate->counting);
+	if (lettergate->awaited)
+		awaited_stop(lettergate->awaited);
 }
 
 unsigned keeper_out(const struct lettergate *lettergate)
@@ -223,6 +236,8 @@ void keeper_close(struct lettergate *lettergate)
 	webhooks_close(lettergate->webhooks);
 	courier_close(lettergate->courier);
 	listening_close(lettergate->listening);
+	counting_close(lettergate->counting);
 	awaited_close(lettergate->awaited);
 	endings_close(lettergate->endings);
+	stock_close(lettergate->stock);
 }

@@ -13,8 +13,10 @@ MUST_USE enum err keeper_start(struct lettergate *lettergate);
 /* What a reload changes. */
 void keeper_reload(struct lettergate *lettergate, struct settings *settings);
 void keeper_tick(struct lettergate *lettergate, uint64_t now_us);
-/* Nothing more is taken out of the queue. */
+/* Nothing more is taken out of the queue, no more events are posted. */
 void keeper_stop(struct lettergate *lettergate);
+/* Who waits for an event, or a verdict, is answered, and nobody waits any more. */
+void keeper_answer_all(struct lettergate *lettergate);
 /* Messages that are out of the queue, and their verdict not yet in it. */
 unsigned keeper_out(const struct lettergate *lettergate);
 /* When nobody uses the queue any more. */

@@ -20,7 +20,6 @@ struct looking {
 		struct list_job list;
 		struct body_job body;
 		struct change_job change;
-		struct counts_job counts;
 	};
 	struct stored **found;
 	struct text key_id;
@@ -90,24 +89,7 @@ static void changed(struct job *job)
 	told(looking, job->err);
 }
 
-static void counted(struct job *job)
-{
-	struct looking *looking = job->waiter;
-
-	looking->asking->counts = job->err ? NULL : &looking->counts;
-	told(looking, job->err);
-}
-
 /* ---- questions */
-
-static void ask_counts(struct looking *looking)
-{
-	looking->counts = (struct counts_job){
-		.job = { .kind = JOB_COUNTS, .done = counted, .waiter = looking },
-		.now_ms = now_unix_ms()
-	};
-	queue_put(looking->lettergate->queue, &looking->counts.job);
-}
 
 static void ask_list(struct looking *looking, struct text key_id)
 {
@@ -207,7 +189,7 @@ static void ask_text(struct looking *looking, struct text key_id)
 
 static bool names_one(const struct asking *asking)
 {
-	return asking->what != ASK_LIST && asking->what != ASK_COUNTS;
+	return asking->what != ASK_LIST;
 }
 
 void looking_ask(struct lettergate *lettergate, struct asking *asking)
@@ -239,12 +221,10 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 	case ASK_CANCEL:
 		ask_one(looking, found_to_cancel);
 		break;
-	case ASK_COUNTS:
-		ask_counts(looking);
-		break;
 	case ASK_RETRY:
 		ask_change(looking, key_id, CHANGE_RETRY);
 		break;
+	case ASK_COUNTS: /* counting_ask */
 	case ASK_EVENTS: /* listening_ask */
 		break;
 	}

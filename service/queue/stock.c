@@ -3,7 +3,20 @@
 #include "service/queue/queue.h"
 #include "service/store/pack.h"
 
-enum { VERSION = 1, CONTENT_BYTES = 4 << 20, PARTIALS_MOST = 1000 };
+#include <stdlib.h>
+
+enum { VERSION = 1, CONTENT_BYTES = 4 << 20, PARTIALS_MOST = 1000, LOOK_US = 2000000 };
+
+struct stock {
+	struct lettergate *lettergate;
+	uint64_t look_us;       /* not before that; the tick's own */
+	atomic_bool is_looking; /* until then, what follows is the queue's */
+	struct templates_job job;
+	uint64_t revision;
+	bool has_revision;
+
+	atomic_bool is_stale; /* all are to be looked at, changed or not */
+};
 
 /* ---- as it is kept */
 
@@ -52,24 +65,51 @@ static bool unpack(struct text bytes, struct region *region, struct template_sou
 
 /* ---- changes */
 
-/* catalogue_keep_in's. */
-static enum err keep(void *self, struct text name, const struct template *template)
-{
-	struct lettergate *lettergate = self;
-	struct template_job job = { .job.kind = JOB_TEMPLATE, .name = name };
-	struct buf content = buf_born(CONTENT_BYTES);
-	enum err err;
+/* One that the queue has. */
+struct keeping {
+	struct template_job job;
+	struct catalogue_change *change;
+	struct buf content;
+};
 
-	if (template) {
-		pack(template, &content);
-		job.content = buf_text(&content);
-	}
-	err = content.err ? content.err : queue_do(lettergate->queue, &job.job);
-	buf_free(&content);
-	return !template && err == ERR_MISSING ? OK : err;
+/* The queue's thread. */
+static void kept(struct job *job)
+{
+	struct keeping *keeping = job->waiter;
+
+	catalogue_kept(keeping->change, job->err, keeping->job.was_there);
+	buf_free(&keeping->content);
+	free(keeping);
 }
 
-/* ---- the start */
+/* catalogue_keep_in's. */
+static enum err keep(void *self, struct catalogue_change *change, struct text name,
+	const struct template *template)
+{
+	struct stock *stock = self;
+	struct keeping *keeping = calloc(1, sizeof(*keeping));
+
+	if (!keeping)
+		return ERR_MEMORY;
+	keeping->content = buf_born(CONTENT_BYTES);
+	if (template)
+		pack(template, &keeping->content);
+	if (keeping->content.err) {
+		buf_free(&keeping->content);
+		free(keeping);
+		return ERR_MEMORY;
+	}
+	keeping->change = change;
+	keeping->job = (struct template_job){
+		.job = { .kind = JOB_TEMPLATE, .done = kept, .waiter = keeping }, .name = name
+	};
+	if (template)
+		keeping->job.content = buf_text(&keeping->content);
+	queue_put(stock->lettergate->queue, &keeping->job.job);
+	return OK;
+}
+
+/* ---- what is kept */
 
 static void log_unusable(
 	struct lettergate *lettergate, struct text name, const struct template_fault *fault)
@@ -109,23 +149,113 @@ static void restore(
 	}
 }
 
+static bool is_kept(const void *context, struct text name)
+{
+	const struct templates_job *job = context;
+	size_t low = 0, high = job->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = text_compare(&job->templates[middle].name, &name);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+static void take_up(struct stock *stock)
+{
+	struct templates_job *job = &stock->job;
+
+	if (!job->is_same) {
+		for (size_t i = 0; i < job->count; i++)
+			restore(stock->lettergate, &job->templates[i], job->region);
+		catalogue_retain(stock->lettergate->catalogue, is_kept, job);
+	}
+	stock->revision = job->revision;
+	stock->has_revision = true;
+}
+
+/* ---- what others have changed */
+
+/* The queue's thread: what we have changed ourselves before was told before. */
+static void looked(struct job *job)
+{
+	struct stock *stock = job->waiter;
+
+	if (job->err)
+		atomic_store(&stock->is_stale, true);
+	else
+		take_up(stock);
+	region_close(stock->job.region);
+	atomic_store(&stock->is_looking, false);
+}
+
+/* It may hold all templates there are, and takes next to nothing as long as nothing has changed. */
+static enum err prepare(struct stock *stock)
+{
+	bool is_stale = atomic_exchange(&stock->is_stale, false);
+
+	stock->job = (struct templates_job){
+		.job = { .kind = JOB_TEMPLATES, .done = looked, .waiter = stock },
+		.known = stock->has_revision && !is_stale ? &stock->revision : NULL
+	};
+	return region_open(TEMPLATES_BYTES, &stock->job.region);
+}
+
+void stock_tick(struct stock *stock, uint64_t now_us)
+{
+	struct queue *queue = stock->lettergate->queue;
+
+	if (!queue_is_shared(queue) && !atomic_load(&stock->is_stale))
+		return;
+	if (now_us < stock->look_us || atomic_exchange(&stock->is_looking, true))
+		return;
+	stock->look_us = now_us + LOOK_US;
+	if (prepare(stock) == OK)
+		queue_put(queue, &stock->job.job);
+	else
+		atomic_store(&stock->is_looking, false);
+}
+
+void stock_reload(struct stock *stock)
+{
+	atomic_store(&stock->is_stale, true);
+}
+
+/* ---- life */
+
 enum err stock_open(struct lettergate *lettergate, struct buf *why)
 {
-	struct templates_job job = { .job.kind = JOB_TEMPLATES };
+	struct stock *stock;
 	enum err err;
 
 	if (!lettergate->queue)
 		return OK;
-	err = region_open(TEMPLATES_BYTES, &job.region);
+	stock = lettergate->stock = calloc(1, sizeof(*stock));
+	if (!stock)
+		return ERR_MEMORY;
+	stock->lettergate = lettergate;
+	err = prepare(stock);
 	if (err)
 		return err;
-	err = queue_do(lettergate->queue, &job.job);
-	for (size_t i = 0; !err && i < job.count; i++)
-		restore(lettergate, &job.templates[i], job.region);
-	region_close(job.region);
+	err = queue_do(lettergate->queue, &stock->job.job);
+	if (!err)
+		take_up(stock);
+	region_close(stock->job.region);
 	if (err)
 		buf_addf(why, "STORE: its templates cannot be read: %s", err_text(err));
 	else
-		catalogue_keep_in(lettergate->catalogue, keep, lettergate);
+		catalogue_keep_in(lettergate->catalogue, keep, stock);
 	return err;
+}
+
+void stock_close(struct stock *stock)
+{
+	free(stock);
 }

@@ -288,9 +288,12 @@ struct template_job {
 	bool was_there;            /* told */
 };
 
-/* All of them, by name. */
+/* All of them, by name; or only that they are the same as when that was told last. */
 struct templates_job {
 	struct job job;
+	const uint64_t *known; /* the revision that was told then; NULL: none was */
+	uint64_t revision;     /* told: another one whenever something was changed */
+	bool is_same;          /* told: it is the one that is known, and nothing else is told */
 	struct region *region;
 	struct kept_template {
 		struct text name, content;

@@ -1,6 +1,7 @@
 /* What is told of messages and events, and the templates. */
 #include <string.h>
 
+#include "service/clock.h"
 #include "service/store/store_pg_own.h"
 
 enum { LIST_PART = 200 };
@@ -231,13 +232,26 @@ static enum err note_template(struct pg_store *store, const PGresult *result, vo
 	return OK;
 }
 
+/* From then on others see that something has changed. */
+static enum err revise(struct pg_store *store)
+{
+	struct pg_values values = { 0 };
+	int64_t revision;
+
+	random_bytes((unsigned char *)&revision, sizeof(revision));
+	pg_number(&values, revision);
+	return pg_send(store, PG_TEMPLATE_REVISE, &values, NULL, NULL);
+}
+
 enum err pg_template(void *self, struct template_job *template)
 {
 	struct pg_store *store = self;
 	struct pg_values values = { 0 };
 	bool is_put = template->content.at;
-	enum err err;
+	enum err err = revise(store);
 
+	if (err)
+		return err;
 	pg_bytes(&values, template->name);
 	if (is_put)
 		pg_bytes(&values, template->content);
@@ -250,13 +264,35 @@ enum err pg_template(void *self, struct template_job *template)
 	return is_put || template->was_there ? OK : ERR_MISSING;
 }
 
-enum err pg_templates(void *self, struct templates_job *templates)
+/* 0: nothing was changed ever. */
+static enum err ask_revision(struct pg_store *store, uint64_t *revision_out)
 {
 	PGresult *result;
-	enum err err = pg_ask(self, PG_TEMPLATE_LIST, NULL, &result);
+	enum err err = pg_ask(store, PG_TEMPLATE_REVISION, NULL, &result);
+
+	if (err)
+		return err;
+	*revision_out = PQntuples(result) == 1 ? (uint64_t)pg_int(result, 0, 0) : 0;
+	PQclear(result);
+	return OK;
+}
+
+/* The revision first: what is changed between the two is seen the next time. */
+enum err pg_templates(void *self, struct templates_job *templates)
+{
+	uint64_t revision;
+	PGresult *result;
+	enum err err = ask_revision(self, &revision);
 	size_t count;
 
 	templates->count = 0;
+	if (err)
+		return err;
+	templates->is_same = templates->known && *templates->known == revision;
+	templates->revision = revision;
+	if (templates->is_same)
+		return OK;
+	err = pg_ask(self, PG_TEMPLATE_LIST, NULL, &result);
 	if (err)
 		return err;
 	count = (size_t)PQntuples(result);

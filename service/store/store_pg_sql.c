@@ -221,6 +221,13 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"n.name = $1 AND (n.token = 0 OR n.token = $2 OR n.lease_ms <= " PG_NOW_MS ") "
 		"RETURNING o.content",
 		"bnnnb", true },
+	/* Before anything else of a change, so that two of them wait for each other only here. */
+	[PG_TEMPLATE_REVISE] = {
+		"INSERT INTO lettergate_note (name, token, lease_ms, content) VALUES "
+		"('templates', $1, 0, '') ON CONFLICT (name) DO UPDATE SET token = $1",
+		"n", true },
+	[PG_TEMPLATE_REVISION] = {
+		"SELECT token FROM lettergate_note WHERE name = 'templates'", "", false },
 	[PG_TEMPLATE_PUT] = {
 		"WITH old AS MATERIALIZED (SELECT count(*) AS many FROM lettergate_template WHERE "
 		"name = $1), put AS (INSERT INTO lettergate_template (name, content) VALUES ($1, "

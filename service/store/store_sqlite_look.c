@@ -182,6 +182,8 @@ enum err sqlite_templates(void *self, struct templates_job *templates)
 	enum err err = OK, end;
 
 	templates->count = 0;
+	templates->revision = 0; /* nobody else changes them, and nobody asks for it */
+	templates->is_same = false;
 	while (!err && sql_row(rows))
 		err = copy_template(templates, &room, rows);
 	end = sql_end(store, rows);

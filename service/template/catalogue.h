@@ -27,23 +27,29 @@ MUST_USE enum err catalogue_exchange(
 	struct catalogue *catalogue, struct shelf *shelf, struct buf *why);
 void catalogue_forget(struct shelf *shelf); /* NULL is fine */
 
-/* From now on what comes over HTTP is kept elsewhere too: `keep` is called before a change is seen,
- * with NULL where the template of that name goes. It may wait; on its error nothing changes. */
-void catalogue_keep_in(struct catalogue *catalogue,
-	enum err (*keep)(void *self, struct text name, const struct template *template),
-	void *self);
-/* One that was kept there, before that. */
+/* A change that is seen when it is kept elsewhere. */
+struct catalogue_change;
+/* Begins to keep it: it does not wait, and catalogue_kept is not called before it has returned.
+ * `template` NULL: the one of that name goes. On its error nothing was begun. */
+typedef enum err (*catalogue_keep)(void *self, struct catalogue_change *change, struct text name,
+	const struct template *template);
+/* From now on what comes over HTTP is kept there first, in the order of these calls. */
+void catalogue_keep_in(struct catalogue *catalogue, catalogue_keep keep, void *self);
+/* What came of it, in the same order. `was_there`: another process may have put it there.
+ * ERR_MISSING: what was to go was not there. After any other error nothing changes. */
+void catalogue_kept(struct catalogue_change *change, enum err err, bool was_there);
+/* One that is kept there; nothing is done if it is the same. */
 enum template_change catalogue_restore(struct catalogue *catalogue,
 	const struct template_source *source, int64_t changed_ms, struct template_fault *fault_out);
+/* Of those that came over HTTP, the ones that are not kept there any more go. */
+void catalogue_retain(struct catalogue *catalogue,
+	bool (*is_kept)(const void *context, struct text name), const void *context);
 
 /* As the functions of http/gateway.h say. */
 const struct template *catalogue_hold(struct catalogue *catalogue, struct text name);
 void catalogue_release(const struct template *template);
 MUST_USE enum err catalogue_partial(struct catalogue *catalogue, struct text name,
 	struct region *region, struct text *text_out);
-enum template_change catalogue_put(struct catalogue *catalogue,
-	const struct template_source *source, const struct template **template_out,
-	struct template_fault *fault_out);
-enum template_change catalogue_remove(struct catalogue *catalogue, struct text name);
+void catalogue_change(struct catalogue *catalogue, struct changing *changing);
 void catalogue_list(struct catalogue *catalogue,
 	void (*see)(const struct template *template, void *context), void *context);

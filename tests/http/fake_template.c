@@ -1,6 +1,7 @@
 #include "fake.h"
 
 #include <check.h>
+#include <unistd.h>
 
 static size_t find(const struct fake_templates *templates, struct text name)
 {
@@ -78,11 +79,11 @@ static struct template_source copy_source(
 	return own;
 }
 
-static enum template_change put(void *self, const struct template_source *source,
-	const struct template **template_out, struct template_fault *fault_out)
+static enum template_change put(struct fake_templates *templates,
+	const struct template_source *source, const struct template **template_out,
+	struct template_fault *fault_out)
 {
-	struct fake_templates *templates = templates_of(self);
-	struct mustache_partials shared = { self, find_shared };
+	struct mustache_partials shared = { templates, find_shared };
 	size_t place = find(templates, source->name);
 	struct template_source own;
 	struct template template;
@@ -111,9 +112,8 @@ static enum template_change put(void *self, const struct template_source *source
 	return TEMPLATE_MADE;
 }
 
-static enum template_change take_away(void *self, struct text name)
+static enum template_change take_away(struct fake_templates *templates, struct text name)
 {
-	struct fake_templates *templates = templates_of(self);
 	size_t place = find(templates, name);
 
 	if (place == templates->count)
@@ -123,6 +123,32 @@ static enum template_change take_away(void *self, struct text name)
 	region_close(templates->at[place].region);
 	templates->at[place] = templates->at[--templates->count];
 	return TEMPLATE_REMOVED;
+}
+
+static void *change_late(void *argument)
+{
+	struct changing *changing = argument;
+
+	usleep(20000);
+	changing->done(changing);
+	return NULL;
+}
+
+/* A store answers later, from a thread of its own. */
+static void change(void *self, struct changing *changing)
+{
+	struct fake_templates *templates = templates_of(self);
+	pthread_t thread;
+
+	changing->change = changing->source ? put(templates, changing->source, &changing->template,
+						      &changing->fault)
+					    : take_away(templates, changing->name);
+	if (!templates->has_store) {
+		changing->done(changing);
+		return;
+	}
+	ck_assert_int_eq(pthread_create(&thread, NULL, change_late, changing), 0);
+	pthread_detach(thread);
 }
 
 static void list(
@@ -140,8 +166,7 @@ void fake_templates_open(struct fake_templates *templates, struct gateway *gatew
 	gateway->template_hold = hold;
 	gateway->template_release = release;
 	gateway->template_partial = partial;
-	gateway->template_put = put;
-	gateway->template_remove = take_away;
+	gateway->template_change = change;
 	gateway->template_list = list;
 }
 

@@ -13,6 +13,7 @@ struct fake_templates {
 	size_t count;
 	int held;                         /* not yet released */
 	enum template_change next_change; /* of the next put; 0: it is kept */
+	bool has_store;                   /* changes are told later */
 };
 
 /* What is called "file" is one of TEMPLATES_DIR, and the partial "shared" is there for all. */

@@ -79,6 +79,29 @@ START_TEST(a_template_is_kept_shown_listed_and_removed)
 }
 END_TEST
 
+/* A store takes its time, and no thread waits for it. */
+START_TEST(a_change_is_told_when_it_is_kept)
+{
+	start();
+	served.fake.templates.has_store = true;
+	ck_assert_uint_eq(ask("PUT", "/templates/order", ORDER), 201);
+	ck_assert_str_eq(answer_header(&answer, "Location"), "/templates/order");
+	ck_assert(answer_has(&answer, "\"partials\":{\"hi\":\"Hello\"}}\n"));
+	ck_assert_uint_eq(ask("PUT", "/templates/order", ORDER), 200);
+	ck_assert_uint_eq(ask("PUT", "/templates/a", "{\"html\":\"{{#x}}\"}"), 422);
+	ck_assert(answer_has(&answer, "\"pointer\":\"/html\""));
+	served.fake.templates.next_change = TEMPLATE_NOT_KEPT;
+	ck_assert_uint_eq(ask("PUT", "/templates/order", ORDER), 503);
+	ck_assert(answer_has(&answer, "\"code\":\"storage_unavailable\""));
+	served.fake.templates.next_change = TEMPLATE_TOO_MANY;
+	ck_assert_uint_eq(ask("PUT", "/templates/order", ORDER), 503);
+	ck_assert(answer_has(&answer, "\"code\":\"overloaded\""));
+	ck_assert_uint_eq(ask("DELETE", "/templates/order", NULL), 200);
+	ck_assert_uint_eq(ask("DELETE", "/templates/order", NULL), 404);
+	stop();
+}
+END_TEST
+
 START_TEST(a_file_is_not_changed_over_http)
 {
 	start();
@@ -459,6 +482,7 @@ END_TEST
 #define COUNT(rows) (int)(sizeof(rows) / sizeof(rows[0]))
 
 UNIT_MAIN(templates, tcase_add_test(cases, a_template_is_kept_shown_listed_and_removed);
+	  tcase_add_test(cases, a_change_is_told_when_it_is_kept);
 	  tcase_add_test(cases, a_file_is_not_changed_over_http);
 	  tcase_add_loop_test(cases, what_cannot_be_kept_is_refused, 0, COUNT(puts_refused));
 	  tcase_add_test(cases, a_template_has_a_bound); tcase_add_test(cases, no_room_is_told);

@@ -66,19 +66,33 @@ static enum err reload(void)
 	return err;
 }
 
+/* Without a store that is right away. */
+static void changed(struct changing *changing)
+{
+	ck_assert_int_ne(changing->change, 0);
+}
+
 static enum template_change put(const char *name, const char *html)
 {
 	struct template_source source = { .name = text_of(name),
 		.parts[TEMPLATE_HTML] = text_of(html) };
-	const struct template *template;
-	struct template_fault fault;
-	enum template_change change = catalogue_put(catalogue, &source, &template, &fault);
+	struct changing changing = { .name = source.name, .source = &source, .done = changed };
 
-	if (change == TEMPLATE_MADE || change == TEMPLATE_CHANGED) {
-		ck_assert(text_equal(template->source.name, text_of(name)));
-		catalogue_release(template);
+	catalogue_change(catalogue, &changing);
+	if (changing.template) {
+		ck_assert(text_equal(changing.template->source.name, source.name));
+		catalogue_release(changing.template);
 	}
-	return change;
+	return changing.change;
+}
+
+static enum template_change take_away(const char *name)
+{
+	struct changing changing = { .name = text_of(name), .done = changed };
+
+	catalogue_change(catalogue, &changing);
+	ck_assert_ptr_null(changing.template);
+	return changing.change;
 }
 
 /* What a part becomes without values; "-": there is no such template or part. */
@@ -254,9 +268,9 @@ START_TEST(templates_are_put_and_removed)
 	ck_assert_int_eq(put("a", "{{/x}}"), TEMPLATE_IS_WRONG);
 	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "2");
 	ck_assert_int_eq(put("file", "x"), TEMPLATE_IS_FILE);
-	ck_assert_int_eq(catalogue_remove(catalogue, TEXT("file")), TEMPLATE_IS_FILE);
-	ck_assert_int_eq(catalogue_remove(catalogue, TEXT("a")), TEMPLATE_REMOVED);
-	ck_assert_int_eq(catalogue_remove(catalogue, TEXT("a")), TEMPLATE_MISSING);
+	ck_assert_int_eq(take_away("file"), TEMPLATE_IS_FILE);
+	ck_assert_int_eq(take_away("a"), TEMPLATE_REMOVED);
+	ck_assert_int_eq(take_away("a"), TEMPLATE_MISSING);
 	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "-");
 	ck_assert_str_eq(rendered("file", TEMPLATE_HTML), "file");
 }
@@ -276,7 +290,7 @@ START_TEST(a_thousand_are_kept)
 	ck_assert_str_eq(rendered("t7", TEMPLATE_HTML), "changed");
 	ck_assert_str_eq(rendered("t8", TEMPLATE_HTML), "t8");
 	ck_assert_uint_eq(count_all(), TEMPLATES_MAX);
-	ck_assert_int_eq(catalogue_remove(catalogue, TEXT("t8")), TEMPLATE_REMOVED);
+	ck_assert_int_eq(take_away("t8"), TEMPLATE_REMOVED);
 	ck_assert_int_eq(put("more", "x"), TEMPLATE_MADE);
 }
 END_TEST
@@ -335,7 +349,7 @@ START_TEST(the_folder_and_what_came_over_http_share_one_bound)
 	ck_assert_str_eq(rendered("file", TEMPLATE_HTML), "new");
 	ck_assert_str_eq(rendered("more", TEMPLATE_HTML), "-");
 	ck_assert_str_eq(rendered("t2", TEMPLATE_HTML), "foot");
-	ck_assert_int_eq(catalogue_remove(catalogue, TEXT("t2")), TEMPLATE_REMOVED);
+	ck_assert_int_eq(take_away("t2"), TEMPLATE_REMOVED);
 	ck_assert_int_eq(reload(), OK);
 	ck_assert_uint_eq(count_all(), TEMPLATES_MAX);
 	ck_assert_str_eq(rendered("more", TEMPLATE_HTML), "one more");
@@ -361,7 +375,7 @@ START_TEST(the_folder_and_what_came_over_http_share_their_memory)
 	ck_assert_str_eq(rendered("t0", TEMPLATE_HTML), "foot");
 	for (int i = 0; i < 10; i++) {
 		snprintf(name, sizeof(name), "t%d", i);
-		ck_assert_int_eq(catalogue_remove(catalogue, text_of(name)), TEMPLATE_REMOVED);
+		ck_assert_int_eq(take_away(name), TEMPLATE_REMOVED);
 	}
 	ck_assert_int_eq(reload(), OK);
 }
@@ -410,6 +424,166 @@ START_TEST(a_partial_is_copied)
 }
 END_TEST
 
+/* ---- kept elsewhere */
+
+enum { CHANGES = 101 };
+
+/* A store that answers when it is told to. */
+static struct catalogue_change *kept[CHANGES];
+static size_t kept_count;
+
+static enum err keep(void *self, struct catalogue_change *change, struct text name,
+	const struct template *template)
+{
+	ck_assert_ptr_eq(self, &kept_count);
+	ck_assert(!template || text_equal(template->source.name, name));
+	kept[kept_count++] = change;
+	return OK;
+}
+
+/* Under way. */
+struct way {
+	struct changing changing;
+	struct template_source source;
+};
+
+static void begin(struct way *way, const char *name, const char *html)
+{
+	*way = (struct way){ .source = { .name = text_of(name) } };
+	if (html)
+		way->source.parts[TEMPLATE_HTML] = text_of(html);
+	way->changing = (struct changing){
+		.name = way->source.name, .source = html ? &way->source : NULL, .done = changed
+	};
+	catalogue_change(catalogue, &way->changing);
+}
+
+/* What becomes of the oldest that is under way. */
+static enum template_change end(struct way *way, enum err err, bool was_there)
+{
+	static size_t ended;
+
+	ck_assert_int_eq(way->changing.change, 0);
+	catalogue_kept(kept[ended++], err, was_there);
+	if (ended == kept_count)
+		ended = kept_count = 0;
+	if (way->changing.template)
+		catalogue_release(way->changing.template);
+	return way->changing.change;
+}
+
+START_TEST(a_change_is_seen_when_it_is_kept)
+{
+	struct way one, other, gone;
+
+	open_catalogue();
+	catalogue_keep_in(catalogue, keep, &kept_count);
+	begin(&one, "a", "1");
+	begin(&other, "a", "2");
+	begin(&gone, "b", NULL);
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "-");
+	ck_assert_int_eq(end(&one, OK, false), TEMPLATE_MADE);
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "1");
+	ck_assert_int_eq(end(&other, ERR_IO, false), TEMPLATE_NOT_KEPT);
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "1");
+	ck_assert_int_eq(end(&gone, ERR_MISSING, false), TEMPLATE_MISSING);
+	begin(&one, "a", "{{/x}}");
+	ck_assert_int_eq(one.changing.change, TEMPLATE_IS_WRONG);
+	begin(&one, "b", "3");
+	ck_assert_int_eq(end(&one, OK, true), TEMPLATE_CHANGED); /* another process had put it */
+	begin(&gone, "c", NULL);
+	ck_assert_int_eq(end(&gone, OK, true), TEMPLATE_REMOVED);
+	begin(&gone, "a", NULL);
+	ck_assert_int_eq(end(&gone, OK, true), TEMPLATE_REMOVED);
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "-");
+}
+END_TEST
+
+START_TEST(a_reload_waits_for_no_store)
+{
+	struct way mine, taken, gone;
+
+	write_file("_foot.mustache", "old");
+	open_catalogue();
+	ck_assert_int_eq(put("gone", "x"), TEMPLATE_MADE);
+	catalogue_keep_in(catalogue, keep, &kept_count);
+	begin(&mine, "mine", "{{> foot}}");
+	begin(&taken, "taken", "mine");
+	begin(&gone, "gone", NULL);
+	write_file("_foot.mustache", "new");
+	write_file("taken.html.mustache", "file");
+	write_file("gone.html.mustache", "file");
+	ck_assert_int_eq(reload(), OK);
+	ck_assert_int_eq(end(&mine, OK, false), TEMPLATE_MADE);
+	ck_assert_str_eq(rendered("mine", TEMPLATE_HTML), "new");
+	ck_assert_int_eq(end(&taken, OK, false), TEMPLATE_IS_FILE);
+	ck_assert_str_eq(rendered("taken", TEMPLATE_HTML), "file");
+	ck_assert_int_eq(end(&gone, OK, true), TEMPLATE_IS_FILE);
+	ck_assert_str_eq(rendered("gone", TEMPLATE_HTML), "file");
+}
+END_TEST
+
+START_TEST(what_is_under_way_has_a_bound)
+{
+	static struct way ways[CHANGES];
+
+	open_catalogue();
+	for (int i = 0; i < TEMPLATES_MAX - 1; i++) {
+		char name[20];
+
+		snprintf(name, sizeof(name), "t%d", i);
+		ck_assert_int_eq(put(name, name), TEMPLATE_MADE);
+	}
+	catalogue_keep_in(catalogue, keep, &kept_count);
+	begin(&ways[0], "last", "x");
+	begin(&ways[1], "more", "x");
+	ck_assert_int_eq(ways[1].changing.change, TEMPLATE_NO_ROOM);
+	for (int i = 1; i < CHANGES; i++)
+		begin(&ways[i], "t1", "x");
+	ck_assert_int_eq(ways[CHANGES - 1].changing.change, TEMPLATE_TOO_MANY);
+	for (int i = 0; i < CHANGES - 1; i++)
+		ck_assert_int_eq(end(&ways[i], OK, i > 0), i ? TEMPLATE_CHANGED : TEMPLATE_MADE);
+	begin(&ways[0], "t2", "x");
+	ck_assert_int_eq(end(&ways[0], OK, true), TEMPLATE_CHANGED);
+	ck_assert_uint_eq(count_all(), TEMPLATES_MAX);
+}
+END_TEST
+
+static bool is_b(const void *context, struct text name)
+{
+	return text_equal(name, text_of(context));
+}
+
+START_TEST(what_others_have_changed_is_taken_up)
+{
+	struct template_source source = { .name = TEXT("a"), .parts[TEMPLATE_HTML] = TEXT("1") };
+	struct template_fault fault;
+	const struct template *held;
+
+	write_file("file.html.mustache", "file");
+	open_catalogue();
+	ck_assert_int_eq(put("b", "b"), TEMPLATE_MADE);
+	ck_assert_int_eq(catalogue_restore(catalogue, &source, 7, &fault), TEMPLATE_MADE);
+	held = catalogue_hold(catalogue, TEXT("a"));
+	ck_assert_int_eq(catalogue_restore(catalogue, &source, 7, &fault), TEMPLATE_CHANGED);
+	ck_assert_msg(catalogue_hold(catalogue, TEXT("a")) == held, "the same is left as it is");
+	catalogue_release(held);
+	catalogue_release(held);
+	source.parts[TEMPLATE_HTML] = TEXT("2");
+	ck_assert_int_eq(catalogue_restore(catalogue, &source, 7, &fault), TEMPLATE_MADE);
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "2");
+	source.parts[TEMPLATE_TEXT] = TEXT("");
+	ck_assert_int_eq(catalogue_restore(catalogue, &source, 7, &fault), TEMPLATE_MADE);
+	ck_assert_str_eq(rendered("a", TEMPLATE_TEXT), "");
+	source.name = TEXT("file");
+	ck_assert_int_eq(catalogue_restore(catalogue, &source, 7, &fault), TEMPLATE_IS_FILE);
+	catalogue_retain(catalogue, is_b, "b");
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "-");
+	ck_assert_str_eq(rendered("b", TEMPLATE_HTML), "b");
+	ck_assert_str_eq(rendered("file", TEMPLATE_HTML), "file");
+}
+END_TEST
+
 /* ---- at the same time */
 
 static atomic_bool is_over;
@@ -452,7 +626,7 @@ START_TEST(who_uses_one_is_not_disturbed_by_changes)
 		ck_assert_int_eq(put("a", i % 2 ? "one" : "two"), TEMPLATE_CHANGED);
 		ck_assert_int_eq(put("b", "{{> x}}"), TEMPLATE_MADE);
 		ck_assert_int_eq(reload(), OK);
-		ck_assert_int_eq(catalogue_remove(catalogue, TEXT("b")), TEMPLATE_REMOVED);
+		ck_assert_int_eq(take_away("b"), TEMPLATE_REMOVED);
 	}
 	atomic_store(&is_over, true);
 	for (int i = 0; i < 3; i++)
@@ -476,4 +650,8 @@ UNIT_MAIN(catalogue, tcase_add_checked_fixture(cases, make_folder, remove_folder
 	  tcase_add_test(cases, the_folder_and_what_came_over_http_share_their_memory);
 	  tcase_add_test(cases, the_parts_of_a_template_share_their_partials);
 	  tcase_add_test(cases, a_partial_is_copied);
+	  tcase_add_test(cases, a_change_is_seen_when_it_is_kept);
+	  tcase_add_test(cases, a_reload_waits_for_no_store);
+	  tcase_add_test(cases, what_is_under_way_has_a_bound);
+	  tcase_add_test(cases, what_others_have_changed_is_taken_up);
 	  tcase_add_test(cases, who_uses_one_is_not_disturbed_by_changes);)

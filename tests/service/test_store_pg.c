@@ -299,6 +299,40 @@ START_TEST(whose_mail_was_written_is_suspected_and_nobody_else)
 }
 END_TEST
 
+START_TEST(what_another_changes_of_templates_is_seen)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct template_job put = { .name = TEXT("a"), .content = TEXT("one") };
+	struct template_job drop = { .name = TEXT("a") };
+	struct templates_job all = { 0 };
+	uint64_t known;
+
+	ck_assert_int_eq(region_open(100000, &all.region), OK);
+	ck_assert_int_eq(DO(&other, templates, &all), OK);
+	ck_assert(!all.is_same);
+	known = all.revision;
+	all.known = &known;
+	ck_assert_int_eq(DO(&other, templates, &all), OK);
+	ck_assert(all.is_same);
+	ck_assert_int_eq(DO(&kit, template, &put), OK);
+	ck_assert_int_eq(DO(&other, templates, &all), OK);
+	ck_assert(!all.is_same);
+	ck_assert_uint_eq(all.count, 1);
+	known = all.revision;
+	ck_assert_int_eq(DO(&kit, template, &put), OK);
+	ck_assert_int_eq(DO(&other, templates, &all), OK);
+	ck_assert_msg(!all.is_same, "also where it is put as it was");
+	known = all.revision;
+	ck_assert_int_eq(DO(&other, template, &drop), OK);
+	ck_assert_int_eq(DO(&kit, templates, &all), OK);
+	ck_assert(!all.is_same);
+	ck_assert_uint_eq(all.count, 0);
+	region_close(all.region);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
 /* A suspect of ours keeps us from others for a while; another replica goes on. */
 START_TEST(a_suspect_holds_up_its_own_replica_alone)
 {
@@ -690,6 +724,7 @@ static void add_all(TCase *cases)
 		cases, what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_sent);
 	tcase_add_test(cases, whose_mail_was_written_is_suspected_and_nobody_else);
 	tcase_add_test(cases, a_suspect_holds_up_its_own_replica_alone);
+	tcase_add_test(cases, what_another_changes_of_templates_is_seen);
 	tcase_add_test(cases, who_ends_in_order_leaves_no_lease_behind);
 	tcase_add_test(cases, bounds_are_of_all_together);
 	tcase_add_test(cases, what_is_done_once_is_done_once_by_all);

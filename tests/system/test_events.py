@@ -1,5 +1,6 @@
 """GET /events: what happened to messages, in the order in which it was written down."""
 
+import concurrent.futures
 import json
 import signal
 import threading
@@ -162,17 +163,28 @@ def test_who_waits_holds_no_thread_and_ends_with_the_drain(store):
         gateway.terminate()
         last.join(20)
         assert answers[0].status == 200 and answers[0]["events"] == []
+        gateway.wait()
 
 
-def test_nobody_begins_to_wait_while_it_drains(store):
-    with Relay() as relay:
-        gateway = Gateway(relay, STORE=store, DRAIN_DELAY="20s")
+def test_who_waits_goes_on_until_nobody_new_is_let_in(store):
+    """A balancer still sends requests: one that is answered at once would be asked again and again."""
+    with Relay() as relay, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        gateway = Gateway(relay, STORE=store, DRAIN_DELAY=ms(2500), DRAIN_TIMEOUT=ms(30000))
         try:
+            first = pool.submit(events, gateway, "after=now&wait=60", timeout=50)
+            time.sleep(0.3)
+            began = time.monotonic()
             gateway.terminate()
             assert wait_for(lambda: gateway.log("drain"))
-            began = time.monotonic()
-            assert events(gateway, "after=now&wait=60", timeout=50) == []
-            assert time.monotonic() - began < 15
+            assert gateway.send().status == 200
+            assert [e["type"] for e in first.result()] == ["message.sent"], "what happens is told"
+            last = pool.submit(gateway.get, "/events?after=now&wait=60&type=message.failed", timeout=50)
+            queued = pool.submit(gateway.send, headers={"Prefer": "wait=40"}, timeout=50)
+            assert (last.result().status, last.result()["events"]) == (200, [])
+            assert queued.result().status == 202, "nothing is taken out of the queue any more"
+            assert time.monotonic() - began > 2.4, "that is when they are answered"
+            assert last.result().headers["Connection"] == "close"
+            assert gateway.wait() == 0
         finally:
             gateway.kill()
 

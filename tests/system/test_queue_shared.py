@@ -27,6 +27,20 @@ def test_a_key_is_known_to_both(store):
             assert other.get("/templates/hello")["text"] == "Hello {{name}}."
 
 
+def test_templates_are_there_for_all(store):
+    kind = {"Content-Type": "application/json"}
+    with Gateway(SMTP_HOST="capture", STORE=store) as one, Gateway(SMTP_HOST="capture", STORE=store) as other:
+        assert one.request("PUT", "/templates/hello", '{"text": "One."}', kind).status == 201
+        assert wait_for(lambda: other.get("/templates/hello").json.get("text") == "One.")
+        assert other.request("PUT", "/templates/hello", '{"text": "Two."}', kind).status == 200
+        assert wait_for(lambda: one.get("/templates/hello")["text"] == "Two.")
+        assert one.get("/templates").json == other.get("/templates").json
+        assert one.request("PUT", "/templates/bye", '{"text": "Bye."}', kind).status == 201
+        assert other.request("DELETE", "/templates/bye").status == 200, "also before it has heard of it"
+        assert wait_for(lambda: one.get("/templates/bye").status == 404)
+        assert one.request("DELETE", "/templates/bye").status == 404
+
+
 def test_who_waits_hears_of_what_the_other_one_sent(store):
     """The one that is asked has no relay that answers; the other one sends."""
     soon = {"STORE": store, "RETRY_DELAYS": "1s"}
