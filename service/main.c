@@ -37,9 +37,9 @@ static const struct command {
 	{ "check", "find out what is wrong with the relay",
 		"lettergate check [--relay NAME] [--to ADDRESS] [--from ADDRESS] [--config FILE] "
 		"[--set NAME=VALUE]…\n\n"
-		"Goes through name look-up, connection, greeting, EHLO, STARTTLS, certificate, "
-		"AUTH and,\nwith --to, MAIL and RCPT, and says in words what is wrong and what to "
-		"change. Sends no\nmessage. Exits 0 only if one could be sent.",
+		"Goes through the store, name look-up, connection, greeting, EHLO, STARTTLS, "
+		"certificate,\nAUTH and, with --to, MAIL and RCPT, and says in words what is wrong "
+		"and what to change.\nSends no message. Exits 0 only if one could be sent.",
 		check_command },
 	{ "keys", "create, list, revoke, rotate API keys", NULL, run_keys },
 	{ "send", "send a message through a running gateway", NULL, send_command },

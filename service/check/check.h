@@ -58,4 +58,7 @@ void check_sender(const struct relay_settings *settings, struct buf *out);
  * ERR_MEMORY; ERR_TLS with a line in *why: certificates in the settings that cannot be used. */
 MUST_USE enum err check_relay(struct settings *settings, size_t relay,
 	const struct check_wish *wish, struct check_report *report_out, struct buf *why);
+/* Can the store that is set be used? One step is told, and nothing is changed. False: serve would
+ * not start with it. */
+bool check_store(const struct settings *settings, const struct check_wish *wish);
 void check_report_free(struct check_report *report);

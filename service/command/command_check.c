@@ -159,6 +159,18 @@ static int run(
 	return EXIT_USAGE;
 }
 
+/* True: there is none, or it can be used. */
+static bool try_store(const struct settings *settings)
+{
+	struct check_paper paper = check_paper_of(stdout);
+	struct check_wish wish = { .told = told, .owner = &paper };
+	bool is_good = !settings->store[0] || check_store(settings, &wish);
+
+	if (settings->store[0])
+		printf("\n");
+	return is_good;
+}
+
 /* What the addresses are, and then all the rest. */
 static int check_with(const struct command_line *line, struct settings *settings, struct buf *why)
 {
@@ -169,8 +181,13 @@ static int check_with(const struct command_line *line, struct settings *settings
 	if (region_open(ADDRESSES_BYTES, &region))
 		return EXIT_FAILED;
 	if (read_address("--to", line->to, region, &wish.to) &&
-		read_address("--from", line->from, region, &wish.from))
+		read_address("--from", line->from, region, &wish.from)) {
+		bool is_good = try_store(settings);
+
 		status = run(settings, line->relay, &wish, why);
+		if (!is_good && status == EXIT_SUCCESS)
+			status = EXIT_FAILED;
+	}
 	region_close(region);
 	return status;
 }

@@ -389,3 +389,19 @@ MUST_USE enum err store_sqlite_open(const char *path, const struct store_limits 
  * wrong meanwhile is in the log, which may be NULL and outlives the store. */
 MUST_USE enum err store_pg_open(const char *words, const struct store_limits *limits,
 	struct log *log, struct store *store_out, struct buf *why);
+
+/* A store as it is found, for `lettergate check`. */
+struct store_found {
+	char server[64];        /* what it is, with its version */
+	int64_t schema, newest; /* of its tables, 0: there are none yet; that we know of */
+	bool is_held;           /* another process has it: it was not opened */
+	char commits[32];       /* PostgreSQL: synchronous_commit */
+	char unsafe[96];        /* settings with which what was accepted may be lost; "": none */
+};
+
+/* As the two above, and nothing of it is changed: what would become of them? OK: it can be opened
+ * and written, as far as that can be known; or another process has it. */
+MUST_USE enum err store_sqlite_inspect(
+	const char *path, struct store_found *found_out, struct buf *why);
+MUST_USE enum err store_pg_inspect(
+	const char *words, struct store_found *found_out, struct buf *why);

@@ -184,6 +184,12 @@ enum err pg_judge(struct pg_store *store, const PGresult *result);
 
 /* OK at once if there is one. *why: NULL is fine. */
 MUST_USE enum err pg_connect(struct pg_store *store, struct buf *why);
+/* The first part of it: it is connected, and nothing is asked yet. */
+MUST_USE enum err pg_reach(struct pg_store *store, struct buf *why);
+/* As many as we know of. */
+int64_t pg_schema_newest(void);
+/* 0: there are no tables. ERR_SYNTAX: they are damaged. */
+MUST_USE enum err pg_schema_version(struct pg_store *store, int64_t *version_out);
 /* Makes or raises the tables; refuses what is newer (ERR_VALUE). In the simple protocol. */
 MUST_USE enum err pg_schema(struct pg_store *store, struct buf *why);
 /* From now on it is told what is new. */

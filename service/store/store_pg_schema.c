@@ -100,8 +100,7 @@ static enum err read_number(struct pg_store *store, const char *words, int64_t *
 	return OK;
 }
 
-/* 0: there is none. */
-static enum err read_version(struct pg_store *store, int64_t *version_out)
+enum err pg_schema_version(struct pg_store *store, int64_t *version_out)
 {
 	PGresult *result;
 	enum err err = OK;
@@ -169,6 +168,11 @@ static bool raise_from(struct pg_store *store, int64_t version, struct buf *why,
 	return is_raised;
 }
 
+int64_t pg_schema_newest(void)
+{
+	return SCHEMA;
+}
+
 enum err pg_schema(struct pg_store *store, struct buf *why)
 {
 	enum err err = OK;
@@ -176,7 +180,7 @@ enum err pg_schema(struct pg_store *store, struct buf *why)
 	for (int tries = 0; !err && tries < TRIES; tries++) {
 		int64_t version;
 
-		err = read_version(store, &version);
+		err = pg_schema_version(store, &version);
 		if (err == ERR_SYNTAX)
 			say(why, "the table lettergate_schema is damaged", "");
 		if (err)

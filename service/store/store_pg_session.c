@@ -295,7 +295,7 @@ static uint64_t connect_us(const struct pg_store *store)
 	return store->patience_us < CONNECT_US ? store->patience_us : CONNECT_US;
 }
 
-static enum err open_link(struct pg_store *store, struct buf *why)
+enum err pg_reach(struct pg_store *store, struct buf *why)
 {
 	store->conn = start(store);
 	if (!store->conn)
@@ -308,9 +308,14 @@ static enum err open_link(struct pg_store *store, struct buf *why)
 		return ERR_IO;
 	}
 	PQsetNoticeReceiver(store->conn, ignore_notice, NULL);
-	if (PQsetnonblocking(store->conn, 1) != 0)
-		return ERR_IO;
-	return begin_session(store, why);
+	return PQsetnonblocking(store->conn, 1) == 0 ? OK : ERR_IO;
+}
+
+static enum err open_link(struct pg_store *store, struct buf *why)
+{
+	enum err err = pg_reach(store, why);
+
+	return err ? err : begin_session(store, why);
 }
 
 enum err pg_connect(struct pg_store *store, struct buf *why)

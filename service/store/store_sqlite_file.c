@@ -14,7 +14,7 @@
 
 enum {
 	APPLICATION = 0x4c47514d, /* "LGQM" */
-	SCHEMA = 2,
+	SCHEMA = FILE_SCHEMA,
 	HEADER_BYTES = 100,
 };
 
@@ -67,19 +67,28 @@ static enum err say_errno(struct buf *why, const char *path, const char *words)
 
 /* ---- making it */
 
+bool sqlite_folder_of(const char *path, char folder_out[PATH_BYTES])
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+	struct buf folder = buf_over(folder_out, PATH_BYTES);
+
+	buf_add(&folder, (struct text){ path, len });
+	if (!len)
+		buf_add_string(&folder, slash ? "/" : ".");
+	buf_add_byte(&folder, '\0');
+	return !folder.err;
+}
+
 static bool sync_folder(const char *path)
 {
 	char folder[PATH_BYTES];
-	const char *slash = strrchr(path, '/');
-	size_t len = slash ? (size_t)(slash - path) : 0;
 	bool is_synced;
 	int fd;
 
-	if (len >= sizeof(folder))
+	if (!sqlite_folder_of(path, folder))
 		return false;
-	memcpy(folder, path, len);
-	folder[len] = '\0';
-	fd = open(slash ? (len ? folder : "/") : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	is_synced = fsync(fd) == 0;
@@ -161,7 +170,8 @@ static uint32_t big_endian(const unsigned char *at)
 	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-static enum err judge(const char *path, const unsigned char *header, ssize_t len, struct buf *why)
+static enum err judge(const char *path, const unsigned char *header, ssize_t len,
+	unsigned *version_out, struct buf *why)
 {
 	if (len == 0) {
 		sqlite_say(why, path,
@@ -180,22 +190,8 @@ static enum err judge(const char *path, const unsigned char *header, ssize_t len
 		sqlite_say(why, path, "was written by a newer version of lettergate", NULL);
 		return ERR_VALUE;
 	}
+	*version_out = big_endian(header + 60);
 	return OK;
-}
-
-/* Before SQLite has it open: to close a file that is open elsewhere in the process drops its
- * locks. ERR_MISSING: there is none. */
-static enum err look_at(const char *path, struct buf *why)
-{
-	unsigned char header[HEADER_BYTES];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0)
-		return errno == ENOENT ? ERR_MISSING : say_errno(why, path, "cannot be opened");
-	len = read(fd, header, sizeof(header));
-	close(fd);
-	return len < 0 ? say_errno(why, path, "cannot be read") : judge(path, header, len, why);
 }
 
 /* A log without its file was somebody's queue. */
@@ -209,9 +205,35 @@ static bool has_orphan(const char *path)
 	return !buf.err && access(name, F_OK) == 0;
 }
 
+static enum err say_missing(const char *path, struct buf *why)
+{
+	if (errno != ENOENT)
+		return say_errno(why, path, "cannot be opened");
+	if (!has_orphan(path))
+		return ERR_MISSING;
+	sqlite_say(why, path, "is missing, though its -wal is there", NULL);
+	return ERR_SYNTAX;
+}
+
+/* Before SQLite has it open: to close a file that is open elsewhere in the process drops its
+ * locks. */
+enum err sqlite_file_look(const char *path, unsigned *version_out, struct buf *why)
+{
+	unsigned char header[HEADER_BYTES];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return say_missing(path, why);
+	len = read(fd, header, sizeof(header));
+	close(fd);
+	return len < 0 ? say_errno(why, path, "cannot be read")
+		       : judge(path, header, len, version_out, why);
+}
+
 /* ---- opening it */
 
-static int version_of(sqlite3 *db)
+int sqlite_version_of(sqlite3 *db)
 {
 	sqlite3_stmt *row = NULL;
 	int version = 0;
@@ -226,7 +248,7 @@ static int version_of(sqlite3 *db)
 /* A queue of version 1 goes on as one of this version. */
 static bool upgrade(sqlite3 *db)
 {
-	return version_of(db) != 1 ||
+	return sqlite_version_of(db) != 1 ||
 	       (does(db, "BEGIN IMMEDIATE") && does(db, additions) &&
 		       write_number(db, "user_version", SCHEMA) && does(db, "COMMIT"));
 }
@@ -247,7 +269,7 @@ static bool prepare(sqlite3 *db)
 	return does(db, pragmas) && upgrade(db);
 }
 
-static enum err say_refused(struct buf *why, const char *path, sqlite3 *db)
+enum err sqlite_say_refused(struct buf *why, const char *path, sqlite3 *db)
 {
 	switch (sqlite3_errcode(db) & 0xff) {
 	case SQLITE_BUSY:
@@ -271,12 +293,9 @@ static enum err say_refused(struct buf *why, const char *path, sqlite3 *db)
 enum err sqlite_file_open(const char *path, sqlite3 **db_out, struct buf *why)
 {
 	sqlite3 *db = NULL;
-	enum err err = look_at(path, why);
+	unsigned version;
+	enum err err = sqlite_file_look(path, &version, why);
 
-	if (err == ERR_MISSING && has_orphan(path)) {
-		sqlite_say(why, path, "is missing, though its -wal is there", NULL);
-		return ERR_SYNTAX;
-	}
 	if (err == ERR_MISSING)
 		err = make(path, why);
 	if (err)
@@ -284,7 +303,7 @@ enum err sqlite_file_open(const char *path, sqlite3 **db_out, struct buf *why)
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
 			SQLITE_OK ||
 		!prepare(db)) {
-		err = say_refused(why, path, db);
+		err = sqlite_say_refused(why, path, db);
 		sqlite3_close(db);
 		return err;
 	}

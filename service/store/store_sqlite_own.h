@@ -123,14 +123,21 @@ struct text sql_column(sqlite3_stmt *statement, int column); /* until the next s
 
 /* ---- files */
 
+enum { FILE_SCHEMA = 2, PATH_BYTES = 4096 };
+
+/* Without opening it as a database. ERR_MISSING: there is none; else as store_sqlite_open. */
+MUST_USE enum err sqlite_file_look(const char *path, unsigned *version_out, struct buf *why);
 /* Opens the file, or makes it. */
 MUST_USE enum err sqlite_file_open(const char *path, sqlite3 **db_out, struct buf *why);
 /* Appends SQLite's own word. */
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db);
+/* Of what was tried last, and what that means. */
+enum err sqlite_say_refused(struct buf *why, const char *path, sqlite3 *db);
+int sqlite_version_of(sqlite3 *db);
+/* False: it is too long. */
+bool sqlite_folder_of(const char *path, char folder_out[PATH_BYTES]);
 
 /* ---- room on the disk */
-
-enum { PATH_BYTES = 4096 };
 
 /* ERR_IO: it cannot be opened. Without room for it the store is full from the beginning. */
 MUST_USE enum err reserve_open(struct sqlite_store *store, const char *path);
