@@ -4,7 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
-enum { NAME_MAX_LEN = 40 };
+enum {
+	NAME_MAX_LEN = 40,
+	APART_MOST = 2, /* further apart, one is no slip for the other */
+};
 
 /* What is written for one of ours so often that it is worth knowing. */
 static const struct {
@@ -133,9 +136,9 @@ static unsigned least(unsigned a, unsigned b)
 
 static unsigned distance(struct text a, struct text b)
 {
-	unsigned rows[3][NAME_MAX_LEN + 1];
+	unsigned rows[3][NAME_MAX_LEN + APART_MOST + 1];
 
-	if (a.len > NAME_MAX_LEN || b.len > NAME_MAX_LEN)
+	if (a.len > NAME_MAX_LEN || a.len > b.len + APART_MOST || b.len > a.len + APART_MOST)
 		return NAME_MAX_LEN;
 	for (unsigned j = 0; j <= b.len; j++)
 		rows[0][j] = j;
@@ -171,7 +174,7 @@ static const char *nearest(struct text name, unsigned *apart_out)
 	struct text prefix = prefix_of(name);
 	const char *best = NULL;
 
-	*apart_out = 3;
+	*apart_out = APART_MOST + 1;
 	for (size_t i = 0; i < settings_count; i++) {
 		struct text row = text_of(settings_table[i].name);
 		unsigned apart = text_starts(row, prefix) ? distance(name, row) : NAME_MAX_LEN;
@@ -192,7 +195,7 @@ static const char *nearest_alias(struct text name)
 	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
 		struct text alias = text_of(aliases[i].name);
 
-		if (alias.len > 10 && text_starts(alias, prefix) && distance(name, alias) <= 2)
+		if (alias.len > 10 && text_starts(alias, prefix) && distance(name, alias) <= APART_MOST)
 			return aliases[i].right;
 	}
 	return NULL;
