@@ -1,6 +1,7 @@
 """A session whose way is lost without a word (fault F-16): gateway and relay in a network namespace
 each, and between them a firewall that has forgotten the connection."""
 
+import shutil
 import subprocess
 import time
 
@@ -10,6 +11,7 @@ from gateway import SLOW, Gateway, together
 from ledger import WAYS, attempts, nobody_heard_of_it, nothing_lost_nothing_twice
 from netns import Namespace, run
 from relay import Relay
+from syscalls import Strace
 
 NEAR, FAR = "10.113.7.1", "10.113.7.2"
 
@@ -78,3 +80,15 @@ def test_a_half_open_session_costs_a_short_probe_and_no_error(ends, tmp_path):
             nothing_lost_nothing_twice(relay, answers)
             nobody_heard_of_it(gateway)
     together(one, [(way, None) for way in WAYS] + [(way, "2500ms") for way in WAYS], 6)
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace here")
+def test_the_kernel_looks_after_sessions_as_well(tmp_path):
+    """Nobody answers: found out within a minute of silence, or of bytes that nobody acknowledges."""
+    with Relay() as relay, Gateway(relay) as gateway:
+        with Strace(gateway, "-o", tmp_path / "calls", "-e", "trace=setsockopt"):
+            assert gateway.send().status == 200
+        calls = (tmp_path / "calls").read_text()
+    for option in ("SOL_SOCKET, SO_KEEPALIVE, [1]", "SOL_TCP, TCP_KEEPIDLE, [30]", "SOL_TCP, TCP_KEEPINTVL, [10]",
+                   "SOL_TCP, TCP_KEEPCNT, [3]", "SOL_TCP, TCP_USER_TIMEOUT, [60000]"):
+        assert calls.count(option) == 1, calls
