@@ -195,7 +195,8 @@ static const char *nearest_alias(struct text name)
 	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
 		struct text alias = text_of(aliases[i].name);
 
-		if (alias.len > 10 && text_starts(alias, prefix) && distance(name, alias) <= APART_MOST)
+		if (alias.len > 10 && text_starts(alias, prefix) &&
+			distance(name, alias) <= APART_MOST)
 			return aliases[i].right;
 	}
 	return NULL;
