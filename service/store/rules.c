@@ -123,6 +123,23 @@ enum err rules_change(struct change_job *change, struct stored *stored, enum tur
 
 /* ---- handing out */
 
+enum { OVER_PART = 4 };
+
+bool rules_is_resting(const struct claim_job *claim, struct text lane)
+{
+	for (size_t i = 0; i < claim->resting_count; i++)
+		if (text_equal(claim->resting[i], lane))
+			return true;
+	return false;
+}
+
+size_t rules_over_most(const struct claim_job *claim)
+{
+	return claim->resting_count ? claim->most / OVER_PART +
+					      (claim->token % OVER_PART < claim->most % OVER_PART)
+				    : 0;
+}
+
 bool rules_is_full(const struct claim_job *claim)
 {
 	return claim->count + claim->damaged >= claim->most ||

@@ -37,6 +37,10 @@ bool rules_keeps_body(const struct stored *stored, bool keep);
 MUST_USE enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn);
 /* How long a settled message is remembered. */
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps);
+bool rules_is_resting(const struct claim_job *claim, struct text lane);
+/* So many come at the most whose relay rests and whose time is over: a part of all, by chance where
+ * that is none, so that neither they nor the others wait for ever. */
+size_t rules_over_most(const struct claim_job *claim);
 /* Has a claim as many as it may, or their bytes? */
 bool rules_is_full(const struct claim_job *claim);
 /* May a list want it, by what stands beside its bytes: is the row worth unpacking? */

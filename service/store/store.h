@@ -120,8 +120,9 @@ struct narrow_lane {
 };
 
 /* Messages that are due, the oldest of each key's first, keys taking turns; for relays that are not
- * in `resting`, unless their time is over. One that a process has died over comes alone, and for
- * its first seconds out nothing else comes. Each counts as a try from then on. */
+ * in `resting`. Of those whose time is over meanwhile some come with each claim. One that a process
+ * has died over comes alone, and for its first seconds out nothing else comes. Each counts as a try
+ * from then on. */
 struct claim_job {
 	struct job job;
 	const struct text *resting; /* lanes that are left out; "" is the lane of those for any */

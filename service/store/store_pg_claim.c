@@ -117,6 +117,8 @@ static enum err send_suspect(struct pg_store *store, struct claim_job *claim)
 	pg_closed_lanes(&values, claim);
 	add_lease(store, claim, &values);
 	pg_number(&values, RULES_ALONE_MS);
+	pg_resting_lanes(&values, claim);
+	pg_number(&values, claim->now_ms);
 	return pg_send(store, PG_SUSPECT, &values, take_rows, claim);
 }
 
@@ -134,7 +136,21 @@ static enum err send_claim(struct pg_store *store, struct claim_job *claim)
 				   ? (int64_t)claim->most_bytes
 				   : INT64_MAX);
 	pg_number(&values, RULES_ALONE_MS);
+	pg_resting_lanes(&values, claim);
+	pg_number(&values, claim->now_ms);
+	pg_number(&values, (int64_t)rules_over_most(claim));
 	return pg_send(store, PG_CLAIM, &values, take_rows, claim);
+}
+
+/* A suspect comes alone, and others may be waiting; so may others whose time is over. */
+static bool may_have_more(const struct claim_job *claim)
+{
+	size_t over = 0, most = rules_over_most(claim);
+
+	for (size_t i = 0; i < claim->count; i++)
+		over += rules_is_resting(claim, claim->claimed[i]->lane);
+	return rules_is_full(claim) || (most && over >= most) ||
+	       (claim->count == 1 && claim->claimed[0]->strikes > 0);
 }
 
 enum err pg_claim(void *self, struct claim_job *claim)
@@ -152,9 +168,8 @@ enum err pg_claim(void *self, struct claim_job *claim)
 		err = send_claim(store, claim);
 	if (!err)
 		err = pg_drain(store);
-	if (!err) /* a suspect comes alone, and others may be waiting */
-		claim->has_more = rules_is_full(claim) ||
-				  (claim->count == 1 && claim->claimed[0]->strikes > 0);
+	if (!err)
+		claim->has_more = may_have_more(claim);
 	return err;
 }
 

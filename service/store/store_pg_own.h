@@ -145,6 +145,8 @@ void pg_number(struct pg_values *values, int64_t number);
 void pg_bytes(struct pg_values *values, struct text bytes); /* empty is not NULL */
 /* ERR_VALUE in values->err: there can be no such message. */
 void pg_id(struct pg_values *values, const char *id);
+/* An array of the lanes that rest. */
+void pg_resting_lanes(struct pg_values *values, const struct claim_job *claim);
 /* An array of the lanes that give nothing: they rest, or have no room. */
 void pg_closed_lanes(struct pg_values *values, const struct claim_job *claim);
 /* Two arrays: those that are narrow, and the room in each. */

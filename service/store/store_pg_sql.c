@@ -75,14 +75,16 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"lettergate_body (id, crc, bytes) SELECT $1, $19, $20 FROM o WHERE $11 = 1) SELECT "
 		"count(*) FROM o",
 		MESSAGE_TYPES "bbnnbb", true },
-	/* lanes that rest, mark, token, owner, lease, with its bytes, ms alone */
+	/* lanes that are closed, mark, token, owner, lease, with its bytes, ms alone; of them
+	 * those that rest, and now */
 	[PG_SUSPECT] = {
 		"WITH locked AS MATERIALIZED (SELECT id, state AS was, 1 AS n, 1 AS r FROM " M " "
-		"WHERE turn = 3 AND NOT (lane = ANY ($1)) AND " NO_SUSPECT_OF("$4", "$7") " ORDER BY "
-		"due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
-		"Bnnnnnn", false },
-	/* lane and key whose turn it was last, lanes that rest, messages, then as above; narrow
-	 * lanes and the room in each; bytes; ms alone.
+		"WHERE turn = 3 AND (NOT (lane = ANY ($1)) OR (lane = ANY ($8) AND expires_ms <= $9)) "
+		"AND " NO_SUSPECT_OF("$4", "$7") " ORDER BY due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
+		"BnnnnnnBn", false },
+	/* lane and key whose turn it was last, lanes that are closed, messages, then as above;
+	 * narrow lanes and the room in each; bytes; ms alone; lanes that rest, now, and how
+	 * many whose time is `over` there.
 	 * `after` and `before` are the keys that have any, in a circle; each is given so many
 	 * as its turns are, and these are locked, without those that somebody else has. Of
 	 * them those are left whose bytes are too many. */
@@ -92,25 +94,31 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		NEXT_KEY "), before(lane, key_id, rests, n) AS ((SELECT lane, key_id, lane = ANY "
 		"($3), 1000000 FROM " M " WHERE turn = 1 ORDER BY lane, key_id LIMIT 1) UNION ALL "
 		"SELECT s.lane, s.key_id, s.lane = ANY ($3), x.n + 1 FROM before x " NEXT_KEY " "
-		"WHERE (x.lane, x.key_id) < ($1, $2)), circle AS MATERIALIZED (SELECT * FROM "
+		"WHERE (x.lane, x.key_id) < ($1, $2)), calm AS MATERIALIZED (SELECT 1 WHERE "
+		NO_SUSPECT_OF("$7", "$13") "), over AS MATERIALIZED (SELECT o.id, o.was, "
+		"o.size_bytes, row_number() OVER () AS n FROM unnest($14) AS l(lane) CROSS JOIN "
+		"LATERAL (SELECT id, state AS was, size_bytes FROM " M " WHERE turn = 1 AND lane = "
+		"l.lane AND expires_ms <= $15 ORDER BY expires_ms LIMIT $16 FOR UPDATE SKIP LOCKED) "
+		"o WHERE EXISTS (SELECT 1 FROM calm) LIMIT $16), circle AS MATERIALIZED (SELECT * FROM "
 		"(SELECT lane, key_id, n FROM after WHERE n > 0 AND NOT rests UNION ALL SELECT "
 		"lane, key_id, n FROM before WHERE NOT rests AND (lane, key_id) <= ($1, $2)) c "
-		"WHERE " NO_SUSPECT_OF("$7", "$13") " LIMIT $4), waiting AS (SELECT c.n, c.lane, c.key_id, "
+		"WHERE EXISTS (SELECT 1 FROM calm) LIMIT $4), waiting AS (SELECT c.n, c.lane, c.key_id, "
 		"o.r, row_number() OVER (PARTITION BY c.lane ORDER BY o.r, c.n) AS place FROM "
 		"circle c CROSS JOIN LATERAL (SELECT row_number() OVER () AS r FROM (SELECT 1 FROM "
 		M " WHERE turn = 1 AND lane = c.lane AND key_id = c.key_id LIMIT $4) o) o), turns "
 		"AS MATERIALIZED (SELECT n, lane, key_id, count(*) AS messages FROM (SELECT w.* "
 		"FROM waiting w LEFT JOIN unnest($10, $11) AS narrow(lane, room) USING (lane) "
-		"WHERE w.place <= coalesce(room, w.place) ORDER BY w.r, w.n LIMIT $4) t GROUP BY n, "
+		"WHERE w.place <= coalesce(room, w.place) ORDER BY w.r, w.n LIMIT $4 - (SELECT "
+		"count(*) FROM over)) t GROUP BY n, "
 		"lane, key_id), free AS MATERIALIZED (SELECT o.id, o.was, o.size_bytes, t.n, "
 		"row_number() OVER (PARTITION BY t.n ORDER BY o.due_ms) AS r FROM turns t CROSS "
 		"JOIN LATERAL (SELECT id, due_ms, state AS was, size_bytes FROM " M " WHERE turn = "
 		"1 AND lane = t.lane AND key_id = t.key_id ORDER BY due_ms LIMIT t.messages FOR "
-		"UPDATE SKIP LOCKED) o), locked AS MATERIALIZED (SELECT id, was, n, r FROM (SELECT "
+		"UPDATE SKIP LOCKED) o UNION ALL SELECT id, was, size_bytes, n, 0 FROM over), locked AS MATERIALIZED (SELECT id, was, n, r FROM (SELECT "
 		"id, was, n, r, sum(size_bytes) OVER (ORDER BY r, n) - size_bytes AS bytes FROM "
 		"free) f WHERE bytes < $12), " LEASE("$5", "$6", "$7", "$8") "$9 = 1 ORDER BY m.r, "
 		"m.n",
-		"bbBnnnnnnBNnn", false },
+		"bbBnnnnnnBNnnBnn", false },
 	[PG_SET_ASIDE] = {
 		"UPDATE " M " SET state = 8, turn = 5, token = 0, mark = 0, owner = 0 WHERE id = $1",
 		"u", true },

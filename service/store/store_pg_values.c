@@ -81,6 +81,15 @@ static void add_text(struct buf *buf, struct text text)
 	buf_add(buf, text);
 }
 
+void pg_resting_lanes(struct pg_values *values, const struct claim_job *claim)
+{
+	struct buf *buf = begin(values, OID_BYTEA, claim->resting_count);
+
+	for (size_t i = 0; i < claim->resting_count; i++)
+		add_text(buf, claim->resting[i]);
+	end(values, buf);
+}
+
 void pg_closed_lanes(struct pg_values *values, const struct claim_job *claim)
 {
 	size_t full = 0;

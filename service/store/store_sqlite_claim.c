@@ -18,21 +18,17 @@ static struct narrow_lane *find_narrow(const struct claim_job *claim, struct tex
 	return NULL;
 }
 
-static bool is_resting(const struct claim_job *claim, struct text lane)
-{
-	for (size_t i = 0; i < claim->resting_count; i++)
-		if (text_equal(claim->resting[i], lane))
-			return true;
-	return false;
-}
-
-/* What waits for a relay that rests comes all the same when its time is over: it is told so. */
-static bool has_to_wait(const struct claim_job *claim, struct text lane, int64_t expires_ms)
+static bool is_closed(const struct claim_job *claim, struct text lane)
 {
 	const struct narrow_lane *narrow = find_narrow(claim, lane);
 
-	return (narrow && narrow->room == 0) ||
-	       (is_resting(claim, lane) && claim->now_ms < expires_ms);
+	return rules_is_resting(claim, lane) || (narrow && narrow->room == 0);
+}
+
+/* What waits for a relay that rests comes all the same when its time is over: it is told so. */
+static bool is_over(const struct claim_job *claim, struct text lane, int64_t expires_ms)
+{
+	return claim->now_ms >= expires_ms && rules_is_resting(claim, lane);
 }
 
 static enum err note_turn(struct sqlite_store *store, struct text lane, struct text key_id)
@@ -94,36 +90,44 @@ static enum err lease(struct sqlite_store *store, struct claim_job *claim, struc
 }
 
 /* What cannot be read is set aside, or it would be handed out for ever. */
-static enum err set_aside(struct sqlite_store *store, struct claim_job *claim, int64_t place,
-	struct text key_id, int64_t size, int64_t created_ms, enum message_state state)
+static enum err set_aside(
+	struct sqlite_store *store, struct claim_job *claim, const struct stored *stored)
 {
 	claim->damaged++;
-	if (state >= MESSAGE_STATES)
-		state = MESSAGE_QUEUED;
-	return row_move(store, place, key_id, size, created_ms, state, MESSAGE_HELD, TURN_HELD);
+	return row_move(store, stored->place, stored->key_id, (int64_t)stored->size_bytes,
+		stored->created_ms, stored->state, MESSAGE_HELD, TURN_HELD);
+}
+
+/* The same of a row as such. */
+static enum err set_row_aside(
+	struct sqlite_store *store, struct claim_job *claim, sqlite3_stmt *row)
+{
+	int64_t state = sqlite3_column_int64(row, ROW_STATE);
+	struct stored known = { .place = sqlite3_column_int64(row, ROW_PLACE),
+		.key_id = sql_column(row, ROW_KEY),
+		.size_bytes = (uint64_t)sqlite3_column_int64(row, ROW_SIZE),
+		.created_ms = sqlite3_column_int64(row, ROW_CREATED),
+		.state = state >= 0 && state < MESSAGE_STATES ? (enum message_state)state
+							      : MESSAGE_QUEUED };
+	enum err err = set_aside(store, claim, &known), end = sql_end(store, row);
+
+	return err ? err : end;
 }
 
 /* The row that the statement stands on; ends the statement. */
 static enum err take(struct sqlite_store *store, struct claim_job *claim, sqlite3_stmt *row)
 {
-	int64_t place = sqlite3_column_int64(row, ROW_PLACE);
-	int64_t size = sqlite3_column_int64(row, ROW_SIZE);
-	int64_t created_ms = sqlite3_column_int64(row, ROW_CREATED);
-	enum message_state state = (enum message_state)sqlite3_column_int64(row, ROW_STATE);
-	struct narrow_lane *narrow = find_narrow(claim, buf_text(&store->lane));
+	struct narrow_lane *narrow = find_narrow(claim, sql_column(row, ROW_LANE));
 	struct stored *stored = NULL;
-	enum err err = row_read(row, &stored), end = sql_end(store, row);
+	enum err err = row_read(row, &stored), end;
 
-	if (end)
-		err = end;
-	else if (err == ERR_SYNTAX)
-		return set_aside(
-			store, claim, place, buf_text(&store->lane_key), size, created_ms, state);
-	else if (!err)
-		err = lease(store, claim, stored);
+	if (err == ERR_SYNTAX)
+		return set_row_aside(store, claim, row);
+	end = sql_end(store, row);
+	if (!err)
+		err = end ? end : lease(store, claim, stored);
 	if (err == ERR_SYNTAX && !store->is_failed) { /* its bytes */
-		err = set_aside(
-			store, claim, place, stored->key_id, size, created_ms, MESSAGE_SENDING);
+		err = set_aside(store, claim, stored);
 		stored_free(stored);
 		return err;
 	}
@@ -145,8 +149,9 @@ static enum err claim_suspect(struct sqlite_store *store, struct claim_job *clai
 
 	*took_out = false;
 	while (sql_row(suspects)) {
-		if (has_to_wait(claim, sql_column(suspects, ROW_LANE),
-			    sqlite3_column_int64(suspects, ROW_EXPIRES)))
+		if (is_closed(claim, sql_column(suspects, ROW_LANE)) &&
+			!is_over(claim, sql_column(suspects, ROW_LANE),
+				sqlite3_column_int64(suspects, ROW_EXPIRES)))
 			continue;
 		err = note_turn(
 			store, sql_column(suspects, ROW_LANE), sql_column(suspects, ROW_KEY));
@@ -168,14 +173,36 @@ static enum err is_suspect_out(struct sqlite_store *store, bool *is_out)
 	return sql_end(store, out);
 }
 
+/* Whose time is over though its relay rests, of those that have waited the longest since. */
+static enum err claim_over(struct sqlite_store *store, struct claim_job *claim)
+{
+	size_t most = rules_over_most(claim), lane = 0;
+	enum err err = OK;
+
+	while (!err && lane < claim->resting_count && claim->count < most &&
+		!rules_is_full(claim)) {
+		sqlite3_stmt *over = sql_use(store, SQL_CLAIM_OVER);
+
+		sql_text(over, 1, claim->resting[lane]);
+		sql_number(over, 2, claim->now_ms);
+		if (sql_row(over)) {
+			err = take(store, claim, over);
+			continue;
+		}
+		err = sql_end(store, over);
+		lane++;
+	}
+	claim->has_more = most && claim->count == most;
+	return err;
+}
+
 /* The row that the statement stands on is taken, unless it has to wait for its relay. */
 static enum err take_in_turn(
 	struct sqlite_store *store, struct claim_job *claim, sqlite3_stmt *row, bool *rests_out)
 {
 	enum err err = note_turn(store, sql_column(row, ROW_LANE), sql_column(row, ROW_KEY)), end;
 
-	*rests_out =
-		has_to_wait(claim, buf_text(&store->lane), sqlite3_column_int64(row, ROW_EXPIRES));
+	*rests_out = is_closed(claim, buf_text(&store->lane));
 	if (!err && !*rests_out)
 		return take(store, claim, row);
 	end = sql_end(store, row);
@@ -208,7 +235,7 @@ static enum err claim_in_turn(struct sqlite_store *store, struct claim_job *clai
 		}
 		step++;
 	}
-	claim->has_more = rules_is_full(claim);
+	claim->has_more = claim->has_more || rules_is_full(claim);
 	return err;
 }
 
@@ -229,7 +256,8 @@ enum err sqlite_claim(void *self, struct claim_job *claim)
 		claim->has_more = !err;
 		return err;
 	}
-	return claim_in_turn(store, claim);
+	err = claim_over(store, claim);
+	return err ? err : claim_in_turn(store, claim);
 }
 
 /* ---- holding */

@@ -18,7 +18,7 @@ enum {
 	HEADER_BYTES = 100,
 };
 
-/* Version 1, to which upgrade() adds what came later. INTEGER PRIMARY KEY is SQLite's own row
+/* Version 1, to which what came later is added. INTEGER PRIMARY KEY is SQLite's own row
  * number; messages are added at the end of each tree but those of the keys' turns, and one that
  * waits is in one of the trees of `turn`. */
 static const char schema[] =
@@ -48,9 +48,12 @@ static const char schema[] =
 	"CREATE INDEX message_bodied ON message (updated_ms) WHERE turn = 0 AND has_body = 1;"
 	"CREATE INDEX once_at ON once (at_ms);";
 
-/* What came with version 2. */
-static const char additions[] = "CREATE TABLE note (name TEXT PRIMARY KEY, token BIGINT NOT NULL, "
-				"lease_ms BIGINT NOT NULL, content BLOB NOT NULL);";
+/* What came with version 2, and with each later one; none is ever changed. */
+static const char *const additions[SCHEMA - 1] = {
+	"CREATE TABLE note (name TEXT PRIMARY KEY, token BIGINT NOT NULL, "
+	"lease_ms BIGINT NOT NULL, content BLOB NOT NULL);",
+	"CREATE INDEX message_over ON message (lane, expires_ms) WHERE turn = 1;",
+};
 
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db)
 {
@@ -111,13 +114,21 @@ static bool write_number(sqlite3 *db, const char *pragma, int number)
 	return does(db, room);
 }
 
+static bool raise_from(sqlite3 *db, int version)
+{
+	bool is_done = true;
+
+	for (int i = version; is_done && i < SCHEMA; i++)
+		is_done = does(db, additions[i - 1]);
+	return is_done && write_number(db, "user_version", SCHEMA);
+}
+
 /* In one transaction of the rollback journal, so that the file itself has all of it. */
 static bool write_schema(sqlite3 *db)
 {
 	return does(db, "PRAGMA page_size = 4096; PRAGMA synchronous = FULL; BEGIN") &&
-	       does(db, schema) && does(db, additions) &&
-	       write_number(db, "application_id", APPLICATION) &&
-	       write_number(db, "user_version", SCHEMA) && does(db, "COMMIT");
+	       does(db, schema) && write_number(db, "application_id", APPLICATION) &&
+	       raise_from(db, 1) && does(db, "COMMIT");
 }
 
 static enum err make_at(const char *path, const char *name, struct buf *why)
@@ -245,12 +256,13 @@ int sqlite_version_of(sqlite3 *db)
 	return version;
 }
 
-/* A queue of version 1 goes on as one of this version. */
+/* A queue of an older version goes on as one of this version. */
 static bool upgrade(sqlite3 *db)
 {
-	return sqlite_version_of(db) != 1 ||
-	       (does(db, "BEGIN IMMEDIATE") && does(db, additions) &&
-		       write_number(db, "user_version", SCHEMA) && does(db, "COMMIT"));
+	int version = sqlite_version_of(db);
+
+	return version < 1 || version >= SCHEMA ||
+	       (does(db, "BEGIN IMMEDIATE") && raise_from(db, version) && does(db, "COMMIT"));
 }
 
 static bool prepare(sqlite3 *db)

@@ -25,6 +25,7 @@ enum sql {
 	SQL_CLAIM_FIRST,
 	SQL_CLAIM_NEXT,
 	SQL_CLAIM_NEXT_LANE,
+	SQL_CLAIM_OVER,
 	SQL_SUSPECTS,
 	SQL_SUSPECT_OUT,
 	SQL_LEASE,
@@ -123,7 +124,7 @@ struct text sql_column(sqlite3_stmt *statement, int column); /* until the next s
 
 /* ---- files */
 
-enum { FILE_SCHEMA = 2, PATH_BYTES = 4096 };
+enum { FILE_SCHEMA = 3, PATH_BYTES = 4096 };
 
 /* Without opening it as a database. ERR_MISSING: there is none; else as store_sqlite_open. */
 MUST_USE enum err sqlite_file_look(const char *path, unsigned *version_out, struct buf *why);

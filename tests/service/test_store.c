@@ -290,23 +290,59 @@ START_TEST(a_relay_that_rests_holds_only_its_own)
 }
 END_TEST
 
+/* One whose time is over. */
+static void put_over(struct kit *kit, unsigned number, const char *key_id, const char *lane)
+{
+	struct letter letter;
+
+	letter_write(&letter, number, key_id);
+	letter.stored.lane = text_of(lane);
+	letter.stored.expires_ms = NOW;
+	ck_assert_int_eq(letter_accept(kit, &letter, NOW + number), OK);
+}
+
 START_TEST(what_is_over_does_not_wait_for_its_relay)
 {
 	static const struct text resting[] = { TEXT("primary") };
 	OPENED(kit);
 	struct claimed claimed = { .job.resting = resting, .job.resting_count = 1 };
-	struct letter letter;
 
-	put_in(&kit, 1, "a", "primary");
-	letter_write(&letter, 2, "b");
-	letter.stored.lane = TEXT("primary");
-	letter.stored.expires_ms = NOW;
-	ck_assert_int_eq(letter_accept(&kit, &letter, NOW + 2), OK);
-	for (int i = 0; i < 2 && claim(&kit, &claimed, 20) == 0; i++)
-		; /* each looks at one key's */
-	ck_assert_uint_eq(claimed.job.count, 1);
-	ck_assert_uint_eq(number_of(claimed.at[0]), 2);
+	for (unsigned i = 1; i <= 9; i++)
+		put_in(&kit, i, i % 2 ? "a" : "b", "primary");
+	put_over(&kit, 10, "b", "primary");
+	ck_assert_uint_eq(claim(&kit, &claimed, 20), 1);
+	ck_assert_uint_eq(number_of(claimed.at[0]), 10);
+	ck_assert(!claimed.job.has_more);
 	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+/* Nor do the others wait for those: at most a quarter of a claim is theirs. */
+START_TEST(what_is_over_leaves_room_for_the_rest)
+{
+	static const struct text resting[] = { TEXT("backup"), TEXT("primary") };
+	OPENED(kit);
+	struct claimed claimed = { .job.resting = resting, .job.resting_count = 2 };
+	unsigned over = 0;
+
+	for (unsigned i = 1; i <= 9; i++)
+		put_over(&kit, i, "a", i % 3 ? "backup" : "primary");
+	put_over(&kit, 10, "a", "third"); /* that one waits for nothing but its turn */
+	for (unsigned i = 11; i <= 16; i++)
+		put_in(&kit, i, "b", "third");
+	ck_assert_uint_eq(claim(&kit, &claimed, 8), 8);
+	ck_assert(claimed.job.has_more);
+	for (int i = 0; i < 8; i++)
+		over += number_of(claimed.at[i]) < 10;
+	ck_assert_uint_eq(over, 2);
+	claimed_free(&claimed);
+	for (over = 2; claim(&kit, &claimed, 8) > 0; claimed_free(&claimed)) {
+		ck_assert_int_eq(claimed.job.has_more, claimed.job.count >= 2);
+		over += (unsigned)claimed.job.count;
+	}
+	ck_assert_uint_eq(over, 10);
+	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_SENDING], 16);
 	kit_close(&kit);
 }
 END_TEST
@@ -1244,7 +1280,7 @@ UNIT_MAIN(
 	EACH(a_claim_ends_with_its_bytes); EACH(a_turn_goes_on_with_the_next_claim);
 	EACH(the_oldest_that_is_due_comes_first); EACH(a_relay_that_rests_holds_only_its_own);
 	EACH(a_fence_asks_whether_the_lease_is_ours); EACH(a_narrow_lane_gives_no_more_than_it_may);
-	tcase_add_loop_test(cases, what_is_over_does_not_wait_for_its_relay, KIT_SQLITE, KIT_PG);
+	EACH(what_is_over_does_not_wait_for_its_relay); EACH(what_is_over_leaves_room_for_the_rest);
 	EACH(a_lease_that_is_over_gives_the_message_to_others);
 	EACH(what_is_given_back_untried_does_not_count);
 	EACH(a_clock_that_is_set_back_leaves_nobody_waiting); EACH(a_full_queue_takes_no_more);

@@ -156,7 +156,7 @@ START_TEST(a_database_that_is_not_ours_is_refused)
 		enum err err;
 		const char *word;
 	} rows[] = { { "PRAGMA application_id = 7", ERR_SYNTAX, "not a queue" },
-		{ "PRAGMA user_version = 3", ERR_VALUE, "newer version" },
+		{ "PRAGMA user_version = 4", ERR_VALUE, "newer version" },
 		{ "DROP TABLE event", ERR_SYNTAX, "damaged" },
 		{ "ALTER TABLE message DROP COLUMN maybe_sent", ERR_SYNTAX, "damaged" },
 		{ "DELETE FROM tally", ERR_SYNTAX, "damaged" } };
@@ -172,18 +172,25 @@ END_TEST
 
 START_TEST(a_queue_of_an_older_version_goes_on)
 {
+	static const char *const older[] = {
+		"DROP INDEX message_over; DROP TABLE note; PRAGMA user_version = 1",
+		"DROP INDEX message_over; PRAGMA user_version = 2",
+		"PRAGMA user_version = 3", /* what it is now */
+	};
+	static const char *const names[] = { "a", "b", "c" };
 	struct kit kit = kit_open(KIT_SQLITE, no_limits);
 
 	put(&kit, 1, "a");
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		kit.store.verbs->close(kit.store.self);
-		if (i == 0)
-			change_file(&kit, "DROP TABLE note; PRAGMA user_version = 1");
+		change_file(&kit, older[i]);
 		kit_open_again(&kit);
 		ck_assert_int_eq(state_of(&kit, 1), MESSAGE_QUEUED);
-		ck_assert_int_eq(note(&kit, i == 0 ? "a" : "b", 1, 0, NULL), OK);
+		ck_assert_int_eq(note(&kit, names[i], 1, 0, NULL), OK);
 	}
-	kit_close(&kit);
+	kit.store.verbs->close(kit.store.self);
+	change_file(&kit, "DROP INDEX message_over"); /* fails where it is not there */
+	kit_remove(&kit);
 }
 END_TEST
 
