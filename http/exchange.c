@@ -17,6 +17,7 @@ void exchange_park(struct exchange *exchange, void (*when_woken)(struct exchange
 
 	exchange->when_woken = when_woken;
 	request->stage = STAGE_PARKED;
+	atomic_fetch_add(&request->door->server->parked, 1);
 	line_set_deadline(request->line, UINT64_MAX);
 	MHD_suspend_connection(request->connection);
 }

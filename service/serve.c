@@ -367,12 +367,28 @@ static void wait_for_answers(struct program *program)
 	}
 }
 
+/* The store does not answer, and some wait for nothing else. They cannot be woken, and the library
+ * cannot end with them: what is ours in the store is taken back as after a crash. */
+static void end_at_once(struct program *program)
+{
+	struct log_line line = log_line(program->log, LOG_ERROR, "ended_at_once");
+
+	log_u64(&line, "requests", server_parked(program->server));
+	log_string(&line, "detail", "the store does not answer: neither will they be");
+	log_end(&line);
+	log_finish(program->log);
+	listen_forget(program->started);
+	_exit(EXIT_FAILED);
+}
+
 static void close_program(struct program *program)
 {
 	if (program->server) {
 		server_drain(program->server);
 		lettergate_stop(program->lettergate);
 		wait_for_answers(program);
+		if (server_parked(program->server))
+			end_at_once(program);
 		server_close(program->server);
 		listen_forget(program->started);
 	} else if (program->lettergate) {

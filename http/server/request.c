@@ -67,6 +67,7 @@ void *request_begun(void *self, const char *target, struct MHD_Connection *conne
 static void wake(struct request *request)
 {
 	request->stage = STAGE_WOKEN;
+	atomic_fetch_sub(&request->door->server->parked, 1);
 	request->exchange.when_woken(&request->exchange);
 }
 

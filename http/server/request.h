@@ -30,7 +30,7 @@ struct server {
 	struct acceptor *acceptor;
 	struct lines lines;
 	atomic_bool draining;
-	atomic_uint busy;
+	atomic_uint busy, parked;
 };
 
 enum stage {

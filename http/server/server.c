@@ -252,6 +252,11 @@ unsigned server_busy(struct server *server)
 	return atomic_load(&server->busy);
 }
 
+unsigned server_parked(struct server *server)
+{
+	return atomic_load(&server->parked);
+}
+
 /* A line is there as soon as the connection is accepted, before the library has heard of it. */
 bool server_is_done(struct server *server)
 {

@@ -46,5 +46,7 @@ unsigned server_busy(struct server *server);
 bool server_is_done(struct server *server);
 /* A new certificate for new connections. */
 MUST_USE enum err server_renew_tls(struct server *server, const char *cert, const char *key);
+/* Requests that were parked, and have not been woken. */
+unsigned server_parked(struct server *server);
 /* All parked requests must have been woken. NULL is fine. */
 void server_close(struct server *server);

@@ -171,9 +171,9 @@ enum err log_open(int fd, const struct settings *settings, struct log **log_out)
 	return OK;
 }
 
-void log_close(struct log *log)
+void log_finish(struct log *log)
 {
-	if (!log)
+	if (log->is_finished)
 		return;
 	pthread_mutex_lock(&log->lock);
 	clock_gettime(CLOCK_MONOTONIC, &log->give_up);
@@ -182,6 +182,14 @@ void log_close(struct log *log)
 	pthread_cond_signal(&log->filled);
 	pthread_mutex_unlock(&log->lock);
 	pthread_join(log->writer, NULL);
+	log->is_finished = true;
+}
+
+void log_close(struct log *log)
+{
+	if (!log)
+		return;
+	log_finish(log);
 	log_ring_free(&log->ring);
 	pthread_cond_destroy(&log->filled);
 	pthread_mutex_destroy(&log->lock);

@@ -10,7 +10,10 @@
 struct log;
 
 MUST_USE enum err log_open(int fd, const struct settings *settings, struct log **log_out);
-void log_close(struct log *log); /* writes what is left, for up to a second; NULL is fine */
+/* Writes what is left, for up to a second. What comes after that is not written any more. */
+void log_finish(struct log *log);
+/* The same, if that was not done, and closes it. NULL is fine. */
+void log_close(struct log *log);
 /* After a reload. */
 void log_adjust(struct log *log, const struct settings *settings);
 bool log_shows(const struct log *log, enum log_level level);

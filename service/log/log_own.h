@@ -20,7 +20,7 @@ struct log {
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t filled;
 	struct log_ring ring;
-	bool writer_waits, closing;
+	bool writer_waits, closing, is_finished;
 	struct timespec give_up; /* once closing: monotonic */
 };
 

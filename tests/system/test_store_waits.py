@@ -21,6 +21,25 @@ def _postgres():
     server.close()
 
 
+def test_a_store_that_hangs_at_the_end(postgres):
+    """Who waits for it alone cannot be answered: the second SIGTERM ends that, too."""
+    with Way(postgres) as way, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        gateway = Gateway(SMTP_HOST="capture", STORE=way.url())
+        try:
+            way.stall()
+            asked = [pool.submit(gateway.request, *words, timeout=60) for words in (
+                ("GET", "/messages"), ("GET", "/events?wait=60"), ("PUT", "/templates/a", '{"text": "x"}', KIND))]
+            time.sleep(0.3)
+            gateway.terminate()
+            assert wait_for(lambda: gateway.log("drain"))
+            gateway.terminate()
+            assert gateway.wait() == 1
+            assert gateway.log("ended_at_once")[0]["requests"] == 3
+            assert all(each.exception() for each in asked)
+        finally:
+            gateway.kill()
+
+
 def gauges(gateway):
     return {line.split("{")[0].split(" ")[0] for line in gateway.get("/metrics", key=None).body.decode().splitlines()}
 
