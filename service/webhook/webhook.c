@@ -9,6 +9,7 @@ enum {
 	LEASE_MS = 60000, /* longer than a try and the time between two renewals */
 	LOOK_MS = 2000,   /* whether the lease is free, or another process has written events */
 	AGAIN_MS = 1000,
+	NOTE_US = 1000000, /* a run of events is noted that often, and at the end of each page */
 	PAGE_BYTES = 1 << 18,
 	REGION_BYTES = 4 << 20,
 	WHY_BYTES = 500,
@@ -125,7 +126,7 @@ static void lose_lease(struct webhook *webhook)
 		log_end(&line);
 	}
 	webhook->is_elsewhere = true;
-	webhook->has_lease = false;
+	webhook->has_lease = webhook->has_taken = false;
 	note_oldest(webhook, false, 0);
 	drop_page(webhook);
 }
@@ -238,7 +239,8 @@ static void adapt_pace(struct webhook *webhook, enum webhook_result result)
 		webhook->pace_ms = PACE_MOST_MS;
 }
 
-static void try_event(struct webhook *webhook, const struct event *event)
+/* True: it was taken. */
+static bool try_event(struct webhook *webhook, const struct event *event)
 {
 	struct webhooks *all = webhook->webhooks;
 	char id[EVENT_ID_LEN + 1], words[WHY_BYTES];
@@ -254,11 +256,11 @@ static void try_event(struct webhook *webhook, const struct event *event)
 
 	if (!event_id(event, id)) {
 		rest(webhook, AGAIN_MS, false);
-		return;
+		return false;
 	}
 	result = webhook_post(&attempt, &answer, &why);
 	if (result != WEBHOOK_DELIVERED && atomic_load(&all->must_stop))
-		return; /* it was cut short: that was no try */
+		return false; /* it was cut short: that was no try */
 	metrics_webhook(all->metrics, result);
 	log_try(webhook, event, id, result, &answer, &why);
 	adapt_pace(webhook, result);
@@ -270,6 +272,7 @@ static void try_event(struct webhook *webhook, const struct event *event)
 		disable(webhook);
 	else
 		put_off(webhook, event, id, answer.retry_after_s);
+	return result == WEBHOOK_DELIVERED;
 }
 
 /* ---- one thing after the other */
@@ -344,6 +347,17 @@ static int64_t wait_ms(const struct webhook *webhook, const struct event *event)
 	return wait > pace ? wait : pace;
 }
 
+/* A run of events costs few commits: what was taken since the last one comes again after a crash,
+ * as the same events. */
+static void try_next(struct webhook *webhook, const struct event *event)
+{
+	bool is_taken = try_event(webhook, event);
+
+	webhook->has_taken = webhook->has_taken || is_taken;
+	if (webhook->is_behind && (!is_taken || now_us() >= webhook->noted_us + NOTE_US))
+		(void)hold_lease(webhook);
+}
+
 static void send_next(struct webhook *webhook)
 {
 	const struct event *event = next_event(webhook);
@@ -351,6 +365,8 @@ static void send_next(struct webhook *webhook)
 
 	if (!event && webhook->region) {
 		end_page(webhook);
+		if (webhook->has_taken)
+			(void)hold_lease(webhook);
 		return;
 	}
 	if (!event) {
@@ -359,13 +375,12 @@ static void send_next(struct webhook *webhook)
 	}
 	note_oldest(webhook, true, event->at_ms);
 	wait = wait_ms(webhook, event);
-	if (wait > 0) {
-		rest(webhook, wait, false);
-		return;
-	}
-	try_event(webhook, event);
-	if (webhook->is_behind)
+	if (wait > 0 && webhook->has_taken)
 		(void)hold_lease(webhook);
+	else if (wait > 0)
+		rest(webhook, wait, false);
+	else
+		try_next(webhook, event);
 }
 
 static void leave(struct webhook *webhook)

@@ -77,5 +77,7 @@ enum err webhook_note(struct webhook *webhook, int64_t lease_ms)
 	webhook->has_lease = lease_ms > 0;
 	webhook->is_elsewhere = false;
 	webhook->is_behind = is_new;
+	webhook->has_taken = false;
+	webhook->noted_us = now_us();
 	return OK;
 }

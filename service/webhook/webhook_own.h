@@ -49,6 +49,8 @@ struct webhook {
 	uint64_t token;
 	bool has_lease, is_elsewhere; /* elsewhere: another process has it, and that was told */
 	bool is_behind;               /* something is not noted yet */
+	bool has_taken;               /* … of which events that were taken */
+	uint64_t noted_us;            /* when it was noted last */
 	uint64_t renew_us;
 	struct webhook_place place;
 	bool begins_at_newest; /* there is no note, and it begins at webhooks->newest */
