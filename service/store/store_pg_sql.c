@@ -298,9 +298,15 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"AS (DELETE FROM lettergate_event e USING old WHERE e.cursor = old.cursor) SELECT "
 		"count(*) FROM old",
 		"nn", false },
+	/* what waits, by key; all else as one, with no key */
 	[PG_TALLY_LIST] = {
-		"SELECT key_id, state::bigint, sum(messages)::bigint, sum(bytes)::bigint FROM "
-		"lettergate_tally GROUP BY key_id, state",
+		"SELECT CASE WHEN state IN (0, 1, 2, 5, 8) THEN key_id ELSE '' END, state::bigint, "
+		"sum(messages)::bigint, sum(bytes)::bigint FROM lettergate_tally GROUP BY 1, 2 "
+		"HAVING sum(messages) <> 0 OR sum(bytes) <> 0",
+		"", false },
+	[PG_TALLY_SUM] = {
+		"SELECT ''::bytea, state::bigint, sum(messages)::bigint, sum(bytes)::bigint FROM "
+		"lettergate_tally GROUP BY state",
 		"", false },
 	[PG_TALLY_ADD] = {
 		"INSERT INTO lettergate_tally AS t (slot, key_id, state, messages, bytes) VALUES "

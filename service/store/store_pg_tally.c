@@ -1,6 +1,7 @@
 /* The tally in its table. Each replica has rows of its own, by its slot, so that none waits for
  * another; what all have counted is the sum, read once a second: until then a bound of the queue
- * may be passed by what the others took in meanwhile. */
+ * may be passed by what the others took in meanwhile. Of keys, of which there may be thousands,
+ * only those are read that have something waiting, and only if that has a bound. */
 #include "service/store/store_pg_own.h"
 
 static enum err send_key(struct pg_store *store, const struct tally_key *key)
@@ -47,7 +48,8 @@ static enum err note_all(struct pg_store *store, const PGresult *result, void *c
 
 enum err pg_tally_ask(struct pg_store *store)
 {
-	return pg_put(store, PG_TALLY_LIST, NULL, note_all, NULL);
+	return pg_put(
+		store, store->limits.per_key ? PG_TALLY_LIST : PG_TALLY_SUM, NULL, note_all, NULL);
 }
 
 enum err pg_tally_moved(struct pg_store *store, const PGresult *result, void *context)

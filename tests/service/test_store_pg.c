@@ -1,5 +1,6 @@
 /* PostgreSQL alone: several replicas, connections that break, and who makes the tables. */
 #include "service/clock.h"
+#include "service/store/store_pg_own.h"
 #include "store_kit.h"
 #include "unit.h"
 
@@ -415,6 +416,61 @@ START_TEST(bounds_are_of_all_together)
 }
 END_TEST
 
+START_TEST(bounds_of_a_key_are_of_all_together)
+{
+	struct kit kit = kit_open(KIT_PG, (struct store_limits){ .per_key = 2 });
+	struct kit other = another(&kit);
+	struct claimed claimed = { 0 };
+	struct letter letter;
+
+	put(&kit, 1, "a");
+	put(&other, 2, "a");
+	put(&other, 3, "b");
+	for (unsigned i = 4; i <= 5; i++) { /* the second time as many were sent */
+		(void)tick_at(&kit, NOW);
+		letter_write(&letter, i, "a");
+		ck_assert_int_eq(letter_accept(&kit, &letter, NOW + i), i == 4 ? ERR_LIMIT : OK);
+		ck_assert_int_eq(counts(&kit).messages[MESSAGE_QUEUED], i == 4 ? 3 : 1);
+		while (claim(&other, &claimed, 1) > 0) {
+			ck_assert_int_eq(settle(&other, claimed.at[0], MESSAGE_SENT, 0, false), OK);
+			claimed_free(&claimed);
+		}
+	}
+	ck_assert_int_eq(counts(&kit).messages[MESSAGE_SENT], 4);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
+
+/* What is scheduled is not looked at, however much that is. */
+START_TEST(the_age_of_those_that_wait_goes_by_an_index)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	PGconn *conn = PQconnectdb(kit.words);
+	struct buf words = buf_born(10000);
+	PGresult *result;
+	bool is_found = false;
+
+	buf_addf(&words,
+		"SET enable_seqscan = off; PREPARE oldest (bigint, bigint, bigint, bigint, "
+		"bigint, bigint, bigint, bigint) AS %s; EXPLAIN EXECUTE oldest (1, 1, 1, "
+		"1, 1, 1, 1, 1)",
+		pg_statements[PG_OLDEST].text);
+	buf_add_byte(&words, '\0');
+	ck_assert_int_eq(words.err, OK);
+	result = PQexec(conn, words.at);
+	ck_assert_int_eq(PQresultStatus(result), PGRES_TUPLES_OK);
+	for (int row = 0; row < PQntuples(result); row++)
+		is_found = is_found ||
+			   strstr(PQgetvalue(result, row, 0), "lettergate_message_waiting");
+	ck_assert(is_found);
+	PQclear(result);
+	PQfinish(conn);
+	buf_free(&words);
+	kit_close(&kit);
+}
+END_TEST
+
 START_TEST(what_is_done_once_is_done_once_by_all)
 {
 	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
@@ -727,6 +783,8 @@ static void add_all(TCase *cases)
 	tcase_add_test(cases, what_another_changes_of_templates_is_seen);
 	tcase_add_test(cases, who_ends_in_order_leaves_no_lease_behind);
 	tcase_add_test(cases, bounds_are_of_all_together);
+	tcase_add_test(cases, bounds_of_a_key_are_of_all_together);
+	tcase_add_test(cases, the_age_of_those_that_wait_goes_by_an_index);
 	tcase_add_test(cases, what_is_done_once_is_done_once_by_all);
 	tcase_add_test(cases, no_event_is_passed_over);
 	tcase_add_test(cases, cursors_go_on_growing_in_another_server);
