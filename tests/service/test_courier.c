@@ -32,7 +32,7 @@ static void deliver(void *self, struct delivery *delivery)
 }
 
 static atomic_uint room_for;
-static uint64_t room_bytes;
+static atomic_uint_fast64_t room_bytes;
 /* What look_for_room tells of relay "r"; no `tells`: nothing. */
 static struct {
 	bool tells, rests;
