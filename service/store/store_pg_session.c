@@ -13,6 +13,7 @@ enum {
 	BACKOFF_FIRST_US = 100000,
 	BACKOFF_MOST_US = 5000000,
 	SETTLING_US = 3000000,
+	SETUP_BYTES = 4096,
 	SLOTS = 16,
 	PATIENCE_LEAST_MS = 100,
 	PATIENCE_MOST_MS = 60000,
@@ -113,6 +114,33 @@ static const char setup[] =
 	"SELECT current_setting('fsync'), current_setting('full_page_writes'), "
 	"current_setting('synchronous_commit')";
 
+/* Of a connection that ended without a word the server would keep the locks for hours, that on our
+ * own row among them: it waits for us no longer than we for it. What it has no such setting for,
+ * stays. */
+static void add_patience(struct buf *words, uint64_t patience_us)
+{
+	unsigned ms = (unsigned)(patience_us / 1000), third_s = ms / 3000 ? ms / 3000 : 1;
+
+	buf_addf(words,
+		"SELECT set_config(name, value, false) FROM (VALUES ('tcp_keepalives_idle', '%u'), "
+		"('tcp_keepalives_interval', '%u'), ('tcp_keepalives_count', '2'), "
+		"('tcp_user_timeout', '%u')) v (name, value) JOIN pg_settings USING (name); ",
+		third_s, third_s, ms);
+}
+
+static bool send_setup(struct pg_store *store, PGresult **result_out)
+{
+	struct buf words = buf_born(SETUP_BYTES);
+	bool is_sent;
+
+	add_patience(&words, store->patience_us);
+	buf_add_string(&words, setup);
+	buf_add_byte(&words, '\0');
+	is_sent = !words.err && pg_plain(store, words.at, result_out);
+	buf_free(&words);
+	return is_sent;
+}
+
 static void warn(struct pg_store *store, const char *what)
 {
 	struct log_line line;
@@ -136,7 +164,7 @@ static enum err set_up(struct pg_store *store, struct buf *why)
 	PGresult *result;
 	enum err err = OK;
 
-	if (!pg_plain(store, setup, &result))
+	if (!send_setup(store, &result))
 		return ERR_IO;
 	if (!pg_plain_is_ok(result) || PQntuples(result) != 1) {
 		say(why, "it refuses what the queue needs", PQresultErrorMessage(result));
