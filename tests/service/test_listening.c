@@ -154,6 +154,8 @@ static void start(void)
 {
 	static const struct queue_settings settings;
 
+	written = reads = reads_at_once = asker_count = 0;
+	holds = false;
 	callers[KEY_A] = (struct caller){ .key_id = TEXT("a"), .scopes = SCOPE_READ };
 	callers[KEY_B] = (struct caller){ .key_id = TEXT("b"), .scopes = SCOPE_READ };
 	callers[KEY_BOSS] = (struct caller){ .key_id = TEXT("boss"), .scopes = SCOPE_ADMIN };
@@ -172,6 +174,7 @@ static void stop(void)
 	listening_close(lettergate.listening);
 	for (int i = 0; i < asker_count; i++) {
 		ck_assert(askers[i].is_told);
+		askers[i].is_told = false;
 		region_close(askers[i].asking.region);
 	}
 }
