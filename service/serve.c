@@ -2,6 +2,7 @@
 
 #include "http/server/server.h"
 #include "service/clock.h"
+#include "service/deadline.h"
 #include "service/queue/keeper.h"
 #include "service/lettergate.h"
 #include "service/listen.h"
@@ -24,6 +25,7 @@ enum {
 	TICK_MS = 50,
 	WORDS = 2048,
 	LAST_ANSWERS_MS = 2000,
+	CLOSING_MS = 2000,
 	STOPPING_MS = 3500
 };
 
@@ -381,6 +383,17 @@ static void end_at_once(struct program *program)
 	_exit(EXIT_FAILED);
 }
 
+/* What closes the store may have to wait for it, and nobody is to wait for that longer than
+ * DRAIN_TIMEOUT, or once we are hurried. */
+static void bound_close(const struct program *program)
+{
+	uint64_t end_us = program->drain_us + program->settings->drain_timeout_ms * UINT64_C(1000);
+	uint64_t now = now_us(), least_us = CLOSING_MS * UINT64_C(1000);
+	uint64_t left_us = program->is_hurried || end_us < now + least_us ? least_us : end_us - now;
+
+	deadline_set(left_us);
+}
+
 static void close_program(struct program *program)
 {
 	if (program->server) {
@@ -389,12 +402,14 @@ static void close_program(struct program *program)
 		wait_for_answers(program);
 		if (server_parked(program->server))
 			end_at_once(program);
+		bound_close(program);
 		server_close(program->server);
 		listen_forget(program->started);
 	} else if (program->lettergate) {
 		lettergate_stop(program->lettergate);
 	}
 	lettergate_close(program->lettergate);
+	deadline_set(0);
 	log_close(program->log);
 	settings_free(program->settings);
 	settings_free(program->started);

@@ -27,7 +27,7 @@ static const char usage[] =
 	"\n"
 	"  list    the newest 50 first; --json prints one message a line, --ids only their ids\n"
 	"  show    one message, what came of its recipients, and every attempt\n"
-	"  retry   tries failed, held, unknown or deferred ones now\n"
+	"  retry   tries failed, held, partial, unknown or deferred ones now\n"
 	"  cancel  what has not been sent\n"
 	"  stats   how many there are by state and age, and how long the oldest has waited\n"
 	"\n"

@@ -217,10 +217,12 @@ void stock_tick(struct stock *stock, uint64_t now_us)
 	if (now_us < stock->look_us || atomic_exchange(&stock->is_looking, true))
 		return;
 	stock->look_us = now_us + LOOK_US;
-	if (prepare(stock) == OK)
+	if (prepare(stock) == OK) {
 		queue_put(queue, &stock->job.job);
-	else
-		atomic_store(&stock->is_looking, false);
+		return;
+	}
+	atomic_store(&stock->is_stale, true);
+	atomic_store(&stock->is_looking, false);
 }
 
 void stock_reload(struct stock *stock)

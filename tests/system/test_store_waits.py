@@ -38,6 +38,18 @@ def test_a_store_that_hangs_at_the_end(postgres):
             assert all(each.exception() for each in asked)
         finally:
             gateway.kill()
+        way.go_on()
+        gateway = Gateway(SMTP_HOST="capture", STORE=way.url())
+        try:
+            way.stall()
+            time.sleep(1.2)  # by then it has asked the store by itself
+            gateway.terminate()
+            assert wait_for(lambda: gateway.log("drain"))
+            gateway.terminate()
+            assert gateway.wait() == 1
+            assert "ended at once" in gateway.output, "nor does the end itself wait for it"
+        finally:
+            gateway.kill()
 
 
 def gauges(gateway):
