@@ -199,7 +199,7 @@ system_of() { # system_of PRESET SLOW SECONDS
 	[ "$2" = 1 ] || run=("${still[@]}")
 	# The thread sanitizer leaves out, for time, what sends one message after the other.
 	[ "$1" != tsan ] || less=(
-		--ignore=tests/system/test_{address_list,auth,check_words,commands,dkim}.py
+		--ignore=tests/system/test_{address_list,auth,check_store,check_words,commands,dkim}.py
 		--ignore=tests/system/test_{dkim_verify,fault_proxy,injection,large_answers,message}.py
 		--ignore=tests/system/test_{messages_page,odd_ends,property,property_smuggling}.py
 		--ignore=tests/system/test_{relay_faults,relay_pipelining}.py

@@ -24,7 +24,7 @@ def _postgres():
 def test_a_store_that_hangs_at_the_end(postgres):
     """Who waits for it alone cannot be answered: the second SIGTERM ends that, too."""
     with Way(postgres) as way, concurrent.futures.ThreadPoolExecutor(4) as pool:
-        gateway = Gateway(SMTP_HOST="capture", STORE=way.url())
+        gateway = Gateway(SMTP_HOST="capture", STORE=way.url(tcp_user_timeout=60000))
         try:
             way.stall()
             asked = [pool.submit(gateway.request, *words, timeout=60) for words in (
@@ -39,7 +39,7 @@ def test_a_store_that_hangs_at_the_end(postgres):
         finally:
             gateway.kill()
         way.go_on()
-        gateway = Gateway(SMTP_HOST="capture", STORE=way.url())
+        gateway = Gateway(SMTP_HOST="capture", STORE=way.url(tcp_user_timeout=60000))
         try:
             way.stall()
             time.sleep(1.2)  # by then it has asked the store by itself
@@ -57,7 +57,7 @@ def gauges(gateway):
 
 
 def test_a_store_that_hangs_holds_up_no_thread(postgres):
-    with Way(postgres) as way, Gateway(SMTP_HOST="capture", STORE=way.url()) as gateway, \
+    with Way(postgres) as way, Gateway(SMTP_HOST="capture", STORE=way.url(tcp_user_timeout=60000)) as gateway, \
             concurrent.futures.ThreadPoolExecutor(2 * MANY) as pool:
         assert gateway.request("PUT", "/templates/old", '{"text": "Old."}', KIND).status == 201
         assert "lettergate_queue_messages" in gauges(gateway)

@@ -255,5 +255,8 @@ def test_with_a_store_they_outlive_the_process(tmp_path, how):
     with Gateway(SMTP_HOST="capture", STORE=store, TEMPLATES_DIR=folder) as gateway:
         assert gateway.get("/templates/order")["text"].strip() == "A file.", "a file comes first"
         assert gateway.get("/templates/changed")["text"] == "Other."
+        (folder / "order.text.mustache").unlink()
+        reload(gateway)
+        assert wait_for(lambda: gateway.get("/templates/order").json.get("subject") == "Order {{n}}"), "it is seen again"
     with Gateway(SMTP_HOST="capture", STORE=store) as gateway:
         assert gateway.get("/templates/order")["subject"] == "Order {{n}}"
