@@ -58,11 +58,11 @@ static const char *const steps[] = {
 	"PRIMARY KEY (slot, key_id, state)) WITH (fillfactor = 50);"
 	"CREATE TABLE lettergate_replica (owner bigint PRIMARY KEY, slot bigint NOT NULL, "
 	"seen_ms bigint NOT NULL, commit_id bigint NOT NULL) WITH (fillfactor = 50);",
-	/* When a message was handed out; those whose time is over, by lane; those that wait,
-	 * without the scheduled ones. */
+	/* When a message was handed out; those whose time is over, by lane (most wait for any
+	 * relay, and are not there); those that wait, without the scheduled ones. */
 	"ALTER TABLE lettergate_message ADD COLUMN out_ms bigint NOT NULL DEFAULT 0;"
 	"CREATE INDEX lettergate_message_over ON lettergate_message (lane, expires_ms) "
-	"WHERE turn = 1;"
+	"WHERE turn = 1 AND lane <> '';"
 	"DROP INDEX lettergate_message_unsettled;"
 	"CREATE INDEX lettergate_message_waiting ON lettergate_message (created_ms) "
 	"WHERE turn > 0 AND state <> 0;",

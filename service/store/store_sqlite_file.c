@@ -52,7 +52,8 @@ static const char schema[] =
 static const char *const additions[SCHEMA - 1] = {
 	"CREATE TABLE note (name TEXT PRIMARY KEY, token BIGINT NOT NULL, "
 	"lease_ms BIGINT NOT NULL, content BLOB NOT NULL);",
-	"CREATE INDEX message_over ON message (lane, expires_ms) WHERE turn = 1;",
+	/* most wait for any relay, and are in none */
+	"CREATE INDEX message_over ON message (lane, expires_ms) WHERE turn = 1 AND lane <> '';",
 };
 
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db)

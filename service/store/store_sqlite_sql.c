@@ -31,7 +31,8 @@ const char *const sql_texts[SQLS] = {
 	[SQL_CLAIM_FIRST] = READY " ORDER BY lane, key_id, due_ms LIMIT 1",
 	[SQL_CLAIM_NEXT] = READY " AND lane = ?1 AND key_id > ?2 ORDER BY key_id, due_ms LIMIT 1",
 	[SQL_CLAIM_NEXT_LANE] = READY " AND lane > ?1 ORDER BY lane, key_id, due_ms LIMIT 1",
-	[SQL_CLAIM_OVER] = READY " AND lane = ?1 AND expires_ms <= ?2 ORDER BY expires_ms LIMIT 1",
+	[SQL_CLAIM_OVER] = READY " AND lane <> '' AND lane = ?1 AND expires_ms <= ?2 "
+				 "ORDER BY expires_ms LIMIT 1",
 	[SQL_SUSPECTS] = "SELECT " ROW_COLUMNS " FROM message WHERE turn = 3 ORDER BY due_ms",
 	[SQL_SUSPECT_OUT] = "SELECT 1 FROM message WHERE turn = 4 AND strikes > 0 LIMIT 1",
 	[SQL_LEASE] = "UPDATE message SET state = 2, turn = 4, tries = tries + 1, mark = ?2, "
