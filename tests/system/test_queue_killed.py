@@ -3,15 +3,17 @@ had in its hands when the process died arrives twice."""
 
 import bisect
 import collections
+import contextlib
 import http.client
 import os
 import random
+import sqlite3
 import threading
 import time
 
 import pytest
 
-from gateway import SLOW, Gateway, wait_for
+from gateway import SLOW, Gateway, metric, wait_for
 from relay import Relay
 
 KILLS = int(os.environ.get("LETTERGATE_KILLS", "26" if SLOW == 1 else "8"))
@@ -64,13 +66,20 @@ def test_random_kills(tmp_path, policy):
         with Gateway(relay, **settings) as gateway:
             assert wait_for(lambda: not any(all_in(gateway, state)
                                             for state in ("queued", "deferred", "sending")), 60)
-            held = set(all_in(gateway, "held"))
+            held, sent = set(all_in(gateway, "held")), set(all_in(gateway, "sent"))
+            page = gateway.get("/metrics", key=None).body.decode()
+            for state, wanted in (("held", held), ("sent", sent)):
+                assert metric(page, "lettergate_queue_messages", state=state) == len(wanted)
     copies = collections.defaultdict(list)  # in which lives it arrived
     for taken in relay.ledger:
         copies[taken.message_id.strip("<>")].append(bisect.bisect_left(lives, taken.connection))
     accepted = {number.strip("<>") for number in accepted}
     assert len(accepted) > 3 * KILLS
     assert accepted <= set(copies) | held, "something was lost: %s" % (accepted - set(copies) - held)
+    assert sent <= set(copies) <= sent | held, "what is told of them is what the relay had"
+    assert not sent & held and accepted <= sent | held
+    with contextlib.closing(sqlite3.connect(tmp_path / "queue.db")) as store:
+        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert all(len(found) == len(set(found)) for found in copies.values()), "one process sent it twice"
     again = collections.Counter(life for found in copies.values() for life in found[:-1])
     print("%d kills, %d accepted, %d held, %d arrived again, %d at once, one of them %d times" % (
