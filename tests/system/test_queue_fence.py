@@ -95,7 +95,6 @@ def test_killed_behind_the_end(store, way):
         assert len(relay.ledger) == 1
 
 
-@in_both
 def test_killed_amid_the_content(store):
     """More than there is room for on the way: the end had not been reached."""
     relay, number = killed_at(store, "body", receive_buffer=65536, text="line\n" * 2000000)
