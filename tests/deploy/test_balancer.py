@@ -1,7 +1,8 @@
-"""Two gateways behind HAProxy with deploy/haproxy.cfg itself: restarted one after the other under
-load, no request fails, nothing is lost, nothing arrives twice. Needs the addresses to itself: see
-alone.sh."""
+"""Gateways behind HAProxy with deploy/haproxy.cfg itself: restarted one after the other under load,
+no request fails, nothing is lost, nothing arrives twice; and of three with one queue, one is killed.
+Needs the addresses to itself: see alone.sh."""
 
+import collections
 import contextlib
 import http.client
 import itertools
@@ -16,7 +17,7 @@ from gateway import KEY, mail, metric, wait_for
 from postgres import Postgres
 from relay import Relay
 
-CLIENTS = 8
+CLIENTS, SESSIONS = 8, 16
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 
 
@@ -68,6 +69,11 @@ def has_sent(one):
                   outcome="accepted")
 
 
+def left(postgres):
+    """Messages that are neither settled nor held."""
+    return int(postgres.sql("SELECT count(*) FROM lettergate_message WHERE turn BETWEEN 1 AND 4")[0])
+
+
 @contextlib.contextmanager
 def shared_queue():
     """Settings of gateways with one queue, and what their requests say."""
@@ -117,3 +123,34 @@ def test_restarting_one_after_the_other_fails_no_request(alone, tmp_path, queue)
         arrived = sorted(subject(message) for message in relay.ledger)
         assert arrived == sorted(load.sent)
         assert len(arrived) > 100
+
+
+def test_one_of_three_is_killed(alone, tmp_path):
+    """What it had accepted the others send; a request fails only if it was in its hands. Twice comes
+    at most what was at the relay when it died."""
+    del alone
+    postgres = Postgres()
+    relay = Relay(script={"dot": {"delay": 0.03}})
+    with contextlib.closing(postgres), relay, Names() as names, contextlib.ExitStack() as stack:
+        gateways = []
+        for address in (*ADDRESSES, "127.0.0.4"):
+            owners = postgres.owners() if gateways else []
+            gateways.append(start(address, relay, STORE=postgres.url()))
+            stack.callback(gateways[-1].kill)
+            names.addresses.add(address)
+        assert len(owners) == 2
+        stack.enter_context(haproxy(tmp_path))
+        assert wait_for(balancer_is_ready), (tmp_path / "haproxy.log").read_text()
+        load = Load(delivery="queue")
+        with load:
+            assert wait_for(lambda: all(map(has_sent, gateways)), 20), "the balancer leaves one out"
+            gateways[-1].kill()
+            names.addresses.discard("127.0.0.4")
+            so_far = len(load.sent)
+            assert wait_for(lambda: len(load.sent) > so_far + 200, 30)
+        assert len(load.failed) <= 2 * CLIENTS, load.failed
+        assert wait_for(lambda: postgres.leases_are_over(living=owners) or left(postgres) == 0, 30, 0.5)
+        arrived = collections.Counter(map(subject, relay.ledger))
+        assert set(load.sent) <= set(arrived), "something was lost"
+        again = arrived.total() - len(arrived)
+        assert again <= SESSIONS, "%d came twice" % again
