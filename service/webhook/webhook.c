@@ -10,8 +10,6 @@ enum {
 	LOOK_MS = 2000,   /* whether the lease is free, or another process has written events */
 	AGAIN_MS = 1000,
 	NOTE_US = 1000000, /* a run of events is noted that often, and at the end of each page */
-	PAGE_BYTES = 1 << 18,
-	REGION_BYTES = 4 << 20,
 	WHY_BYTES = 500,
 	PACE_LEAST_MS = 250,
 	PACE_MOST_MS = 60000,
@@ -47,73 +45,6 @@ static void rest(struct webhook *webhook, int64_t ms, bool by_news)
 	pthread_mutex_unlock(&all->lock);
 }
 
-/* ---- the page that was read */
-
-static void drop_page(struct webhook *webhook)
-{
-	region_close(webhook->region);
-	webhook->region = NULL;
-	webhook->count = webhook->at = 0;
-}
-
-/* All of it is done with. */
-static void end_page(struct webhook *webhook)
-{
-	webhook->is_behind = webhook->is_behind || webhook->place.cursor != webhook->page_cursor;
-	webhook->place.cursor = webhook->page_cursor;
-	drop_page(webhook);
-}
-
-static enum err read_page(struct webhook *webhook)
-{
-	struct webhooks *all = webhook->webhooks;
-	struct events_job job = { .job.kind = JOB_EVENTS,
-		.after = webhook->place.cursor,
-		.most = PAGE_EVENTS,
-		.most_bytes = PAGE_BYTES,
-		.events = webhook->events };
-	enum err err = region_open(REGION_BYTES, &webhook->region);
-
-	if (err)
-		return err;
-	pthread_mutex_lock(&all->lock);
-	webhook->news = all->news; /* what is written after this is news */
-	pthread_mutex_unlock(&all->lock);
-	job.region = webhook->region;
-	err = queue_do(all->queue, &job.job);
-	if (err) {
-		drop_page(webhook);
-		return err;
-	}
-	webhook->count = job.count;
-	webhook->at = 0;
-	webhook->page_cursor = job.cursor;
-	return OK;
-}
-
-/* For /metrics. */
-static void note_oldest(struct webhook *webhook, bool is_ours, int64_t oldest_ms)
-{
-	pthread_mutex_lock(&webhook->webhooks->lock);
-	webhook->is_ours = is_ours;
-	webhook->oldest_ms = oldest_ms;
-	pthread_mutex_unlock(&webhook->webhooks->lock);
-}
-
-/* The next one that it wants; NULL: none in this page. */
-static const struct event *next_event(struct webhook *webhook)
-{
-	for (; webhook->at < webhook->count; webhook->at++) {
-		const struct event *event = &webhook->events[webhook->at];
-
-		if (event_fits(event, &webhook->webhook->filter))
-			return event;
-		webhook->place.cursor = event->cursor;
-		webhook->is_behind = true;
-	}
-	return NULL;
-}
-
 /* ---- the lease */
 
 static void lose_lease(struct webhook *webhook)
@@ -127,8 +58,8 @@ static void lose_lease(struct webhook *webhook)
 	}
 	webhook->is_elsewhere = true;
 	webhook->has_lease = webhook->has_taken = false;
-	note_oldest(webhook, false, 0);
-	drop_page(webhook);
+	webhook_page_age(webhook, false, 0);
+	webhook_page_drop(webhook);
 }
 
 /* Said once, until it is over. */
@@ -320,14 +251,14 @@ static enum todo what_to_do(struct webhook *webhook)
 
 static void look_for_events(struct webhook *webhook)
 {
-	enum err err = read_page(webhook);
+	enum err err = webhook_page_read(webhook);
 
 	note_trouble(webhook, err);
 	if (err) {
 		rest(webhook, AGAIN_MS, false);
 	} else if (!webhook->count && webhook->page_cursor == webhook->place.cursor) {
-		drop_page(webhook);
-		note_oldest(webhook, true, 0);
+		webhook_page_drop(webhook);
+		webhook_page_age(webhook, true, 0);
 		rest(webhook, LOOK_MS, true);
 	}
 }
@@ -360,11 +291,11 @@ static void try_next(struct webhook *webhook, const struct event *event)
 
 static void send_next(struct webhook *webhook)
 {
-	const struct event *event = next_event(webhook);
+	const struct event *event = webhook_page_next(webhook);
 	int64_t wait;
 
 	if (!event && webhook->region) {
-		end_page(webhook);
+		webhook_page_end(webhook);
 		if (webhook->has_taken)
 			(void)hold_lease(webhook);
 		return;
@@ -373,7 +304,7 @@ static void send_next(struct webhook *webhook)
 		look_for_events(webhook);
 		return;
 	}
-	note_oldest(webhook, true, event->at_ms);
+	webhook_page_age(webhook, true, event->at_ms);
 	wait = wait_ms(webhook, event);
 	if (wait > 0 && webhook->has_taken)
 		(void)hold_lease(webhook);
@@ -389,7 +320,7 @@ static void leave(struct webhook *webhook)
 
 	if (webhook->has_lease && webhook_note(webhook, 0))
 		webhook_log_trouble(webhook, ERR_IO, "how far it is could not be noted");
-	drop_page(webhook);
+	webhook_page_drop(webhook);
 	web_close(webhook->web);
 	settings_free(webhook->taken);
 	pthread_mutex_lock(&all->lock);

@@ -1,5 +1,5 @@
-/* webhook_own - what webhooks.c (all of them), webhook.c (one) and webhook_note.c (how far it is)
- * share */
+/* webhook_own - what webhooks.c (all of them), webhook.c (one), webhook_page.c (its events) and
+ * webhook_note.c (how far it is) share */
 #pragma once
 
 #include <pthread.h>
@@ -65,6 +65,16 @@ struct webhook {
 
 /* webhook.c: the thread of one; `self` is it. */
 void *webhook_run(void *self);
+
+/* webhook_page.c: reads what comes next; the page is empty where there is nothing. */
+MUST_USE enum err webhook_page_read(struct webhook *webhook);
+/* The next one that it wants; NULL: none in this page. */
+const struct event *webhook_page_next(struct webhook *webhook);
+/* All of it is done with. */
+void webhook_page_end(struct webhook *webhook);
+void webhook_page_drop(struct webhook *webhook);
+/* For /metrics: as is_ours and oldest_ms say. */
+void webhook_page_age(struct webhook *webhook, bool is_ours, int64_t oldest_ms);
 
 /* webhook_note.c: takes or renews the lease (`lease_ms` 0: gives it back), and notes how far it is;
  * with the lease it learns that (is_behind then: there was no note yet). ERR_VALUE: another process

@@ -1,0 +1,66 @@
+/* Some events at a time, as they come out of the store for one webhook. */
+#include "service/webhook/webhook_own.h"
+
+enum { PAGE_BYTES = 1 << 18, REGION_BYTES = 4 << 20 };
+
+void webhook_page_drop(struct webhook *webhook)
+{
+	region_close(webhook->region);
+	webhook->region = NULL;
+	webhook->count = webhook->at = 0;
+}
+
+void webhook_page_end(struct webhook *webhook)
+{
+	webhook->is_behind = webhook->is_behind || webhook->place.cursor != webhook->page_cursor;
+	webhook->place.cursor = webhook->page_cursor;
+	webhook_page_drop(webhook);
+}
+
+enum err webhook_page_read(struct webhook *webhook)
+{
+	struct webhooks *all = webhook->webhooks;
+	struct events_job job = { .job.kind = JOB_EVENTS,
+		.after = webhook->place.cursor,
+		.most = PAGE_EVENTS,
+		.most_bytes = PAGE_BYTES,
+		.events = webhook->events };
+	enum err err = region_open(REGION_BYTES, &webhook->region);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&all->lock);
+	webhook->news = all->news; /* what is written after this is news */
+	pthread_mutex_unlock(&all->lock);
+	job.region = webhook->region;
+	err = queue_do(all->queue, &job.job);
+	if (err) {
+		webhook_page_drop(webhook);
+		return err;
+	}
+	webhook->count = job.count;
+	webhook->at = 0;
+	webhook->page_cursor = job.cursor;
+	return OK;
+}
+
+void webhook_page_age(struct webhook *webhook, bool is_ours, int64_t oldest_ms)
+{
+	pthread_mutex_lock(&webhook->webhooks->lock);
+	webhook->is_ours = is_ours;
+	webhook->oldest_ms = oldest_ms;
+	pthread_mutex_unlock(&webhook->webhooks->lock);
+}
+
+const struct event *webhook_page_next(struct webhook *webhook)
+{
+	for (; webhook->at < webhook->count; webhook->at++) {
+		const struct event *event = &webhook->events[webhook->at];
+
+		if (event_fits(event, &webhook->webhook->filter))
+			return event;
+		webhook->place.cursor = event->cursor;
+		webhook->is_behind = true;
+	}
+	return NULL;
+}
