@@ -109,7 +109,7 @@ static void told(void *self)
 static enum err open_courier(struct lettergate *lettergate, const struct settings *settings)
 {
 	struct courier_settings own = { .schedule = settings->retry,
-		.most = SHARE_QUEUED,
+		.most = share_queued(settings->max_in_flight),
 		.keeps_body = settings->keep_body_ms > 0,
 		.attempt_us = ATTEMPT_S * UINT64_C(1000000),
 		.log = lettergate->log,

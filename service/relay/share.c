@@ -108,11 +108,13 @@ static void take(struct room *room, struct share *own, struct delivery *delivery
 
 /* ---- of the queue's; with the lock */
 
-static unsigned queued_most(size_t count)
+/* Where there is room for few at all, the least that each finds is less, too. */
+static unsigned queued_most(const struct room *room, size_t count)
 {
-	unsigned equal = (unsigned)(SHARE_QUEUED / count);
+	unsigned all = share_queued(room->most.messages), equal = (unsigned)(all / count);
+	unsigned least = all * SHARE_QUEUED_LEAST / SHARE_QUEUED;
 
-	return equal < SHARE_QUEUED_LEAST ? SHARE_QUEUED_LEAST : equal;
+	return equal > least ? equal : least ? least : 1;
 }
 
 static unsigned queue_room(
@@ -120,7 +122,7 @@ static unsigned queue_room(
 {
 	if (own->queued && own->queued_bytes >= share_queue_bytes(room, count))
 		return 0;
-	return ramp_room(ramp, own->queued, queued_most(count));
+	return ramp_room(ramp, own->queued, queued_most(room, count));
 }
 
 /* What came of it tells whether the relay works. What never got there tells nothing. */
@@ -139,6 +141,13 @@ static void note_ramp(struct share *share, const struct delivery *delivery)
 
 /* ---- the interface */
 
+unsigned share_queued(uint64_t most)
+{
+	uint64_t half = most / 2;
+
+	return half >= SHARE_QUEUED ? SHARE_QUEUED : half ? (unsigned)half : 1;
+}
+
 uint64_t share_queue_bytes(const struct room *room, size_t count)
 {
 	return room->most.bytes / 2 / count;
@@ -156,7 +165,7 @@ bool share_take(struct room *room, struct share *const *shares, size_t count, st
 	if (is_taken && delivery->share != own) {
 		give_back(room, delivery);
 		take(room, own, delivery);
-		own->queued_most = queued_most(count);
+		own->queued_most = queued_most(room, count);
 	}
 	pthread_mutex_unlock(&room->lock);
 	return is_taken;

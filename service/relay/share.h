@@ -3,7 +3,7 @@
  * One that hangs takes no more than half of it, and leaves the others what they are sure of: a part
  * of one more than there are relays, or what the other half has for each. What is counted is what a
  * relay was given and has not settled, whether it waits or is being sent. Of what comes out of the
- * queue, which has half of the bytes, each has its part, too, and after an outage begins with one.
+ * queue, which has half of all, each has its part, too, and after an outage begins with one.
  * Any thread. */
 #pragma once
 
@@ -32,7 +32,8 @@ struct share {
 	struct ramp ramp;
 };
 
-/* Messages out of the queue that may be under way, at all relays together. */
+/* Messages out of the queue that may be under way, at all relays together, where MAX_IN_FLIGHT has
+ * room for twice as many; and at one of very many. */
 enum { SHARE_QUEUED = 1000, SHARE_QUEUED_LEAST = 16 };
 
 MUST_USE enum err share_open(struct share **share_out);
@@ -46,6 +47,9 @@ void share_release(struct share *share);
  * What is under way at all is limited elsewhere. */
 bool share_take(struct room *room, struct share *const *shares, size_t count, struct share *own,
 	struct delivery *delivery);
+/* Messages out of the queue that may be under way at all relays together, of `most` in flight: the
+ * other half is for whatever comes in. */
+unsigned share_queued(uint64_t most);
 /* Bytes of the queue's that may be under way at one of `count` relays, but for its last message; of
  * 1: at all of them. */
 uint64_t share_queue_bytes(const struct room *room, size_t count);

@@ -134,10 +134,11 @@ const struct setting settings_table[] = {
 		"header fields to leave unsigned, because the relay writes them anew: "
 		"Date,Message-ID" },
 	{ "MAX_IN_FLIGHT", SETTING_COUNT, BOUNDS(max_in_flight, "10000", 1, 10000000),
-		"messages that may wait at a time; past it: 503 overloaded" },
+		"messages that may wait at a time; past it: 503 overloaded. What is out of the "
+		"queue has half of it at the most" },
 	{ "MAX_IN_FLIGHT_BYTES", SETTING_BYTES,
 		BOUNDS(max_in_flight_bytes, "512M", MEGA, 1024 * 1024 * MEGA),
-		"the same in bytes; what is out of the queue has half of it at the most" },
+		"the same in bytes" },
 	{ "SEND_DEADLINE", SETTING_DURATION, BOUNDS(send_deadline_ms, "50s", 100, HOUR),
 		"how long a send may take in all; a request may ask for less" },
 	{ "IDEMPOTENCY_TTL", SETTING_DURATION,

@@ -160,6 +160,7 @@ static const struct smtp_verdict yes = { .class = SMTP_TAKEN, .outcome = SMTP_AC
 
 START_TEST(each_relay_has_its_part_of_the_queues)
 {
+	room.most.messages = UINT64_C(2) * SHARE_QUEUED;
 	ck_assert_uint_eq(share_queue_room(&room, shares[0], 1, false), SHARE_QUEUED);
 	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4);
 	ck_assert_uint_eq(share_queue_room(&room, shares[0], 64, false), SHARE_QUEUED_LEAST);
@@ -170,6 +171,21 @@ START_TEST(each_relay_has_its_part_of_the_queues)
 	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4 - 1);
 	(void)fill(0, 4, 0); /* what is sent directly does not count */
 	ck_assert_uint_eq(share_queue_room(&room, shares[0], 4, false), SHARE_QUEUED / 4 - 1);
+}
+END_TEST
+
+/* … of half of all that may be in flight, where that is less. */
+START_TEST(the_queue_leaves_half_to_what_comes_in)
+{
+	ck_assert_uint_eq(share_queued(MOST), MOST / 2);
+	ck_assert_uint_eq(share_queued(UINT64_MAX), SHARE_QUEUED);
+	ck_assert_uint_eq(share_queued(1), 1);
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 1, false), MOST / 2);
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 3, false), MOST / 2 / 3);
+	ck_assert_uint_eq(share_queue_room(&room, shares[0], 64, false), 1);
+	for (int i = 0; i < MOST / 2; i++)
+		ck_assert(take_queued(0, 1));
+	ck_assert(!take_queued(0, 1));
 }
 END_TEST
 
@@ -194,6 +210,7 @@ START_TEST(after_an_outage_it_begins_with_one)
 {
 	unsigned more = 1;
 
+	room.most.messages = UINT64_C(2) * SHARE_QUEUED;
 	ck_assert(take_queued(0, 4));
 	ck_assert(take_queued(0, 4));
 	settle_last(broken);
@@ -232,5 +249,6 @@ UNIT_MAIN(share, tcase_add_checked_fixture(cases, begin, end);
 	  tcase_add_test(cases, what_goes_elsewhere_is_counted_there_alone);
 	  tcase_add_test(cases, it_outlives_its_relay);
 	  tcase_add_test(cases, each_relay_has_its_part_of_the_queues);
+	  tcase_add_test(cases, the_queue_leaves_half_to_what_comes_in);
 	  tcase_add_test(cases, each_relay_has_its_part_of_the_queues_bytes);
 	  tcase_add_test(cases, after_an_outage_it_begins_with_one);)

@@ -131,6 +131,19 @@ def test_what_is_out_of_the_queue_has_half_of_the_bytes(tmp_path):
         assert wait_for(lambda: in_flight_bytes(gateway) == 0)
 
 
+def test_what_is_out_of_the_queue_has_half_of_the_count(tmp_path):
+    """A backlog for a relay that is slow closes the door to nobody."""
+    gate = Gate()
+    with Relay({"dot": gate}) as relay, Gateway(relay, STORE="sqlite:%s" % (tmp_path / "queue.db"),
+                                             MAX_IN_FLIGHT="20", SMTP_SESSIONS="2") as gateway:
+        for _ in range(30):
+            assert gateway.send({"delivery": "queue"}).status == 202
+        assert wait_for(lambda: in_flight(gateway) == 10)
+        assert gateway.send({"delivery": "queue"}).status == 202
+        gate.open.set()
+        assert relay.wait(lambda: len(relay.ledger) == 31)
+
+
 @pytest.mark.parametrize("script,code,outcome", [
     ({"greeting": "421 4.3.2 not now"}, "relay_busy", "not_sent"),
     ({"mail": "451 4.3.0 later"}, "relay_busy", "deferred"),
