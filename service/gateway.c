@@ -116,15 +116,17 @@ static bool is_repeat(struct lettergate *lettergate, struct delivery *delivery)
 static enum submission take(struct lettergate *lettergate, struct delivery *delivery)
 {
 	bool is_keyed = delivery->idempotency_key.len && lettergate->queue;
+	bool waits = delivery->way == DELIVER_QUEUED && !delivery->dry_run;
+	enum submission submission = waits ? dispatch_may(lettergate, delivery) : SUBMITTED;
 
 	if (is_keyed && keyed_open(lettergate, delivery))
 		return SUBMISSION_OVERLOADED;
-	if (delivery->way == DELIVER_QUEUED && !delivery->dry_run)
+	if (waits && !submission)
 		keep(lettergate, delivery);
-	else if (is_keyed)
+	else if (is_keyed) /* the first with this key may have found a relay */
 		keyed_start(delivery);
 	else
-		return dispatch(lettergate, delivery);
+		return waits ? submission : dispatch(lettergate, delivery);
 	return SUBMITTED;
 }
 

@@ -253,6 +253,19 @@ static void refuse(struct keyed *keyed, enum submission submission)
 	put_end(keyed, true);
 }
 
+/* Nobody came with its key before. */
+static enum submission start(struct lettergate *lettergate, struct delivery *delivery)
+{
+	enum submission submission;
+
+	if (delivery->way != DELIVER_QUEUED || delivery->dry_run)
+		return dispatch(lettergate, delivery);
+	submission = dispatch_may(lettergate, delivery);
+	if (!submission)
+		keep(lettergate, delivery);
+	return submission;
+}
+
 /* The queue's thread. */
 static void looked_up(struct job *job)
 {
@@ -269,7 +282,7 @@ static void looked_up(struct job *job)
 		return;
 	}
 	set_repeat(keyed, REPEAT_FIRST);
-	submission = dispatch(keyed->lettergate, keyed->delivery);
+	submission = start(keyed->lettergate, keyed->delivery);
 	if (submission)
 		refuse(keyed, submission);
 }

@@ -238,6 +238,18 @@ enum submission dispatch(struct lettergate *lettergate, struct delivery *deliver
 	return submission;
 }
 
+enum submission dispatch_may(struct lettergate *lettergate, const struct delivery *delivery)
+{
+	enum fleet_choice choice;
+
+	if (lettergate->captures)
+		return may_be_captured(delivery);
+	pthread_rwlock_rdlock(&lettergate->lock);
+	choice = fleet_may_take(lettergate->fleet, delivery);
+	pthread_rwlock_unlock(&lettergate->lock);
+	return meaning_of(choice);
+}
+
 /* Nobody decided over what was tried last, or the relay put it off at MAIL; and another relay may
  * do better, for some at least. */
 static bool may_go_on(const struct delivery *delivery)

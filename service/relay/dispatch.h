@@ -10,6 +10,9 @@
 /* Hands it to a relay, or settles it where all that it may use rest. Anything but SUBMITTED leaves
  * it with the caller. The lock must not be held. */
 enum submission dispatch(struct lettergate *lettergate, struct delivery *delivery);
+/* What is to wait in the queue: would there be a relay for it? SUBMISSION_NO_RELAY,
+ * SUBMISSION_RELAY_FORBIDDEN. The lock must not be held. */
+enum submission dispatch_may(struct lettergate *lettergate, const struct delivery *delivery);
 /* After an attempt that is in its result: does it wait at another relay now? False: there is none,
  * or it may not; it is to be settled with what there is. The lock must not be held. */
 bool dispatch_elsewhere(struct lettergate *lettergate, struct delivery *delivery);

@@ -200,18 +200,32 @@ uint64_t fleet_set(const struct fleet *fleet, const struct relay *relay)
 	return 0;
 }
 
-enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *delivery, uint64_t full,
-	uint64_t now_us, struct relay **relay_out)
+/* Those that it may use. */
+static enum fleet_choice choose_from(
+	const struct fleet *fleet, const struct delivery *delivery, uint64_t *set_out)
 {
-	uint64_t weight = 0, best, with_room;
 	uint64_t set =
 		delivery->relay.len ? named(fleet, delivery->relay) : routed(fleet, delivery);
 
-	if (!set)
-		return FLEET_NO_SUCH;
-	set &= allowed(fleet, delivery);
-	if (!set)
-		return FLEET_FORBIDDEN;
+	*set_out = set & allowed(fleet, delivery);
+	return !set ? FLEET_NO_SUCH : !*set_out ? FLEET_FORBIDDEN : FLEET_CHOSEN;
+}
+
+enum fleet_choice fleet_may_take(const struct fleet *fleet, const struct delivery *delivery)
+{
+	uint64_t set;
+
+	return choose_from(fleet, delivery, &set);
+}
+
+enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *delivery, uint64_t full,
+	uint64_t now_us, struct relay **relay_out)
+{
+	uint64_t weight = 0, best, with_room, set;
+	enum fleet_choice choice = choose_from(fleet, delivery, &set);
+
+	if (choice != FLEET_CHOSEN)
+		return choice;
 	set &= ~tried(fleet, delivery);
 	best = of_lowest_priority(fleet, awake(fleet, set, now_us), &weight);
 	*relay_out = best ? NULL : first_awake(fleet, set, now_us);

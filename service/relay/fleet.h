@@ -40,5 +40,8 @@ enum fleet_choice {
  * leave it to others of the same priority. */
 enum fleet_choice fleet_choose(struct fleet *fleet, const struct delivery *delivery, uint64_t full,
 	uint64_t now_us, struct relay **relay_out);
+/* FLEET_CHOSEN: there are some that it may use, whether they rest or not; FLEET_NO_SUCH,
+ * FLEET_FORBIDDEN. */
+enum fleet_choice fleet_may_take(const struct fleet *fleet, const struct delivery *delivery);
 /* The relay alone, as a set. */
 uint64_t fleet_set(const struct fleet *fleet, const struct relay *relay);

@@ -96,6 +96,10 @@ static void expect_at(uint64_t at, enum fleet_choice wanted, const char *name)
 
 static void expect(enum fleet_choice wanted, const char *name)
 {
+	bool is_refused = wanted == FLEET_NO_SUCH || wanted == FLEET_FORBIDDEN;
+
+	/* what is to wait is told as soon, and is not kept waiting by a rest */
+	ck_assert_int_eq(fleet_may_take(fleet, &delivery), is_refused ? wanted : FLEET_CHOSEN);
 	for (int i = 0; i < 3; i++)
 		expect_at(now, wanted, name);
 }

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway import SLOW, Gateway, free_port, ms, problem, together, wait_for
+from gateway import SLOW, Gateway, free_port, mail, ms, problem, together, wait_for
 from relay import Relay
 
 
@@ -42,6 +42,23 @@ def test_accepted_then_sent(store):
         assert len(told["attempts"]) == 1 and told["attempts"][0]["outcome"] == "accepted"
         assert told["attempts"][0]["time"] >= told["created"]
         assert gateway.get("/messages/%s/raw" % number).status == 410, "KEEP_BODY is 0s"
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "a"}])
+def test_a_relay_that_there_is_not_is_told_at_once(store, key):
+    """Before it is accepted, as for what is sent directly; and what was asked with its key is free."""
+    waiting = {**key, "Prefer": "wait=5"}
+    in_an_hour = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    with Relay() as relay, Gateway(relay, STORE=store) as gateway:
+        for fields, headers in (({"delivery": "queue"}, key), ({"delivery": "now_then_queue"}, key), ({}, waiting),
+                                ({"delivery": "queue", "send_at": in_an_hour}, key)):
+            answer = gateway.send({"relay": "tow", **fields}, headers=headers)
+            problem(answer, 422, "invalid_request", "not_sent")
+            assert answer["errors"][0]["pointer"] == "/relay", answer
+        answer = gateway.post("/send/batch", [mail(delivery="queue", relay="tow"), mail(delivery="queue")], key)
+        assert [one["status"] for one in answer["results"]] == [422, 202], answer
+        assert not gateway.get("/messages")["messages"][1:]
+        assert gateway.send({"delivery": "queue", "relay": "default"}, headers=key).status == 202
 
 
 def test_not_now_and_then_yes(store):
