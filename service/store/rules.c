@@ -146,6 +146,29 @@ bool rules_is_full(const struct claim_job *claim)
 	       (claim->most_bytes && claim->bytes >= claim->most_bytes);
 }
 
+/* ---- suspects */
+
+int64_t rules_alone_ms(int64_t strikes)
+{
+	static const int64_t alone_ms[] = { 0, 1000, 5000, 60000 };
+
+	return strikes < 4 ? alone_ms[strikes < 0 ? 0 : strikes] : INT64_MAX;
+}
+
+void suspicion_note(struct suspicion *suspicion, int64_t now_ms)
+{
+	if (!suspicion->is_known || now_ms - suspicion->last_ms > ALONE_QUIET_MS)
+		suspicion->since_ms = now_ms;
+	suspicion->is_known = true;
+	suspicion->last_ms = now_ms;
+}
+
+bool suspicion_is_over(const struct suspicion *suspicion, int64_t now_ms)
+{
+	return suspicion->is_known && now_ms - suspicion->last_ms <= ALONE_QUIET_MS &&
+	       now_ms - suspicion->since_ms >= ALONE_ALL_MS;
+}
+
 /* ---- forgetting and finding */
 
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps)

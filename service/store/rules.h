@@ -10,15 +10,38 @@ enum turn {
 	TURN_NONE,    /* it is settled */
 	TURN_READY,   /* due */
 	TURN_LATER,   /* not before due_ms */
-	TURN_SUSPECT, /* due, and to be handed out alone */
+	TURN_SUSPECT, /* due, and to be handed out alone, see below */
 	TURN_LEASED,
 	TURN_HELD, /* not before somebody decides */
 };
 
 enum { ID_BYTES = 16 };
 
-/* So long nothing else is handed out beside a suspect: one that is slow is not what kills us. */
-enum { RULES_ALONE_MS = 5000 };
+/* ---- suspects: what a process may have died of
+ *
+ * Nothing is out beside one, for as long as its strikes are worth: then the next one's turn is. So
+ * much goes on for ALONE_ALL_MS in all; then the others come out again, among them whatever has one
+ * strike alone, and suspects keep other suspects waiting, nobody else. A message that kills is
+ * found so: who is struck with it waits while the other is out, longer from strike to strike, from
+ * the fourth on until it is back. */
+
+enum { ALONE_ALL_MS = 10000, ALONE_QUIET_MS = 60000 };
+
+/* How long others wait for one with so many strikes; store_pg_sql.c has the same. */
+int64_t rules_alone_ms(int64_t strikes);
+
+/* Since when they come out, in any clock's ms. { 0 }: there was none. */
+struct suspicion {
+	int64_t since_ms, last_ms;
+	bool is_known;
+};
+
+/* One comes out. After ALONE_QUIET_MS without any it is another matter. */
+void suspicion_note(struct suspicion *suspicion, int64_t now_ms);
+/* Had they ALONE_ALL_MS? */
+bool suspicion_is_over(const struct suspicion *suspicion, int64_t now_ms);
+
+/* ---- ids, states, lists */
 
 /* False: that is no id of ours. */
 bool id_to_bytes(const char *id, char bytes_out[ID_BYTES]);

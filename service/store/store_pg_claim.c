@@ -4,8 +4,13 @@
 
 #include "service/store/store_pg_own.h"
 
+#include "service/clock.h"
+
 /* Columns of a claim behind PG_COLUMNS. */
 enum { WAS = PG_COLUMN_COUNT, CRC };
+
+/* More than any message has. */
+enum { NO_STRIKES = 1000000 };
 
 /* ---- handing out */
 
@@ -109,40 +114,70 @@ static void add_lease(
 	pg_number(values, claim->has_body);
 }
 
-/* One that a process has died over: then the other statement finds that it is out, and nothing. */
-static enum err send_suspect(struct pg_store *store, struct claim_job *claim)
+static enum err take_suspect(struct pg_store *store, const PGresult *result, void *context)
+{
+	if (PQntuples(result))
+		suspicion_note(&store->suspicion, (int64_t)(now_us() / 1000));
+	return take_rows(store, result, context);
+}
+
+/* One that a process has died over: then the other statement finds that it is out, and nothing,
+ * unless others may come beside it. */
+static enum err send_suspect(struct pg_store *store, struct claim_job *claim, int64_t least)
 {
 	struct pg_values values = { 0 };
 
 	pg_closed_lanes(&values, claim);
 	add_lease(store, claim, &values);
-	pg_number(&values, RULES_ALONE_MS);
+	pg_number(&values, least);
 	pg_resting_lanes(&values, claim);
 	pg_number(&values, claim->now_ms);
-	return pg_send(store, PG_SUSPECT, &values, take_rows, claim);
+	return pg_send(store, PG_SUSPECT, &values, take_suspect, claim);
 }
 
-static enum err send_claim(struct pg_store *store, struct claim_job *claim)
+static enum err send_claim(
+	struct pg_store *store, struct claim_job *claim, size_t most, int64_t least)
 {
 	struct pg_values values = { 0 };
 
 	pg_bytes(&values, buf_text(&store->lane));
 	pg_bytes(&values, buf_text(&store->lane_key));
 	pg_closed_lanes(&values, claim);
-	pg_number(&values, (int64_t)claim->most);
+	pg_number(&values, (int64_t)most);
 	add_lease(store, claim, &values);
 	pg_narrow_lanes(&values, claim);
 	pg_number(&values, claim->most_bytes && claim->most_bytes < INT64_MAX
 				   ? (int64_t)claim->most_bytes
 				   : INT64_MAX);
-	pg_number(&values, RULES_ALONE_MS);
+	pg_number(&values, least);
 	pg_resting_lanes(&values, claim);
 	pg_number(&values, claim->now_ms);
 	pg_number(&values, (int64_t)rules_over_most(claim));
 	return pg_send(store, PG_CLAIM, &values, take_rows, claim);
 }
 
-/* A suspect comes alone, and others may be waiting; so may others whose time is over. */
+/* Suspects, and nothing else while there are any. */
+static enum err send_apart(struct pg_store *store, struct claim_job *claim)
+{
+	enum err err = send_suspect(store, claim, 1);
+
+	return err ? err : send_claim(store, claim, claim->most, 1);
+}
+
+/* One suspect of more than one strike, and others. Where there is room for one, by chance. */
+static enum err send_beside(struct pg_store *store, struct claim_job *claim)
+{
+	bool is_for_others = claim->most == 1 && claim->token % 2;
+	enum err err = pg_send(store, PG_SUSPECT_NO_MORE, &(struct pg_values){ 0 }, NULL, NULL);
+
+	if (!err && !is_for_others)
+		err = send_suspect(store, claim, 2);
+	if (!err && (is_for_others || claim->most > 1))
+		err = send_claim(store, claim, claim->most - !is_for_others, NO_STRIKES);
+	return err;
+}
+
+/* Others may be waiting behind a suspect; so may others whose time is over. */
 static bool may_have_more(const struct claim_job *claim)
 {
 	size_t over = 0, most = rules_over_most(claim);
@@ -150,7 +185,7 @@ static bool may_have_more(const struct claim_job *claim)
 	for (size_t i = 0; i < claim->count; i++)
 		over += rules_is_resting(claim, claim->claimed[i]->lane);
 	return rules_is_full(claim) || (most && over >= most) ||
-	       (claim->count == 1 && claim->claimed[0]->strikes > 0);
+	       (claim->count && claim->claimed[0]->strikes > 0);
 }
 
 enum err pg_claim(void *self, struct claim_job *claim)
@@ -163,9 +198,9 @@ enum err pg_claim(void *self, struct claim_job *claim)
 	claim->has_more = false;
 	if (claim->most == 0)
 		return OK;
-	err = send_suspect(store, claim);
-	if (!err)
-		err = send_claim(store, claim);
+	err = suspicion_is_over(&store->suspicion, (int64_t)(now_us() / 1000))
+		      ? send_beside(store, claim)
+		      : send_apart(store, claim);
 	if (!err)
 		err = pg_drain(store);
 	if (!err)

@@ -24,6 +24,7 @@ enum pg_sql {
 	PG_ACCEPT,
 	PG_ACCEPT_ONCE,
 	PG_SUSPECT,
+	PG_SUSPECT_NO_MORE,
 	PG_CLAIM,
 	PG_SET_ASIDE,
 	PG_FENCE,
@@ -123,7 +124,8 @@ struct pg_store {
 	int64_t cursor_base;
 	int64_t next_ms; /* when the next becomes due, as far as we know */
 	uint64_t looked_us, beat_us;
-	struct buf lane, lane_key; /* whose turn it was last */
+	struct buf lane, lane_key;  /* whose turn it was last */
+	struct suspicion suspicion; /* of ours, by the monotonic clock */
 	struct buf head, course, body;
 };
 

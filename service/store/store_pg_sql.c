@@ -19,10 +19,11 @@
 	"SELECT " PG_COLUMNS ", m.was, b.crc, b.bytes FROM leased m LEFT JOIN lettergate_body b "  \
 	"ON b.id = m.id AND m.has_body = 1 AND "
 
-/* While a suspect of ours is out, nothing else comes for so long. */
-#define NO_SUSPECT_OF(owner, alone)                                                                \
+/* None of ours is out, of so many strikes at least, for no longer than rules_alone_ms. */
+#define NO_SUSPECT_OF(owner, least)                                                                \
 	"NOT EXISTS (SELECT 1 FROM " M " WHERE turn = 4 AND strikes > 0 AND owner = " owner        \
-	" AND out_ms > " PG_NOW_MS " - " alone ")"
+	" AND strikes >= " least " AND (strikes > 3 OR out_ms > " PG_NOW_MS                        \
+	" - CASE strikes WHEN 1 THEN 1000 WHEN 2 THEN 5000 ELSE 60000 END))"
 
 /* The next key with anything due behind that of `x`: the index is asked once for each, however many
  * messages they have. A lane that rests is passed over as a whole. */
@@ -75,15 +76,19 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"lettergate_body (id, crc, bytes) SELECT $1, $19, $20 FROM o WHERE $11 = 1) SELECT "
 		"count(*) FROM o",
 		MESSAGE_TYPES "bbnnbb", true },
-	/* lanes that are closed, mark, token, owner, lease, with its bytes, ms alone; of them
-	 * those that rest, and now */
+	[PG_SUSPECT_NO_MORE] = {
+		"WITH locked AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 3 AND strikes = 1 "
+		"FOR UPDATE SKIP LOCKED) UPDATE " M " m SET turn = 1 FROM locked l WHERE m.id = l.id",
+		"", false },
+	/* lanes that are closed, mark, token, owner, lease, with its bytes, least strikes; of
+	 * them those that rest, and now */
 	[PG_SUSPECT] = {
 		"WITH locked AS MATERIALIZED (SELECT id, state AS was, 1 AS n, 1 AS r FROM " M " "
 		"WHERE turn = 3 AND (NOT (lane = ANY ($1)) OR (lane = ANY ($8) AND expires_ms <= $9)) "
-		"AND " NO_SUSPECT_OF("$4", "$7") " ORDER BY due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
+		"AND " NO_SUSPECT_OF("$4", "$7") " ORDER BY strikes DESC, due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
 		"BnnnnnnBn", false },
 	/* lane and key whose turn it was last, lanes that are closed, messages, then as above;
-	 * narrow lanes and the room in each; bytes; ms alone; lanes that rest, now, and how
+	 * narrow lanes and the room in each; bytes; least strikes; lanes that rest, now, and how
 	 * many whose time is `over` there.
 	 * `after` and `before` are the keys that have any, in a circle; each is given so many
 	 * as its turns are, and these are locked, without those that somebody else has. Of

@@ -141,13 +141,14 @@ static enum err take(struct sqlite_store *store, struct claim_job *claim, sqlite
 	return OK;
 }
 
-/* One that a process died over, alone. *took_out: there was one. */
-static enum err claim_suspect(struct sqlite_store *store, struct claim_job *claim, bool *took_out)
+/* One that a process died over so many times. *took_out: there was one. */
+static enum err claim_suspect_of(
+	struct sqlite_store *store, struct claim_job *claim, int64_t strikes, bool *took_out)
 {
 	sqlite3_stmt *suspects = sql_use(store, SQL_SUSPECTS);
 	enum err err = OK, end;
 
-	*took_out = false;
+	sql_number(suspects, 1, strikes);
 	while (sql_row(suspects)) {
 		if (is_closed(claim, sql_column(suspects, ROW_LANE)) &&
 			!is_over(claim, sql_column(suspects, ROW_LANE),
@@ -158,19 +159,53 @@ static enum err claim_suspect(struct sqlite_store *store, struct claim_job *clai
 		if (err)
 			break;
 		*took_out = true;
-		store->suspect_ms = lease_end(store, 0);
+		suspicion_note(&store->suspicion, store->alive_ms);
 		return take(store, claim, suspects);
 	}
 	end = sql_end(store, suspects);
 	return err ? err : end;
 }
 
-static enum err is_suspect_out(struct sqlite_store *store, bool *is_out)
+/* Of those that it died over the most. */
+static enum err claim_suspect(struct sqlite_store *store, struct claim_job *claim, bool *took_out)
+{
+	sqlite3_stmt *worst = sql_use(store, SQL_SUSPECT_WORST);
+	int64_t strikes = sql_row(worst) ? sqlite3_column_int64(worst, 0) : 0;
+	enum err err = sql_end(store, worst);
+
+	*took_out = false;
+	for (; !err && strikes > 0 && !*took_out; strikes--)
+		err = claim_suspect_of(store, claim, strikes, took_out);
+	return err;
+}
+
+/* `least`: strikes from which on it counts. */
+static enum err is_suspect_out(struct sqlite_store *store, int64_t least, bool *is_out)
 {
 	sqlite3_stmt *out = sql_use(store, SQL_SUSPECT_OUT);
+	int64_t strikes = sql_row(out) ? sqlite3_column_int64(out, 0) : 0;
 
-	*is_out = sql_row(out) && lease_end(store, 0) < store->suspect_ms + RULES_ALONE_MS;
+	*is_out = strikes >= least &&
+		  store->alive_ms - store->suspicion.last_ms < rules_alone_ms(strikes);
 	return sql_end(store, out);
+}
+
+/* *alone_out: nothing else is to come beside a suspect, one of these or one that is out. */
+static enum err claim_suspects(struct sqlite_store *store, struct claim_job *claim, bool *alone_out)
+{
+	bool is_over = suspicion_is_over(&store->suspicion, store->alive_ms);
+	bool is_out = false, took = false;
+	enum err err = OK;
+
+	if (is_over)
+		err = sql_run(store, sql_use(store, SQL_SUSPECT_NO_MORE));
+	if (!err)
+		err = is_suspect_out(store, is_over ? 2 : 1, &is_out);
+	if (!err && !is_out)
+		err = claim_suspect(store, claim, &took);
+	*alone_out = (is_out || took) && !is_over;
+	claim->has_more = !err && took;
+	return err;
 }
 
 /* Whose time is over though its relay rests, of those that have waited the longest since. */
@@ -192,7 +227,7 @@ static enum err claim_over(struct sqlite_store *store, struct claim_job *claim)
 		err = sql_end(store, over);
 		lane++;
 	}
-	claim->has_more = most && claim->count == most;
+	claim->has_more = claim->has_more || (most && claim->count == most);
 	return err;
 }
 
@@ -242,20 +277,17 @@ static enum err claim_in_turn(struct sqlite_store *store, struct claim_job *clai
 enum err sqlite_claim(void *self, struct claim_job *claim)
 {
 	struct sqlite_store *store = self;
-	bool is_taken = false;
+	bool is_alone = false;
 	enum err err;
 
 	claim->count = claim->damaged = 0;
 	claim->bytes = 0;
 	claim->has_more = false;
-	err = is_suspect_out(store, &is_taken);
-	if (err || is_taken || claim->most == 0)
+	if (claim->most == 0)
+		return OK;
+	err = claim_suspects(store, claim, &is_alone);
+	if (err || is_alone)
 		return err;
-	err = claim_suspect(store, claim, &is_taken);
-	if (err || is_taken) {
-		claim->has_more = !err;
-		return err;
-	}
 	err = claim_over(store, claim);
 	return err ? err : claim_in_turn(store, claim);
 }

@@ -27,7 +27,9 @@ enum sql {
 	SQL_CLAIM_NEXT_LANE,
 	SQL_CLAIM_OVER,
 	SQL_SUSPECTS,
+	SQL_SUSPECT_WORST,
 	SQL_SUSPECT_OUT,
+	SQL_SUSPECT_NO_MORE,
 	SQL_LEASE,
 	SQL_FENCE,
 	SQL_RENEW,
@@ -94,10 +96,10 @@ struct sqlite_store {
 	struct buf head, course, body; /* what is being written */
 	struct buf lane, lane_key;     /* whose turn it was last */
 	bool has_lane;
-	struct strikes *strikes; /* NULL: none are counted */
-	int64_t suspect_ms;      /* when one was last handed out; monotonic */
-	int64_t alive_ms;        /* grows as time passes, but for spells in which nothing ran */
-	int64_t seen_ms;         /* when it was last moved on; monotonic */
+	struct strikes *strikes;    /* NULL: none are counted */
+	struct suspicion suspicion; /* by alive_ms */
+	int64_t alive_ms;           /* grows as time passes, but for spells in which nothing ran */
+	int64_t seen_ms;            /* when it was last moved on; monotonic */
 	int64_t looked_ms;       /* when leases and far moments were last looked after; alive_ms */
 	int wal_pages, wal_most; /* of the log; at how many they are put into the file */
 	bool is_failed; /* a sync failed, or the file is damaged: nothing is believed any more */

@@ -33,8 +33,11 @@ const char *const sql_texts[SQLS] = {
 	[SQL_CLAIM_NEXT_LANE] = READY " AND lane > ?1 ORDER BY lane, key_id, due_ms LIMIT 1",
 	[SQL_CLAIM_OVER] = READY " AND lane <> '' AND lane = ?1 AND expires_ms <= ?2 "
 				 "ORDER BY expires_ms LIMIT 1",
-	[SQL_SUSPECTS] = "SELECT " ROW_COLUMNS " FROM message WHERE turn = 3 ORDER BY due_ms",
-	[SQL_SUSPECT_OUT] = "SELECT 1 FROM message WHERE turn = 4 AND strikes > 0 LIMIT 1",
+	[SQL_SUSPECTS] = "SELECT " ROW_COLUMNS " FROM message WHERE turn = 3 AND strikes = ?1 "
+			 "ORDER BY due_ms",
+	[SQL_SUSPECT_WORST] = "SELECT max(strikes) FROM message WHERE turn = 3",
+	[SQL_SUSPECT_OUT] = "SELECT max(strikes) FROM message WHERE turn = 4 AND strikes > 0",
+	[SQL_SUSPECT_NO_MORE] = "UPDATE message SET turn = 1 WHERE turn = 3 AND strikes = 1",
 	[SQL_LEASE] = "UPDATE message SET state = 2, turn = 4, tries = tries + 1, mark = ?2, "
 		      "token = ?3, lease_ms = ?4 WHERE place = ?1",
 	[SQL_FENCE] = "UPDATE message SET mark = ?3, lease_ms = ?4 "

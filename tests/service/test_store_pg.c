@@ -367,6 +367,35 @@ START_TEST(a_suspect_holds_up_its_own_replica_alone)
 }
 END_TEST
 
+/* F-47: after some seconds others come beside suspects, and those of one strike together. */
+START_TEST(suspects_keep_others_waiting_for_some_seconds_in_all)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct claimed first = { 0 }, claimed = { 0 };
+	struct pg_store *store = kit.store.self;
+
+	for (unsigned i = 1; i <= 5; i++)
+		put(&kit, i, i == 5 ? "c" : i < 3 ? "a" : "b");
+	(void)sql(&kit, "UPDATE lettergate_message SET turn = 3, strikes = CASE WHEN key_id = 'a' "
+			"THEN 2 ELSE 1 END WHERE key_id <> 'c'");
+	ck_assert_uint_eq(claim(&kit, &first, 9), 1); /* of those with the most strikes */
+	ck_assert_uint_eq(first.at[0]->strikes, 2);
+	store->suspicion.since_ms -= ALONE_ALL_MS / 2;
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 0);
+	store->suspicion.since_ms -= ALONE_ALL_MS / 2;
+	ck_assert_uint_eq(claim(&kit, &claimed, 3), 2);
+	claimed_free(&claimed);
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 1); /* two of one strike, and one of none */
+	claimed_free(&claimed);
+	ck_assert_int_eq(settle(&kit, first.at[0], MESSAGE_SENT, 0, false), OK);
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 1); /* the other one of two waited for it */
+	ck_assert_uint_eq(claimed.at[0]->strikes, 2);
+	claimed_free(&claimed);
+	claimed_free(&first);
+	kit_close(&kit);
+}
+END_TEST
+
 START_TEST(who_ends_in_order_leaves_no_lease_behind)
 {
 	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
@@ -798,6 +827,7 @@ static void add_all(TCase *cases)
 		cases, what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_sent);
 	tcase_add_test(cases, whose_mail_was_written_is_suspected_and_nobody_else);
 	tcase_add_test(cases, a_suspect_holds_up_its_own_replica_alone);
+	tcase_add_test(cases, suspects_keep_others_waiting_for_some_seconds_in_all);
 	tcase_add_test(cases, what_another_changes_of_templates_is_seen);
 	tcase_add_test(cases, who_ends_in_order_leaves_no_lease_behind);
 	tcase_add_test(cases, bounds_are_of_all_together);

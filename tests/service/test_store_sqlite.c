@@ -346,6 +346,48 @@ START_TEST(leases_of_a_dead_process_are_void)
 }
 END_TEST
 
+static void leave_four_behind_their_mail(struct kit *kit)
+{
+	struct claimed claimed = { .job.mark = MARK_MAIL };
+
+	for (unsigned i = 1; i <= 5; i++)
+		put(kit, i, "a");
+	ck_assert_uint_eq(claim(kit, &claimed, 4), 4);
+}
+
+/* F-47: after some seconds others come beside suspects, and those of one strike together. */
+START_TEST(suspects_keep_others_waiting_for_some_seconds_in_all)
+{
+	struct kit kit = kit_closed();
+	struct claimed first = { 0 }, claimed = { 0 };
+	struct sqlite_store *store;
+
+	die_after(&kit, leave_four_behind_their_mail);
+	kit_open_again(&kit);
+	store = kit.store.self;
+	ck_assert_int_eq(sqlite3_exec(store->db,
+				 "UPDATE message SET strikes = strikes + place % 2 "
+				 "WHERE strikes > 0",
+				 NULL, NULL, NULL),
+		SQLITE_OK);
+	ck_assert_uint_eq(claim(&kit, &first, 9), 1); /* of those with the most strikes */
+	ck_assert_uint_eq(first.at[0]->strikes, 2);
+	store->suspicion.since_ms = store->alive_ms - ALONE_ALL_MS + 1;
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 0);
+	store->suspicion.since_ms--;
+	ck_assert_uint_eq(claim(&kit, &claimed, 2), 2);
+	claimed_free(&claimed);
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 1); /* two of one strike, and one of none */
+	claimed_free(&claimed);
+	ck_assert_int_eq(settle(&kit, first.at[0], MESSAGE_SENT, 0, false), OK);
+	ck_assert_uint_eq(claim(&kit, &claimed, 9), 1); /* the other one of two waited for it */
+	ck_assert_uint_eq(claimed.at[0]->strikes, 2);
+	claimed_free(&claimed);
+	claimed_free(&first);
+	kit_close(&kit);
+}
+END_TEST
+
 static void die_over_the_suspect(struct kit *kit)
 {
 	struct claimed claimed = { .job.mark = MARK_MAIL };
@@ -661,6 +703,7 @@ UNIT_MAIN(store_sqlite, tcase_add_test(cases, a_second_that_a_transaction_emptie
 	  tcase_add_loop_test(cases, a_path_that_cannot_be_is_told, 0, 3);
 	  tcase_add_test(cases, every_statement_has_an_index);
 	  tcase_add_test(cases, leases_of_a_dead_process_are_void);
+	  tcase_add_test(cases, suspects_keep_others_waiting_for_some_seconds_in_all);
 	  tcase_add_test(cases, strikes_add_up);
 	  tcase_add_test(cases, a_run_that_was_cut_short_is_told);
 	  tcase_add_loop_test(cases, a_process_that_is_killed_loses_nothing, 0, 30);

@@ -1,5 +1,6 @@
 /* What a process leaves of the messages that it may have died of. */
 #include "service/store/strikes.h"
+#include "service/store/rules.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -183,7 +184,42 @@ START_TEST(without_room_nothing_is_noted)
 }
 END_TEST
 
+START_TEST(suspects_have_some_seconds_and_then_wait_for_each_other)
+{
+	struct suspicion suspicion = { 0 };
+	int64_t now = 5;
+
+	ck_assert(!suspicion_is_over(&suspicion, now));
+	for (; now < 5 + ALONE_ALL_MS; now += 1000) {
+		ck_assert(!suspicion_is_over(&suspicion, now));
+		suspicion_note(&suspicion, now);
+	}
+	ck_assert(suspicion_is_over(&suspicion, now)); /* however many more there are */
+	suspicion_note(&suspicion, now);
+	ck_assert(suspicion_is_over(&suspicion, now));
+	ck_assert(suspicion_is_over(&suspicion, now + ALONE_QUIET_MS));
+	now += ALONE_QUIET_MS + 1; /* others died since */
+	ck_assert(!suspicion_is_over(&suspicion, now));
+	suspicion_note(&suspicion, now);
+	ck_assert(!suspicion_is_over(&suspicion, now + ALONE_ALL_MS - 1));
+}
+END_TEST
+
+/* Longer from strike to strike; who has as many as a message that is about to be set aside goes
+ * when that is back, and no sooner. */
+START_TEST(the_more_strikes_the_longer_it_is_alone)
+{
+	for (int64_t strikes = 1; strikes < 5; strikes++)
+		ck_assert_int_gt(rules_alone_ms(strikes), rules_alone_ms(strikes - 1));
+	ck_assert_int_eq(rules_alone_ms(0), 0);
+	ck_assert_int_eq(rules_alone_ms(4), INT64_MAX);
+	ck_assert_int_eq(rules_alone_ms(5), INT64_MAX);
+}
+END_TEST
+
 UNIT_MAIN(strikes, tcase_add_test(cases, what_was_noted_and_not_cleared_is_left);
 	  tcase_add_test(cases, what_is_not_whole_does_not_count);
 	  tcase_add_test(cases, there_are_so_many_slots);
-	  tcase_add_test(cases, without_room_nothing_is_noted);)
+	  tcase_add_test(cases, without_room_nothing_is_noted);
+	  tcase_add_test(cases, suspects_have_some_seconds_and_then_wait_for_each_other);
+	  tcase_add_test(cases, the_more_strikes_the_longer_it_is_alone);)
