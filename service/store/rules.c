@@ -1,5 +1,7 @@
 #include "service/store/rules.h"
 
+#include <string.h>
+
 /* ---- ids: a UUID's sixteen bytes, in its own order */
 
 static bool has_hyphen(size_t place)
@@ -110,6 +112,10 @@ enum err rules_change(struct change_job *change, struct stored *stored, enum tur
 	}
 	if (!may_retry(stored->state))
 		return ERR_VALUE;
+	if (stored->is_damaged) {
+		change->is_damaged = true;
+		return ERR_VALUE;
+	}
 	if (!stored->has_body) {
 		change->lacks_body = true;
 		return ERR_VALUE;
@@ -183,10 +189,45 @@ int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps)
 	}
 }
 
+bool rules_is_ahead(int64_t at_ms, int64_t now_ms)
+{
+	return at_ms > now_ms + RULES_AHEAD_MS;
+}
+
 bool rules_may_want(const struct list_job *list, struct text key_id, int64_t state)
 {
 	return (!list->key_id.at || text_equal(list->key_id, key_id)) &&
 	       (!list->has_state || state == (int64_t)list->state);
+}
+
+bool rules_list_from(struct list_job *list)
+{
+	static const char newest[] = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+	char bytes[ID_BYTES];
+
+	if (!*list->cursor)
+		memcpy(list->cursor, newest, sizeof(newest));
+	return id_to_bytes(list->cursor, bytes);
+}
+
+bool rules_list_goes_on(const struct list_job *list, const struct list_walk *walk)
+{
+	return list->count < list->most && walk->read < STORE_LIST_STEPS &&
+	       (!list->most_bytes || walk->bytes < list->most_bytes);
+}
+
+void rules_tell_damaged(const char *id, struct text key_id, int64_t now_ms, struct buf *room,
+	struct event *event_out)
+{
+	buf_clear(room);
+	buf_addf(room,
+		"{\"id\":\"%s\",\"message_id\":\"\",\"tags\":[],\"metadata\":{},"
+		"\"recipients\":[],\"state\":\"held\",\"damaged\":true}",
+		id);
+	*event_out = (struct event){ .at_ms = now_ms,
+		.type = TEXT("message.failed"),
+		.key_id = key_id,
+		.content = buf_text(room) };
 }
 
 bool rules_wants(const struct list_job *list, const struct stored *stored)

@@ -60,6 +60,9 @@ bool rules_keeps_body(const struct stored *stored, bool keep);
 MUST_USE enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn);
 /* How long a settled message is remembered. */
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps);
+/* Was that written by a clock that was ahead of this one, by more than clocks are apart? */
+enum { RULES_AHEAD_MS = 3600000 };
+bool rules_is_ahead(int64_t at_ms, int64_t now_ms);
 bool rules_is_resting(const struct claim_job *claim, struct text lane);
 /* So many come at the most whose relay rests and whose time is over: a part of all, by chance where
  * that is none, so that neither they nor the others wait for ever. */
@@ -68,5 +71,17 @@ size_t rules_over_most(const struct claim_job *claim);
 bool rules_is_full(const struct claim_job *claim);
 /* May a list want it, by what stands beside its bytes: is the row worth unpacking? */
 bool rules_may_want(const struct list_job *list, struct text key_id, int64_t state);
+/* What was looked into for one page of a list, and passed over. */
+struct list_walk {
+	unsigned read, passed;
+	uint64_t bytes; /* of those that were looked into */
+};
+/* Its cursor says where it begins. False: that is no id. */
+bool rules_list_from(struct list_job *list);
+bool rules_list_goes_on(const struct list_job *list, const struct list_walk *walk);
+/* What is told of a message that cannot be read and is held. Its content lies in `room`; what
+ * failed is in room->err. */
+void rules_tell_damaged(const char *id, struct text key_id, int64_t now_ms, struct buf *room,
+	struct event *event_out);
 /* Does a list want it, by what stands in its row's bytes? */
 bool rules_wants(const struct list_job *list, const struct stored *stored);

@@ -22,8 +22,11 @@ struct log;
 
 enum {
 	STORE_LANE_BYTES = 255,
-	STORE_LIST_STEPS = 2000, /* messages looked at for one page, at most */
-	STORE_SWEEP_STEPS = 200, /* messages swept at a time, at most */
+	STORE_LIST_STEPS = 200,   /* messages looked into for one page, at most */
+	STORE_LIST_PASSED = 2000, /* … and passed over by what stands beside their bytes */
+	STORE_LIST_FEW = 1000,    /* of one state: these are looked for by it */
+	STORE_EVENT_STEPS = 2000, /* events looked at for one page, at most */
+	STORE_SWEEP_STEPS = 200,  /* messages swept at a time, at most */
 	STORE_RIPE_STEPS = 1000,
 	STORE_ONCE_HASH = 32,
 	STORE_NOTE_NAME_BYTES = 255,
@@ -140,7 +143,9 @@ struct claim_job {
 	size_t count;
 	uint64_t bytes; /* told: of those that were claimed */
 	bool has_more;  /* there may be others that are due */
-	size_t damaged; /* so many could not be read, and are held from now on */
+	size_t damaged; /* so many could not be read, and are held from now on; events tell it */
+	char (*damaged_ids)[DELIVERY_ID_LEN +
+			    1]; /* told: theirs; room for `most`. NULL: not told */
 };
 
 /* Is the lease still ours? Asked right before what cannot be taken back; sets the mark with it.
@@ -200,6 +205,7 @@ struct change_job {
 	const struct event *event;  /* if it is changed; NULL: none */
 	enum message_state state;   /* told: the one it is in. ERR_VALUE: it was left alone */
 	bool lacks_body;            /* told with ERR_VALUE: its text is not kept any more */
+	bool is_damaged;            /* told with ERR_VALUE: it cannot be read */
 };
 
 struct look_up_job {
@@ -218,8 +224,8 @@ struct body_job {
 	struct text body;
 };
 
-/* Newest first. One page looks at STORE_LIST_STEPS messages at most, so it may hold few or none and
- * there be more nevertheless. */
+/* Newest first. One page looks into STORE_LIST_STEPS messages at most, so that nobody waits long
+ * for it; it may hold few or none and there be more nevertheless. */
 struct list_job {
 	struct job job;
 	struct text key_id; /* as above */
@@ -230,8 +236,11 @@ struct list_job {
 	char cursor[DELIVERY_ID_LEN + 1]; /* in: older than that; "": from the newest. Out: for the
 					     next page; "": that was all */
 	size_t most;
+	uint64_t most_bytes;   /* of what is looked into: that was the last that passes it; 0: no
+				  bound */
 	struct stored **found; /* room for `most`; to be freed by stored_free */
 	size_t count;
+	uint64_t bytes; /* told: of those that were found, without their texts */
 };
 
 /* In the order in which they were written. Whoever asks from a cursor on misses none: nothing is
@@ -249,6 +258,7 @@ struct events_job {
 	size_t count;
 	uint64_t cursor; /* told: to ask for the next from there */
 	uint64_t newest; /* told: the last of all there are; 0: there is none */
+	uint64_t last;   /* told: no cursor was ever given behind this one */
 };
 
 struct once_begin_job {

@@ -34,9 +34,22 @@ static enum err set_aside(
 {
 	struct pg_values values = { 0 };
 	char id[DELIVERY_ID_LEN + 1];
+	struct event event;
+	enum err err;
 
 	id_from_bytes(pg_text(result, row, PG_ID), id);
+	if (claim->damaged_ids)
+		memcpy(claim->damaged_ids[claim->damaged], id, sizeof(id));
+	rules_tell_damaged(id, pg_text(result, row, PG_KEY), claim->now_ms, &store->course, &event);
+	if (store->course.err)
+		return store->course.err;
 	pg_id(&values, id);
+	pg_events_of(&values, &event, 1);
+	err = pg_event_places(store, 1, &values);
+	if (err) {
+		pg_values_free(&values);
+		return err;
+	}
 	tally_move(&store->tally, pg_text(result, row, PG_KEY), pg_int(result, row, PG_SIZE),
 		MESSAGE_SENDING, MESSAGE_HELD);
 	claim->damaged++;

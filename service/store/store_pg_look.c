@@ -4,8 +4,6 @@
 #include "service/clock.h"
 #include "service/store/store_pg_own.h"
 
-enum { LIST_PART = 200 };
-
 enum err pg_look_up(void *self, struct look_up_job *look_up)
 {
 	enum turn turn;
@@ -45,57 +43,90 @@ enum err pg_body(void *self, struct body_job *body)
 
 /* ---- lists */
 
-static enum err see(struct list_job *list, const PGresult *result, int row)
+/* Columns of a list behind PG_COLUMNS. */
+enum { FAR = PG_COLUMN_COUNT, SEEN, WANTED };
+
+static enum err see(struct list_job *list, struct list_walk *walk, const PGresult *result, int row)
 {
+	uint64_t bytes = pg_text(result, row, PG_HEAD).len + pg_text(result, row, PG_COURSE).len;
 	struct stored *stored;
 	enum err err;
 
 	id_from_bytes(pg_text(result, row, PG_ID), list->cursor);
-	if (!rules_may_want(list, pg_text(result, row, PG_KEY), pg_int(result, row, PG_STATE)))
-		return OK;
-	err = pg_row_read(result, row, &stored);
+	walk->read++;
+	walk->bytes += bytes;
+	err = pg_row_show(result, row, &stored);
 	if (err)
-		return err == ERR_SYNTAX ? OK : err; /* one that cannot be read hides no other */
-	if (rules_wants(list, stored))
-		list->found[list->count++] = stored;
-	else
+		return err;
+	if (!rules_wants(list, stored)) {
 		stored_free(stored);
+		return OK;
+	}
+	list->found[list->count++] = stored;
+	list->bytes += bytes;
 	return OK;
 }
 
-/* Looks at up to LIST_PART; *steps_out: at so many. */
-static enum err see_part(struct pg_store *store, struct list_job *list, int *steps_out)
+/* All that are wanted, or so many as there is room for; the cursor stands behind the last. */
+static enum err see_all(struct list_job *list, const PGresult *result)
 {
-	static const char newest[] = "ffffffff-ffff-ffff-ffff-ffffffffffff";
-	struct pg_values values = { 0 };
-	PGresult *result;
-	enum err err;
-	int steps = 0;
+	struct list_walk walk = { 0 };
+	int64_t seen = pg_int(result, 0, SEEN), wanted = pg_int(result, 0, WANTED);
+	enum err err = OK;
 
-	pg_id(&values, *list->cursor ? list->cursor : newest);
-	pg_number(&values, LIST_PART);
-	err = pg_ask(store, PG_LIST, &values, &result);
-	if (err)
+	for (int row = 0; !err && row < PQntuples(result) && !PQgetisnull(result, row, PG_ID) &&
+			  rules_list_goes_on(list, &walk);
+		row++)
+		err = see(list, &walk, result, row);
+	if (err || walk.read < wanted || wanted == STORE_LIST_STEPS)
 		return err;
-	while (!err && list->count < list->most && steps < PQntuples(result))
-		err = see(list, result, steps++);
-	PQclear(result);
-	*steps_out = steps;
-	return err;
+	if (seen < STORE_LIST_PASSED)
+		*list->cursor = '\0';
+	else
+		id_from_bytes(pg_text(result, 0, FAR), list->cursor);
+	return OK;
+}
+
+/* Where it is looked for. */
+static enum pg_sql choose(const struct list_job *list)
+{
+	if (!list->has_state)
+		return PG_LIST;
+	if (list->state == MESSAGE_HELD)
+		return PG_LIST_HELD;
+	if (list->state == MESSAGE_SCHEDULED)
+		return PG_LIST_SCHEDULED;
+	return message_state_is_settled(list->state) ? PG_LIST_SETTLED : PG_LIST_WAITING;
 }
 
 enum err pg_list(void *self, struct list_job *list)
 {
-	int steps = LIST_PART, all = 0;
-	enum err err = OK;
+	enum pg_sql sql = choose(list);
+	struct pg_values values = { 0 };
+	PGresult *result;
+	enum err err;
 
 	list->count = 0;
-	while (!err && list->count < list->most && steps == LIST_PART && all < STORE_LIST_STEPS) {
-		err = see_part(self, list, &steps);
-		all += steps;
-	}
-	if (!err && steps < LIST_PART && list->count < list->most)
-		*list->cursor = '\0';
+	list->bytes = 0;
+	if (!rules_list_from(list))
+		return ERR_VALUE;
+	pg_id(&values, list->cursor);
+	pg_number(&values, STORE_LIST_PASSED);
+	pg_number(&values, list->has_state ? (int64_t)list->state : 0);
+	pg_number(&values, list->has_state);
+	pg_number(&values, list->key_id.at != NULL);
+	pg_bytes(&values, list->key_id);
+	pg_number(&values, STORE_LIST_STEPS);
+	pg_number(&values, list->most_bytes && list->most_bytes < INT64_MAX
+				   ? (int64_t)list->most_bytes
+				   : INT64_MAX);
+	if (sql != PG_LIST && sql != PG_LIST_HELD)
+		pg_number(&values, STORE_LIST_FEW);
+	err = pg_ask(self, sql, &values, &result);
+	if (err)
+		return err;
+	err = see_all(list, result);
+	PQclear(result);
 	return err;
 }
 
@@ -143,7 +174,8 @@ static enum err note_newest(struct pg_store *store, const PGresult *result, void
 	struct events_job *events = context;
 
 	(void)store;
-	events->newest = PQntuples(result) == 1 ? (uint64_t)pg_int(result, 0, 0) : 0;
+	events->newest = (uint64_t)pg_int(result, 0, 0);
+	events->last = (uint64_t)pg_int(result, 0, 1);
 	return OK;
 }
 
@@ -157,7 +189,7 @@ enum err pg_events(void *self, struct events_job *events)
 	events->count = 0;
 	events->cursor = events->after;
 	pg_number(&values, events->after < INT64_MAX ? (int64_t)events->after : INT64_MAX);
-	pg_number(&values, STORE_LIST_STEPS);
+	pg_number(&values, STORE_EVENT_STEPS);
 	pg_number(&values, events->key_id.at != NULL);
 	pg_bytes(&values, events->key_id);
 	pg_number(&values, (int64_t)events->most);

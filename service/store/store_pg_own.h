@@ -37,6 +37,10 @@ enum pg_sql {
 	PG_CHANGE,
 	PG_BODY,
 	PG_LIST,
+	PG_LIST_HELD,
+	PG_LIST_SCHEDULED,
+	PG_LIST_WAITING,
+	PG_LIST_SETTLED,
 	PG_EVENTS,
 	PG_EVENT_NEWEST,
 	PG_OLDEST,
@@ -122,6 +126,7 @@ struct pg_store {
 	bool listens, has_news; /* to others; for others */
 	uint64_t news_us;       /* when they were told last */
 	int64_t cursor_base;
+	int64_t swept;   /* all events up to this cursor were written by a clock that was ahead */
 	int64_t next_ms; /* when the next becomes due, as far as we know */
 	uint64_t looked_us, beat_us;
 	struct buf lane, lane_key;  /* whose turn it was last */
@@ -231,6 +236,8 @@ enum pg_column {
 	"m.head, m.course"
 
 MUST_USE enum err pg_row_read(const PGresult *result, int row, struct stored **stored_out);
+/* The same, to be told: one that is damaged comes as such, with what stands beside its bytes. */
+MUST_USE enum err pg_row_show(const PGresult *result, int row, struct stored **stored_out);
 /* The message of this id, if it is this key's (`at` NULL: whosever). ERR_MISSING. */
 MUST_USE enum err pg_row_find(struct pg_store *store, enum pg_sql sql, const char *id,
 	struct text key_id, struct stored **stored_out, enum turn *turn_out);

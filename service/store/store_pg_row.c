@@ -34,6 +34,24 @@ static enum err read_numbers(const PGresult *result, int row, struct stored *sto
 	return OK;
 }
 
+/* Of one that is damaged, whatever it says. */
+static enum err read_beside(
+	const PGresult *result, int row, struct region *region, struct stored *stored)
+{
+	enum err err = copy(result, row, PG_KEY, region, &stored->key_id);
+
+	if (!err)
+		err = copy(result, row, PG_LANE, region, &stored->lane);
+	if (err)
+		return err;
+	if (read_numbers(result, row, stored) == ERR_SYNTAX) {
+		stored->state = MESSAGE_HELD;
+		id_from_bytes(pg_text(result, row, PG_ID), stored->id);
+	}
+	stored->is_damaged = true;
+	return OK;
+}
+
 static enum err read_into(
 	const PGresult *result, int row, struct region *region, struct stored *stored)
 {
@@ -55,7 +73,10 @@ static enum err read_into(
 	return err;
 }
 
-enum err pg_row_read(const PGresult *result, int row, struct stored **stored_out)
+static enum err read_by(const PGresult *result, int row,
+	enum err (*read)(
+		const PGresult *result, int row, struct region *region, struct stored *stored),
+	struct stored **stored_out)
 {
 	size_t size = (size_t)pg_int(result, row, PG_SIZE);
 	struct stored *stored;
@@ -66,7 +87,7 @@ enum err pg_row_read(const PGresult *result, int row, struct stored **stored_out
 	if (err)
 		return err;
 	stored = region_zalloc(region, 1, sizeof(*stored));
-	err = stored ? read_into(result, row, region, stored) : ERR_MEMORY;
+	err = stored ? read(result, row, region, stored) : ERR_MEMORY;
 	if (err) {
 		region_close(region);
 		return err;
@@ -74,6 +95,18 @@ enum err pg_row_read(const PGresult *result, int row, struct stored **stored_out
 	stored->region = region;
 	*stored_out = stored;
 	return OK;
+}
+
+enum err pg_row_read(const PGresult *result, int row, struct stored **stored_out)
+{
+	return read_by(result, row, read_into, stored_out);
+}
+
+enum err pg_row_show(const PGresult *result, int row, struct stored **stored_out)
+{
+	enum err err = pg_row_read(result, row, stored_out);
+
+	return err == ERR_SYNTAX ? read_by(result, row, read_beside, stored_out) : err;
 }
 
 enum err pg_row_find(struct pg_store *store, enum pg_sql sql, const char *id, struct text key_id,
@@ -93,7 +126,7 @@ enum err pg_row_find(struct pg_store *store, enum pg_sql sql, const char *id, st
 		return ERR_MISSING;
 	}
 	*turn_out = (enum turn)pg_int(result, 0, PG_TURN);
-	err = pg_row_read(result, 0, stored_out);
+	err = pg_row_show(result, 0, stored_out);
 	PQclear(result);
 	return err;
 }

@@ -66,6 +66,7 @@ static const char *const steps[] = {
 	"DROP INDEX lettergate_message_unsettled;"
 	"CREATE INDEX lettergate_message_waiting ON lettergate_message (created_ms) "
 	"WHERE turn > 0 AND state <> 0;",
+	"CREATE INDEX lettergate_message_held ON lettergate_message (id) WHERE turn = 5;",
 };
 enum { SCHEMA = sizeof(steps) / sizeof(*steps) };
 

@@ -131,7 +131,7 @@ enum err pg_change(void *self, struct change_job *change)
 		pg_row_find(store, PG_FIND_LOCKED, change->id, change->key_id, &stored, &turn);
 
 	change->job.err = OK;
-	change->lacks_body = false;
+	change->lacks_body = change->is_damaged = false;
 	if (err)
 		return err;
 	change->state = stored->state;

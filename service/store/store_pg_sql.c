@@ -48,6 +48,26 @@
 	"u.key_id, u.content FROM " from "unnest(" moments ", " types ", " keys ", " contents      \
 	") WITH ORDINALITY AS u(at_ms, type, key_id, content, place)"
 
+/* A page of a list, newest first: each row says how far was looked, at how many, and how many of
+ * them are wanted. There is one at least. */
+#define SHOWN                                                                                      \
+	"wanted AS MATERIALIZED (SELECT id FROM seen WHERE ($4 = 0 OR state = $3) AND ($5 = 0 OR " \
+	"key_id = $6) ORDER BY id DESC LIMIT $7), sized AS (SELECT m.id, "                         \
+	"octet_length(m.head) + octet_length(m.course) AS bytes FROM wanted JOIN " M " m USING "   \
+	"(id)), fit AS (SELECT id, sum(bytes) OVER (ORDER BY id DESC) - bytes AS before FROM "     \
+	"sized) SELECT " PG_COLUMNS ", (SELECT id FROM seen ORDER BY id LIMIT 1), (SELECT "        \
+	"count(*) FROM seen), (SELECT count(*) FROM wanted) FROM (SELECT 1) one LEFT JOIN fit ON " \
+	"before < $8 LEFT JOIN " M " m ON m.id = fit.id ORDER BY m.id DESC"
+#define ALL "SELECT id, key_id, state FROM " M " WHERE id < $1 ORDER BY id DESC LIMIT $2"
+/* Those of a pool, if they are few; else all. */
+#define FEW(pool, order)                                                                           \
+	"WITH few AS MATERIALIZED (SELECT id, key_id, state FROM " M " WHERE " pool                \
+	" ORDER BY " order                                                                         \
+	" LIMIT $9 + 1), seen AS MATERIALIZED ((SELECT * FROM few WHERE id < $1 AND state "        \
+	"= $3 AND (SELECT count(*) FROM few) <= $9 ORDER BY id DESC LIMIT $2) UNION ALL (SELECT "  \
+	"* FROM (" ALL ") a WHERE (SELECT count(*) FROM few) > $9)), " SHOWN
+#define LIST_TYPES "unnnnbnn"
+
 #define MESSAGE_VALUES                                                                             \
 	"INSERT INTO " M " (id, key_id, lane, state, turn, created_ms, due_ms, expires_ms, "       \
 	"updated_ms, size_bytes, has_body, tries, token, owner, lease_ms, head, course, "          \
@@ -125,8 +145,9 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"m.n",
 		"bbBnnnnnnBNnnBnn", false },
 	[PG_SET_ASIDE] = {
-		"UPDATE " M " SET state = 8, turn = 5, token = 0, mark = 0, owner = 0 WHERE id = $1",
-		"u", true },
+		"WITH m AS (UPDATE " M " SET state = 8, turn = 5, token = 0, mark = 0, owner = 0 "
+		"WHERE id = $1) " EVENTS("$2", "$3", "$4", "$5", "$6", "$7", ""),
+		"uNBBBnn", true },
 	[PG_FENCE] = {
 		"UPDATE " M " SET mark = $3, lease_ms = " PG_NOW_MS " + $4 WHERE id = $1 AND token "
 		"= $2 AND turn = 4 AND lease_ms > " PG_NOW_MS,
@@ -164,9 +185,17 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		EVENTS("$9", "$10", "$11", "$12", "$13", "$14", ""),
 		"unnnnnnbNBBBnn", true },
 	[PG_BODY] = { "SELECT crc, bytes FROM lettergate_body WHERE id = $1", "u", false },
-	[PG_LIST] = {
-		"SELECT " PG_COLUMNS " FROM " M " m WHERE id < $1 ORDER BY id DESC LIMIT $2",
-		"un", false },
+	/* before, passed over, state, by state, by key, the key, looked into, bytes */
+	[PG_LIST] = { "WITH seen AS MATERIALIZED (" ALL "), " SHOWN, LIST_TYPES, false },
+	[PG_LIST_HELD] = {
+		"WITH seen AS MATERIALIZED (SELECT id, key_id, state FROM " M " WHERE turn = 5 AND "
+		"state = $3 AND id < $1 ORDER BY id DESC LIMIT $2), " SHOWN,
+		LIST_TYPES, false },
+	[PG_LIST_SCHEDULED] = { FEW("turn = 2 AND state = 0", "due_ms"), LIST_TYPES "n", false },
+	[PG_LIST_WAITING] = {
+		FEW("turn > 0 AND state <> 0", "created_ms"), LIST_TYPES "n", false },
+	[PG_LIST_SETTLED] = {
+		FEW("turn = 0 AND state = $3", "updated_ms"), LIST_TYPES "n", false },
 	/* after, steps, by key, the key, events, base */
 	[PG_EVENTS] = {
 		"WITH seen AS MATERIALIZED (SELECT cursor, key_id FROM lettergate_event WHERE "
@@ -178,9 +207,9 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"NOT NULL ORDER BY 1, 2",
 		"nnnbnn", false },
 	[PG_EVENT_NEWEST] = {
-		"SELECT cursor FROM lettergate_event WHERE cursor < "
+		"SELECT coalesce((SELECT cursor FROM lettergate_event WHERE cursor < "
 		"(txid_snapshot_xmin(txid_current_snapshot()) + $1) << 20 ORDER BY cursor DESC "
-		"LIMIT 1",
+		"LIMIT 1), 0), (txid_snapshot_xmax(txid_current_snapshot()) + $1) << 20",
 		"n", false },
 	[PG_OLDEST] = {
 		"SELECT coalesce(min(created_ms), 0), count(*) FILTER (WHERE created_ms < $1), "
@@ -296,13 +325,16 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"(UPDATE " M " m SET has_body = 0 FROM old WHERE m.id = old.id) SELECT count(*) "
 		"FROM old",
 		"nn", false },
+	/* before, events, all up to there are ahead, ahead, events looked at */
 	[PG_EVENT_SWEEP] = {
-		"WITH first AS MATERIALIZED (SELECT cursor, at_ms FROM lettergate_event ORDER BY "
-		"cursor LIMIT $2), old AS MATERIALIZED (SELECT e.cursor FROM lettergate_event e "
-		"JOIN first USING (cursor) WHERE e.at_ms < $1 FOR UPDATE OF e SKIP LOCKED), gone "
-		"AS (DELETE FROM lettergate_event e USING old WHERE e.cursor = old.cursor) SELECT "
-		"count(*) FROM old",
-		"nn", false },
+		"WITH first AS MATERIALIZED (SELECT cursor, at_ms FROM lettergate_event WHERE "
+		"cursor > $3 ORDER BY cursor LIMIT $5), old AS MATERIALIZED (SELECT cursor FROM "
+		"lettergate_event WHERE cursor <= (SELECT max(cursor) FROM first WHERE at_ms < $1) "
+		"ORDER BY cursor LIMIT $2 FOR UPDATE SKIP LOCKED), gone AS (DELETE FROM "
+		"lettergate_event e USING old WHERE e.cursor = old.cursor) SELECT count(*), "
+		"(SELECT coalesce(max(cursor), 0) FROM first), (SELECT count(*) FROM first WHERE "
+		"at_ms > $4) FROM old",
+		"nnnnn", false },
 	/* what waits, by key; all else as one, with no key */
 	[PG_TALLY_LIST] = {
 		"SELECT CASE WHEN state IN (0, 1, 2, 5, 8) THEN key_id ELSE '' END, state::bigint, "

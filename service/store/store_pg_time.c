@@ -189,6 +189,46 @@ static enum err sweep_rows(struct pg_store *store, enum pg_sql sql, int64_t befo
 	return err;
 }
 
+struct swept {
+	size_t count;
+	bool has_more;
+};
+
+/* Where all that were looked at are ahead, they wait for what stands behind them to become old. */
+static enum err note_swept_events(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct swept *swept = context;
+
+	swept->has_more = pg_int(result, 0, 2) == STORE_SWEEP_STEPS;
+	if (swept->has_more)
+		store->swept = pg_int(result, 0, 1);
+	return note_dropped(store, result, &swept->count);
+}
+
+/* What stands before an old one was written before it, whatever a clock said that was ahead. */
+static enum err sweep_events(struct pg_store *store, const struct sweep *sweep, unsigned *left)
+{
+	struct pg_values values = { 0 };
+	struct swept swept = { 0 };
+	enum err err;
+
+	if (!*left)
+		return OK;
+	pg_number(&values, sweep->now_ms - sweep->keeps.event_ms);
+	pg_number(&values, *left);
+	pg_number(&values, store->swept);
+	pg_number(&values, sweep->now_ms + RULES_AHEAD_MS);
+	pg_number(&values, STORE_SWEEP_STEPS);
+	err = pg_send(store, PG_EVENT_SWEEP, &values, note_swept_events, &swept);
+	if (!err)
+		err = pg_drain(store);
+	if (!err)
+		take_off(left, swept.count);
+	if (swept.has_more)
+		*left = 0;
+	return err;
+}
+
 enum err pg_sweep(void *self, struct sweep *sweep)
 {
 	unsigned left = STORE_SWEEP_STEPS;
@@ -201,8 +241,7 @@ enum err pg_sweep(void *self, struct sweep *sweep)
 	if (!err)
 		err = sweep_rows(self, PG_ONCE_SWEEP, sweep->now_ms - sweep->keeps.once_ms, &left);
 	if (!err)
-		err = sweep_rows(
-			self, PG_EVENT_SWEEP, sweep->now_ms - sweep->keeps.event_ms, &left);
+		err = sweep_events(self, sweep, &left);
 	sweep->has_more = left == 0;
 	return err;
 }

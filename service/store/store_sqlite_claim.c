@@ -1,4 +1,6 @@
 /* Messages are handed out, held, and given back. */
+#include <string.h>
+
 #include "service/store/store_sqlite_own.h"
 
 /* Leases end with the process anyway, and by a clock that stands still when it does. */
@@ -93,9 +95,18 @@ static enum err lease(struct sqlite_store *store, struct claim_job *claim, struc
 static enum err set_aside(
 	struct sqlite_store *store, struct claim_job *claim, const struct stored *stored)
 {
+	struct event event;
+	enum err err;
+
+	if (claim->damaged_ids)
+		memcpy(claim->damaged_ids[claim->damaged], stored->id, sizeof(stored->id));
 	claim->damaged++;
-	return row_move(store, stored->place, stored->key_id, (int64_t)stored->size_bytes,
+	err = row_move(store, stored->place, stored->key_id, (int64_t)stored->size_bytes,
 		stored->created_ms, stored->state, MESSAGE_HELD, TURN_HELD);
+	rules_tell_damaged(stored->id, stored->key_id, claim->now_ms, &store->course, &event);
+	if (!err)
+		err = store->course.err;
+	return err ? err : events_put(store, &event, 1);
 }
 
 /* The same of a row as such. */
@@ -109,8 +120,11 @@ static enum err set_row_aside(
 		.created_ms = sqlite3_column_int64(row, ROW_CREATED),
 		.state = state >= 0 && state < MESSAGE_STATES ? (enum message_state)state
 							      : MESSAGE_QUEUED };
-	enum err err = set_aside(store, claim, &known), end = sql_end(store, row);
+	enum err err, end;
 
+	id_from_bytes(sql_column(row, ROW_ID), known.id);
+	err = set_aside(store, claim, &known);
+	end = sql_end(store, row);
 	return err ? err : end;
 }
 

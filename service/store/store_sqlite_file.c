@@ -50,10 +50,11 @@ static const char schema[] =
 
 /* What came with version 2, and with each later one; none is ever changed. */
 static const char *const additions[SCHEMA - 1] = {
-	"CREATE TABLE note (name TEXT PRIMARY KEY, token BIGINT NOT NULL, "
-	"lease_ms BIGINT NOT NULL, content BLOB NOT NULL);",
+	("CREATE TABLE note (name TEXT PRIMARY KEY, token BIGINT NOT NULL, "
+	 "lease_ms BIGINT NOT NULL, content BLOB NOT NULL);"),
 	/* most wait for any relay, and are in none */
 	"CREATE INDEX message_over ON message (lane, expires_ms) WHERE turn = 1 AND lane <> '';",
+	"CREATE INDEX message_held ON message (id) WHERE turn = 5;",
 };
 
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db)

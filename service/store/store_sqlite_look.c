@@ -1,4 +1,6 @@
 /* What is told of messages and events, and the templates. */
+#include <string.h>
+
 #include "service/store/store_sqlite_own.h"
 
 enum err sqlite_look_up(void *self, struct look_up_job *look_up)
@@ -25,44 +27,140 @@ enum err sqlite_body(void *self, struct body_job *body)
 
 /* ---- lists */
 
-static enum err see(struct list_job *list, sqlite3_stmt *row)
+static enum err see(struct list_job *list, struct list_walk *walk, sqlite3_stmt *row)
 {
+	uint64_t bytes = sql_column(row, ROW_HEAD).len + sql_column(row, ROW_COURSE).len;
 	struct stored *stored;
 	enum err err;
 
 	id_from_bytes(sql_column(row, ROW_ID), list->cursor);
-	if (!rules_may_want(list, sql_column(row, ROW_KEY), sqlite3_column_int64(row, ROW_STATE)))
-		return OK;
-	err = row_read(row, &stored);
+	walk->read++;
+	walk->bytes += bytes;
+	err = row_show(row, &stored);
 	if (err)
-		return err == ERR_SYNTAX ? OK : err; /* one that cannot be read hides no other */
-	if (rules_wants(list, stored))
-		list->found[list->count++] = stored;
-	else
+		return err;
+	if (!rules_wants(list, stored)) {
 		stored_free(stored);
+		return OK;
+	}
+	list->found[list->count++] = stored;
+	list->bytes += bytes;
 	return OK;
+}
+
+/* By their ids, all of them in their order. *ended_out: that was the last. */
+static enum err walk_all(struct sqlite_store *store, struct list_job *list, bool *ended_out)
+{
+	sqlite3_stmt *rows = sql_use(store, SQL_LIST);
+	struct list_walk walk = { 0 };
+	enum err err = OK, end;
+
+	sql_id(rows, 1, list->cursor);
+	sql_number(rows, 2, STORE_LIST_PASSED);
+	*ended_out = false;
+	while (!err && rules_list_goes_on(list, &walk)) {
+		if (!sql_row(rows)) {
+			*ended_out = walk.read + walk.passed < STORE_LIST_PASSED;
+			break;
+		}
+		if (rules_may_want(list, sql_column(rows, ROW_KEY),
+			    sqlite3_column_int64(rows, ROW_STATE))) {
+			err = see(list, &walk, rows);
+		} else {
+			walk.passed++;
+			id_from_bytes(sql_column(rows, ROW_ID), list->cursor);
+		}
+	}
+	end = sql_end(store, rows);
+	return err ? err : end;
+}
+
+/* ---- by state, where there are few */
+
+struct few {
+	char ids[STORE_LIST_STEPS][DELIVERY_ID_LEN + 1];
+	size_t count;
+};
+
+static enum err find_few(
+	struct sqlite_store *store, const struct list_job *list, enum sql sql, struct few *few)
+{
+	sqlite3_stmt *rows = sql_use(store, sql);
+
+	sql_id(rows, 1, list->cursor);
+	sql_number(rows, 2, STORE_LIST_STEPS);
+	sql_number(rows, 3, list->state);
+	for (few->count = 0; few->count < STORE_LIST_STEPS && sql_row(rows); few->count++)
+		id_from_bytes(sql_column(rows, 0), few->ids[few->count]);
+	return sql_end(store, rows);
+}
+
+static enum err walk_few(
+	struct sqlite_store *store, struct list_job *list, enum sql sql, bool *ended_out)
+{
+	struct list_walk walk = { 0 };
+	struct few few;
+	enum err err = find_few(store, list, sql, &few), end;
+	size_t i = 0;
+
+	for (; !err && i < few.count && rules_list_goes_on(list, &walk); i++) {
+		sqlite3_stmt *row = sql_use(store, SQL_FIND);
+
+		memcpy(list->cursor, few.ids[i], sizeof(list->cursor));
+		sql_id(row, 1, few.ids[i]);
+		if (sql_row(row) && rules_may_want(list, sql_column(row, ROW_KEY), list->state))
+			err = see(list, &walk, row);
+		end = sql_end(store, row);
+		err = err ? err : end;
+	}
+	*ended_out = i == few.count && few.count < STORE_LIST_STEPS;
+	return err;
+}
+
+static enum err count_few(struct sqlite_store *store, enum sql sql, enum message_state state,
+	enum sql few, enum sql *sql_out)
+{
+	sqlite3_stmt *count = sql_use(store, sql);
+
+	sql_number(count, 1, state);
+	sql_number(count, 2, STORE_LIST_FEW + 1);
+	if (sql_row(count) && sqlite3_column_int64(count, 0) <= STORE_LIST_FEW)
+		*sql_out = few;
+	return sql_end(store, count);
+}
+
+/* Where it is looked for. */
+static enum err choose(struct sqlite_store *store, const struct list_job *list, enum sql *sql_out)
+{
+	*sql_out = SQL_LIST;
+	if (!list->has_state)
+		return OK;
+	if (list->state == MESSAGE_HELD) {
+		*sql_out = SQL_LIST_HELD;
+		return OK;
+	}
+	if (message_state_is_settled(list->state))
+		return count_few(store, SQL_FEW_SETTLED, list->state, SQL_LIST_SETTLED, sql_out);
+	return count_few(store, SQL_FEW_WAITING, list->state, SQL_LIST_WAITING, sql_out);
 }
 
 enum err sqlite_list(void *self, struct list_job *list)
 {
-	static const char newest[] = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 	struct sqlite_store *store = self;
-	sqlite3_stmt *rows = sql_use(store, SQL_LIST);
-	int steps = 0;
-	enum err err = OK, end;
+	bool ended = false;
+	enum sql sql;
+	enum err err = choose(store, list, &sql);
 
 	list->count = 0;
-	if (!sql_id(rows, 1, *list->cursor ? list->cursor : newest))
+	list->bytes = 0;
+	if (!rules_list_from(list))
 		return ERR_VALUE;
-	sql_number(rows, 2, STORE_LIST_STEPS);
-	while (!err && list->count < list->most && sql_row(rows)) {
-		err = see(list, rows);
-		steps++;
-	}
-	end = sql_end(store, rows);
-	if (steps < STORE_LIST_STEPS && list->count < list->most)
+	if (!err)
+		err = sql == SQL_LIST ? walk_all(store, list, &ended)
+				      : walk_few(store, list, sql, &ended);
+	if (ended)
 		*list->cursor = '\0';
-	return err ? err : end;
+	return err;
 }
 
 /* ---- events */
@@ -86,10 +184,16 @@ static enum err copy_event(struct events_job *events, sqlite3_stmt *row)
 
 static enum err tell_newest(struct sqlite_store *store, struct events_job *events)
 {
-	sqlite3_stmt *newest = sql_use(store, SQL_EVENT_NEWEST);
+	sqlite3_stmt *newest = sql_use(store, SQL_EVENT_NEWEST), *last;
+	enum err err;
 
 	events->newest = sql_row(newest) ? (uint64_t)sqlite3_column_int64(newest, 0) : 0;
-	return sql_end(store, newest);
+	err = sql_end(store, newest);
+	if (err)
+		return err;
+	last = sql_use(store, SQL_EVENT_LAST);
+	events->last = sql_row(last) ? (uint64_t)sqlite3_column_int64(last, 0) : 0;
+	return sql_end(store, last);
 }
 
 enum err sqlite_events(void *self, struct events_job *events)
@@ -102,7 +206,7 @@ enum err sqlite_events(void *self, struct events_job *events)
 	events->count = 0;
 	events->cursor = events->after;
 	sql_number(rows, 1, events->after < INT64_MAX ? (int64_t)events->after : INT64_MAX);
-	sql_number(rows, 2, STORE_LIST_STEPS);
+	sql_number(rows, 2, STORE_EVENT_STEPS);
 	while (!err && events->count < events->most && bytes < most_bytes && sql_row(rows)) {
 		events->cursor = (uint64_t)sqlite3_column_int64(rows, 0);
 		if (events->key_id.at && !text_equal(events->key_id, sql_column(rows, 3)))

@@ -21,6 +21,8 @@ enum sql {
 	SQL_EVENT_PUT,
 	SQL_EVENT_LIST,
 	SQL_EVENT_NEWEST,
+	SQL_EVENT_LAST,
+	SQL_EVENT_HEAD,
 	SQL_EVENT_SWEEP,
 	SQL_CLAIM_FIRST,
 	SQL_CLAIM_NEXT,
@@ -46,6 +48,11 @@ enum sql {
 	SQL_STRUCK,
 	SQL_VOID,
 	SQL_LIST,
+	SQL_LIST_HELD,
+	SQL_LIST_WAITING,
+	SQL_LIST_SETTLED,
+	SQL_FEW_WAITING,
+	SQL_FEW_SETTLED,
 	SQL_WAITING,
 	SQL_SCHEDULED,
 	SQL_SETTLED,
@@ -106,6 +113,7 @@ struct sqlite_store {
 	bool is_full;   /* nothing more is accepted, see store_sqlite_reserve.c */
 	int reserve_fd;
 	uint64_t tried_us; /* when room was last looked for */
+	int64_t swept;     /* all events up to this place were written by a clock that was ahead */
 };
 
 /* ---- statements: a statement is used from sql_use() to the end of sql_run() or sql_end() */
@@ -126,7 +134,7 @@ struct text sql_column(sqlite3_stmt *statement, int column); /* until the next s
 
 /* ---- files */
 
-enum { FILE_SCHEMA = 3, PATH_BYTES = 4096 };
+enum { FILE_SCHEMA = 4, PATH_BYTES = 4096 };
 
 /* Without opening it as a database. ERR_MISSING: there is none; else as store_sqlite_open. */
 MUST_USE enum err sqlite_file_look(const char *path, unsigned *version_out, struct buf *why);
@@ -156,6 +164,8 @@ void reserve_close(struct sqlite_store *store);
 bool sql_id(sqlite3_stmt *statement, int place, const char *id);
 /* Reads the row (ROW_COLUMNS) that the statement stands on. */
 MUST_USE enum err row_read(sqlite3_stmt *statement, struct stored **stored_out);
+/* The same, to be told: one that is damaged comes as such, with what stands beside its bytes. */
+MUST_USE enum err row_show(sqlite3_stmt *statement, struct stored **stored_out);
 enum row_column {
 	ROW_PLACE,
 	ROW_ID,

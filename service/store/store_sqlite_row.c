@@ -54,6 +54,24 @@ static enum err read_numbers(sqlite3_stmt *row, struct stored *stored)
 	return OK;
 }
 
+/* Of one that is damaged, whatever it says. */
+static enum err read_beside(sqlite3_stmt *row, struct region *region, struct stored *stored)
+{
+	enum err err = copy(row, ROW_KEY, region, &stored->key_id);
+
+	if (!err)
+		err = copy(row, ROW_LANE, region, &stored->lane);
+	if (err)
+		return err;
+	if (read_numbers(row, stored) == ERR_SYNTAX) {
+		stored->place = number(row, ROW_PLACE);
+		stored->state = MESSAGE_HELD;
+		id_from_bytes(sql_column(row, ROW_ID), stored->id);
+	}
+	stored->is_damaged = true;
+	return OK;
+}
+
 static enum err read_into(sqlite3_stmt *row, struct region *region, struct stored *stored)
 {
 	struct text head, course;
@@ -74,7 +92,9 @@ static enum err read_into(sqlite3_stmt *row, struct region *region, struct store
 	return err;
 }
 
-enum err row_read(sqlite3_stmt *statement, struct stored **stored_out)
+static enum err read_by(sqlite3_stmt *statement,
+	enum err (*read)(sqlite3_stmt *row, struct region *region, struct stored *stored),
+	struct stored **stored_out)
 {
 	size_t size = (size_t)number(statement, ROW_SIZE);
 	struct stored *stored;
@@ -85,7 +105,7 @@ enum err row_read(sqlite3_stmt *statement, struct stored **stored_out)
 	if (err)
 		return err;
 	stored = region_zalloc(region, 1, sizeof(*stored));
-	err = stored ? read_into(statement, region, stored) : ERR_MEMORY;
+	err = stored ? read(statement, region, stored) : ERR_MEMORY;
 	if (err) {
 		region_close(region);
 		return err;
@@ -93,6 +113,18 @@ enum err row_read(sqlite3_stmt *statement, struct stored **stored_out)
 	stored->region = region;
 	*stored_out = stored;
 	return OK;
+}
+
+enum err row_read(sqlite3_stmt *statement, struct stored **stored_out)
+{
+	return read_by(statement, read_into, stored_out);
+}
+
+enum err row_show(sqlite3_stmt *statement, struct stored **stored_out)
+{
+	enum err err = row_read(statement, stored_out);
+
+	return err == ERR_SYNTAX ? read_by(statement, read_beside, stored_out) : err;
 }
 
 enum err row_find(struct sqlite_store *store, const char *id, struct text key_id,
@@ -106,7 +138,7 @@ enum err row_find(struct sqlite_store *store, const char *id, struct text key_id
 		return ERR_MISSING;
 	if (sql_row(find) && (!key_id.at || text_equal(key_id, sql_column(find, ROW_KEY)))) {
 		*turn_out = (enum turn)number(find, ROW_TURN);
-		err = row_read(find, &stored);
+		err = row_show(find, &stored);
 	}
 	end = sql_end(store, find);
 	if (end) {

@@ -113,7 +113,7 @@ enum err sqlite_change(void *self, struct change_job *change)
 	enum turn turn;
 	enum err err = row_find(store, change->id, change->key_id, &stored, &turn);
 
-	change->lacks_body = false;
+	change->lacks_body = change->is_damaged = false;
 	if (err)
 		return err;
 	change->state = stored->state;

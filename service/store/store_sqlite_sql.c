@@ -23,8 +23,11 @@ const char *const sql_texts[SQLS] = {
 	[SQL_EVENT_LIST] = "SELECT place, at_ms, type, key_id, content FROM event "
 			   "WHERE place > ?1 ORDER BY place LIMIT ?2",
 	[SQL_EVENT_NEWEST] = "SELECT place FROM event ORDER BY place DESC LIMIT 1",
+	[SQL_EVENT_LAST] = "SELECT seq FROM sqlite_sequence WHERE name = 'event'",
+	[SQL_EVENT_HEAD] = "SELECT place, at_ms FROM event WHERE place > ?1 ORDER BY place "
+			   "LIMIT ?2",
 	[SQL_EVENT_SWEEP] = "DELETE FROM event WHERE place IN (SELECT place FROM event "
-			    "ORDER BY place LIMIT ?2) AND at_ms < ?1",
+			    "WHERE place <= ?1 ORDER BY place LIMIT ?2)",
 
 	/* One row is the oldest of the next key that has any: keys take turns by their order, lane
 	 * by lane. (A comparison of both at once, as rows, would look at all of the key before.) */
@@ -73,6 +76,15 @@ const char *const sql_texts[SQLS] = {
 		     "state = 5, token = 0, mark = 0 WHERE turn = 4",
 
 	[SQL_LIST] = "SELECT " ROW_COLUMNS " FROM message WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+	[SQL_LIST_HELD] = "SELECT id FROM message WHERE turn = 5 AND state = ?3 AND id < ?1 "
+			  "ORDER BY id DESC LIMIT ?2",
+	[SQL_LIST_WAITING] = "SELECT id FROM message WHERE turn > 0 AND state = ?3 AND +id < ?1 "
+			     "ORDER BY +id DESC LIMIT ?2",
+	[SQL_LIST_SETTLED] = "SELECT id FROM message WHERE turn = 0 AND state = ?3 AND +id < ?1 "
+			     "ORDER BY +id DESC LIMIT ?2",
+	[SQL_FEW_WAITING] = "SELECT count(*) FROM (SELECT 1 FROM message WHERE turn > 0 LIMIT ?2)",
+	[SQL_FEW_SETTLED] = "SELECT count(*) FROM (SELECT 1 FROM message WHERE turn = 0 "
+			    "AND state = ?1 LIMIT ?2)",
 	[SQL_WAITING] = "SELECT created_ms FROM message WHERE turn > 0 ORDER BY created_ms",
 	[SQL_SCHEDULED] = "SELECT created_ms FROM message WHERE turn = 2 AND state = 0",
 

@@ -84,6 +84,7 @@ struct stored {
 	bool maybe_sent;     /* one died between the end of the data and the verdict */
 	uint64_t token;      /* of the lease; 0: nobody holds it */
 	int64_t place;       /* the store's own */
+	bool is_damaged;     /* its head or course cannot be read: it has neither */
 };
 
 /* "queued"; never NULL. */

@@ -111,7 +111,8 @@ static inline void letter_write(struct letter *letter, unsigned number, const ch
 {
 	*letter = (struct letter){ 0 };
 	snprintf(letter->stored.id, sizeof(letter->stored.id),
-		"0199%04x-%04x-7000-8000-0000000000ff", number >> 16, number & 0xffff);
+		"0199%04hx-%04hx-7000-8000-0000000000ff", (unsigned short)(number >> 16),
+		(unsigned short)number);
 	snprintf(letter->words[0], sizeof(letter->words[0]), "<%u@example.com>", number);
 	snprintf(letter->words[1], sizeof(letter->words[1]), "ann%u@example.org", number);
 	snprintf(letter->words[2], sizeof(letter->words[2]), "tag%u", number % 3);
@@ -179,6 +180,7 @@ enum { CLAIM_MOST = 64, TOKEN = 77 };
 struct claimed {
 	struct stored *at[CLAIM_MOST];
 	struct text bodies[CLAIM_MOST];
+	char damaged[CLAIM_MOST][DELIVERY_ID_LEN + 1];
 	struct claim_job job;
 };
 
@@ -197,7 +199,8 @@ static inline size_t claim(struct kit *kit, struct claimed *claimed, size_t most
 		.narrow = claimed->job.narrow,
 		.narrow_count = claimed->job.narrow_count,
 		.claimed = claimed->at,
-		.bodies = claimed->bodies };
+		.bodies = claimed->bodies,
+		.damaged_ids = claimed->damaged };
 	ck_assert_int_eq(DO(kit, claim, &claimed->job), OK);
 	return claimed->job.count;
 }
@@ -282,4 +285,51 @@ static inline struct counts_job counts(struct kit *kit)
 
 	ck_assert_int_eq(DO(kit, counts, &job), OK);
 	return job;
+}
+
+/* One that was set aside: events and a list tell it, it is not tried again if its row cannot be
+ * read, and can be cancelled. */
+static inline void expect_set_aside(struct kit *kit, unsigned number, bool is_damaged)
+{
+	struct stored *found[10];
+	struct list_job list = {
+		.has_state = true, .state = MESSAGE_HELD, .most = 10, .found = found
+	};
+	struct event events[10];
+	struct events_job told = { .most = 10, .events = events };
+	struct letter letter;
+	struct change_job change = {
+		.id = letter.stored.id, .now_ms = NOW, .change = CHANGE_RETRY
+	};
+	bool is_listed = false, is_told = false;
+
+	letter_write(&letter, number, "a");
+	ck_assert_int_eq(region_open(100000, &told.region), OK);
+	ck_assert_int_eq(DO(kit, events, &told), OK);
+	for (size_t i = 0; i < told.count; i++) {
+		ck_assert(text_equal(events[i].key_id, TEXT("a")));
+		is_told |= text_equal(events[i].type, TEXT("message.failed")) &&
+			   memmem(events[i].content.at, events[i].content.len, letter.stored.id,
+				   DELIVERY_ID_LEN);
+	}
+	ck_assert(is_told);
+	region_close(told.region);
+	ck_assert_int_eq(DO(kit, list, &list), OK);
+	for (size_t i = 0; i < list.count; i++) {
+		if (number_of(found[i]) == number) {
+			is_listed = true;
+			ck_assert_int_eq(found[i]->is_damaged, is_damaged);
+			ck_assert_int_eq(found[i]->state, MESSAGE_HELD);
+			ck_assert_int_eq(found[i]->created_ms, NOW + number);
+		}
+		stored_free(found[i]);
+	}
+	ck_assert(is_listed);
+	if (is_damaged)
+		ck_assert_int_eq(DO(kit, change, &change), ERR_VALUE);
+	ck_assert_int_eq(change.is_damaged, is_damaged);
+	ck_assert_int_eq(state_of(kit, number), MESSAGE_HELD);
+	change.change = CHANGE_CANCEL;
+	ck_assert_int_eq(DO(kit, change, &change), OK);
+	ck_assert_int_eq(state_of(kit, number), MESSAGE_CANCELLED);
 }

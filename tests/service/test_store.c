@@ -816,12 +816,12 @@ START_TEST(lists_are_filtered)
 END_TEST
 
 /* Under one commit; what is settled has no bytes. */
-static void put_many(struct kit *kit, unsigned count, enum message_state state)
+static void put_from(struct kit *kit, unsigned first, unsigned count, enum message_state state)
 {
 	const struct store *store = &kit->store;
 
 	ck_assert_int_eq(store->verbs->begin(store->self), OK);
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = first; i < first + count; i++) {
 		struct letter letter;
 		struct accept_job accept = { .stored = &letter.stored,
 			.pieces = &letter.body,
@@ -836,6 +836,11 @@ static void put_many(struct kit *kit, unsigned count, enum message_state state)
 	ck_assert_int_eq(store->verbs->commit(store->self), OK);
 }
 
+static void put_many(struct kit *kit, unsigned count, enum message_state state)
+{
+	put_from(kit, 0, count, state);
+}
+
 /* Whoever looks for what is not there does not keep the others waiting. */
 START_TEST(a_page_looks_at_so_many_and_goes_on_from_there)
 {
@@ -844,13 +849,91 @@ START_TEST(a_page_looks_at_so_many_and_goes_on_from_there)
 	unsigned numbers[10];
 	int pages = 1;
 
-	put_many(&kit, STORE_LIST_STEPS * 2, MESSAGE_QUEUED);
+	put_many(&kit, STORE_LIST_STEPS * 2 - 1, MESSAGE_QUEUED);
 	while (!list_page(&kit, &list, numbers)) {
 		ck_assert_int_ne(*list.cursor, '\0');
 		pages++;
 	}
 	ck_assert_int_eq(pages, 2);
 	ck_assert_uint_eq(numbers[0], 0);
+	kit_close(&kit);
+}
+END_TEST
+
+START_TEST(a_page_ends_with_its_bytes)
+{
+	OPENED(kit);
+	struct list_job list = { .most_bytes = 1 };
+	unsigned numbers[10], next = 4;
+
+	for (unsigned i = 0; i < 5; i++)
+		put(&kit, i, "a");
+	do {
+		size_t count = list_page(&kit, &list, numbers);
+
+		ck_assert_uint_le(count, 1);
+		if (!count)
+			continue;
+		ck_assert_uint_gt(list.bytes, 50);
+		ck_assert_uint_eq(numbers[0], next--);
+	} while (*list.cursor);
+	ck_assert_int_eq((int)next, -1);
+	kit_close(&kit);
+}
+END_TEST
+
+/* Those of a state of which there are few are found however many others are newer. */
+START_TEST(a_state_of_which_there_are_few_is_found_by_it)
+{
+	static const enum message_state states[] = { MESSAGE_HELD, MESSAGE_FAILED,
+		MESSAGE_DEFERRED };
+	OPENED(kit);
+
+	for (unsigned i = 0; i < 9; i++) {
+		struct claimed claimed = { 0 };
+
+		put(&kit, i, i % 2 ? "b" : "a");
+		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+		ck_assert_int_eq(settle(&kit, claimed.at[0], states[i / 3], SECOND, false), OK);
+		claimed_free(&claimed);
+	}
+	put_from(&kit, 9, STORE_LIST_PASSED + 1, MESSAGE_SENT);
+	for (unsigned i = 0; i < 3; i++) {
+		struct list_job list = { .has_state = true, .state = states[i], .most = 2 };
+		struct list_job of_key = {
+			.has_state = true, .state = states[i], .key_id = TEXT("b")
+		};
+		unsigned numbers[10];
+
+		ck_assert_uint_eq(list_page(&kit, &list, numbers), 2);
+		ck_assert_uint_eq(numbers[0], 3 * i + 2);
+		ck_assert_uint_eq(numbers[1], 3 * i + 1);
+		ck_assert_uint_eq(list_page(&kit, &list, numbers), 1);
+		ck_assert_uint_eq(numbers[0], 3 * i);
+		ck_assert_int_eq(*list.cursor, '\0');
+		ck_assert_uint_eq(list_page(&kit, &of_key, numbers), i == 1 ? 2 : 1);
+		ck_assert_int_eq(*of_key.cursor, '\0');
+	}
+	kit_close(&kit);
+}
+END_TEST
+
+/* … and of many those that come first, without looking for the rest. */
+START_TEST(a_state_of_which_there_are_many_is_looked_for_in_steps)
+{
+	OPENED(kit);
+	struct list_job list = { .has_state = true, .state = MESSAGE_SENT, .most = 10 };
+	unsigned numbers[10], pages = 0;
+
+	put_from(&kit, 0, STORE_LIST_FEW + 1, MESSAGE_SENT);
+	put_from(&kit, STORE_LIST_FEW + 1, STORE_LIST_PASSED + 1, MESSAGE_QUEUED);
+	while (!list_page(&kit, &list, numbers)) {
+		ck_assert_int_ne(*list.cursor, '\0');
+		ck_assert_uint_lt(++pages, 5);
+	}
+	ck_assert_uint_eq(pages, 1);
+	ck_assert_uint_eq(numbers[0], STORE_LIST_FEW);
+	ck_assert_uint_eq(list.count, 10);
 	kit_close(&kit);
 }
 END_TEST
@@ -922,6 +1005,7 @@ START_TEST(events_are_told_in_small_pages)
 	ck_assert_uint_eq(job.count, 0);
 	ck_assert_uint_eq(job.cursor, 0);
 	ck_assert_uint_gt(job.newest, 0);
+	ck_assert_uint_ge(job.last, job.newest);
 	job.most = 10;
 	job.after = UINT64_MAX;
 	ck_assert_int_eq(DO(&kit, events, &job), OK);
@@ -1268,6 +1352,61 @@ START_TEST(answers_and_events_are_forgotten_too)
 }
 END_TEST
 
+static void put_event(struct kit *kit, unsigned number, int64_t at_ms)
+{
+	struct letter letter;
+	struct event event = {
+		.at_ms = at_ms, .type = TEXT("message.queued"), .content = TEXT("{}")
+	};
+	struct accept_job accept = { .job.kind = JOB_ACCEPT,
+		.stored = &letter.stored,
+		.now_ms = NOW,
+		.events = &event,
+		.event_count = 1 };
+
+	letter_write(&letter, number, "a");
+	letter.stored.state = MESSAGE_SENT;
+	letter.stored.has_body = false;
+	ck_assert_int_eq(kit->store.verbs->accept(kit->store.self, &accept), OK);
+}
+
+static void put_events(struct kit *kit, unsigned first, unsigned count, int64_t at_ms)
+{
+	ck_assert_int_eq(kit->store.verbs->begin(kit->store.self), OK);
+	for (unsigned i = first; i < first + count; i++)
+		put_event(kit, i, at_ms);
+	ck_assert_int_eq(kit->store.verbs->commit(kit->store.self), OK);
+}
+
+/* F-36: the clock was ahead, and was set right. */
+START_TEST(events_of_a_clock_that_was_ahead_hold_up_no_others)
+{
+	OPENED(kit);
+	struct event events[4];
+	struct events_job job = { .most = 4, .events = events };
+	int64_t year = INT64_C(365) * 86400 * SECOND;
+	unsigned number = 0;
+
+	ck_assert_int_eq(region_open(100000, &job.region), OK);
+	put_events(&kit, number, 2 * STORE_SWEEP_STEPS + 1, NOW + year);
+	number += 2 * STORE_SWEEP_STEPS + 1;
+	put_events(&kit, number++, 1, NOW);
+	put_events(&kit, number++, 1, NOW + 10 * SECOND);
+	for (int i = 0; i < 10; i++)
+		(void)sweep_at(&kit, NOW + 10 * SECOND);
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_msg(job.count == 4, "none of them is old yet");
+	for (int i = 0; i < 10; i++)
+		(void)sweep_at(&kit, NOW + 21 * SECOND);
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 1);
+	ck_assert_int_eq(events[0].at_ms, NOW + 10 * SECOND);
+	ck_assert(!sweep_at(&kit, NOW + 21 * SECOND));
+	region_close(job.region);
+	kit_close(&kit);
+}
+END_TEST
+
 #define EACH(test) tcase_add_loop_test(cases, test, 0, backends)
 
 UNIT_MAIN(
@@ -1296,4 +1435,7 @@ UNIT_MAIN(
 	EACH(a_message_that_is_to_be_accepted_once_is_accepted_once);
 	EACH(what_was_accepted_once_is_told_by_a_full_queue); EACH(what_ran_ends_with_its_message);
 	EACH(templates_are_kept_by_name); EACH(what_is_settled_is_forgotten_in_its_time);
+	EACH(a_page_ends_with_its_bytes); EACH(a_state_of_which_there_are_few_is_found_by_it);
+	EACH(a_state_of_which_there_are_many_is_looked_for_in_steps);
+	EACH(events_of_a_clock_that_was_ahead_hold_up_no_others);
 	EACH(it_is_forgotten_in_small_steps); EACH(answers_and_events_are_forgotten_too);)

@@ -159,7 +159,7 @@ END_TEST
 
 /* What raised them from version 1, taken back. */
 static const char older[] =
-	"DROP INDEX lettergate_message_over, lettergate_message_waiting;"
+	"DROP INDEX lettergate_message_over, lettergate_message_waiting, lettergate_message_held;"
 	"ALTER TABLE lettergate_message DROP COLUMN out_ms;"
 	"CREATE INDEX lettergate_message_unsettled ON lettergate_message (created_ms) "
 	"WHERE turn > 0;"
@@ -176,7 +176,7 @@ START_TEST(tables_of_an_older_version_are_raised)
 	for (int i = 1; i <= 2; i++) {
 		(void)sql(&kit, i == 1 ? older : "SELECT 1");
 		kit_open_again(&kit);
-		ck_assert_int_eq(sql(&kit, "SELECT version FROM lettergate_schema"), 2);
+		ck_assert_int_eq(sql(&kit, "SELECT version FROM lettergate_schema"), 3);
 		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
 		ck_assert_uint_eq(number_of(claimed.at[0]), (unsigned)i);
 		ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), OK);
@@ -667,6 +667,10 @@ START_TEST(what_is_damaged_is_set_aside)
 	ck_assert_uint_eq(number_of(claimed.at[0]), 1);
 	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_HELD], 2);
 	claimed_free(&claimed);
+	ck_assert_str_eq(claimed.damaged[0], "01990000-0000-7000-8000-0000000000ff");
+	ck_assert_str_eq(claimed.damaged[1], "01990000-0002-7000-8000-0000000000ff");
+	expect_set_aside(&kit, 0, true);
+	expect_set_aside(&kit, 2, false);
 	kit_close(&kit);
 }
 END_TEST
