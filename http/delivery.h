@@ -152,6 +152,7 @@ struct record {
 	struct result result;
 	/* Out of the queue; else NULL and 0. */
 	const char *state;                     /* "scheduled" … "cancelled" */
+	bool is_damaged;                       /* nothing else can be read but the times and size */
 	int64_t next_ms;                       /* when it is tried (again); 0: never */
 	const struct record_attempt *attempts; /* in place of the result's */
 	size_t attempt_count;

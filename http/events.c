@@ -26,6 +26,13 @@ static void tell(struct exchange *exchange)
 {
 	const struct asking *asking = exchange->waiting;
 
+	if (asking->err == ERR_VALUE) {
+		exchange_refuse_as(exchange, "invalid_request",
+			"after lies behind the newest event there ever was: the store is older "
+			"than this cursor (a backup that was put back?); go on with after=now, or "
+			"after=0 for all that it has");
+		return;
+	}
 	if (asking->err == ERR_LIMIT) {
 		exchange_refuse_as(exchange, "overloaded", "too many wait for events already");
 		return;

@@ -122,8 +122,9 @@ struct asking {
 	const struct events_query *events_query; /* ASK_EVENTS */
 	struct region *region;
 	/* ERR_MISSING: there is no such message, or it is another key's. ERR_VALUE: its text is not
-	 * kept, or it is in a state in which that cannot be done. ERR_LIMIT: too many wait for
-	 * events already. */
+	 * kept, it is in a state in which that cannot be done, or nothing was ever written at the
+	 * cursor. ERR_LIMIT: too many wait for events or lists already; ASK_RETRY: the queue is
+	 * full. */
 	enum err err;
 	const struct record *records; /* ASK_ONE, ASK_LIST */
 	size_t count;                 /* of them, or of the events */
@@ -134,6 +135,7 @@ struct asking {
 	const void *counts;           /* ASK_COUNTS: for `metrics`; NULL: they could not be told */
 	const char *state;            /* ASK_CANCEL, ASK_RETRY: that it is in now */
 	bool lacks_text;              /* ASK_RETRY: there is nothing to send any more */
+	bool is_damaged;              /* ASK_RETRY: what is kept cannot be read */
 	void (*done)(struct asking *asking);
 	void *waiter;
 };

@@ -6,6 +6,7 @@
 /* A page ends at this part of what an answer may hold: a thousand recipients and what the relay
  * said to each are more than a megabyte. */
 enum { LIST_USUAL = 50, LIST_MOST = 500, PART = 8 };
+enum { FULL_PAUSE_S = 60 }; /* as POST /send */
 
 static void show(const struct record *record, void *context)
 {
@@ -79,13 +80,24 @@ static void refuse_change(struct exchange *exchange, const struct asking *asking
 		return;
 	}
 	buf_addf(&detail,
-		asking->lacks_text ? "the message is %s, and its text is not kept any more"
-				   : "the message is %s",
+		asking->is_damaged   ? "the message is %s, and what is kept of it is damaged"
+		: asking->lacks_text ? "the message is %s, and its text is not kept any more"
+				     : "the message is %s",
 		asking->state ? asking->state : "settled");
 	exchange_refuse(
 		exchange, &(struct problem){ .code = "already_settled",
-				  .detail = region_copy(exchange->region, buf_text(&detail)) });
+				  .detail = region_copy(exchange->region, buf_text(&detail)),
+				  .outcome = "" });
 	buf_free(&detail);
+}
+
+/* What became of the message itself is not said: that it could not be changed tells nothing. */
+static void refuse(struct exchange *exchange, const char *code, const char *detail, uint32_t pause)
+{
+	exchange_refuse(exchange, &(struct problem){ .code = code,
+					  .detail = text_of(detail),
+					  .retry_after_s = pause,
+					  .outcome = "" });
 }
 
 static void tell_asked(struct exchange *exchange)
@@ -93,13 +105,15 @@ static void tell_asked(struct exchange *exchange)
 	const struct asking *asking = exchange->waiting;
 
 	if (asking->err == ERR_MISSING) {
-		exchange_refuse_as(exchange, "not_found", "no message of this id is remembered");
+		refuse(exchange, "not_found", "no message of this id is remembered", 0);
 	} else if (asking->err == ERR_VALUE) {
 		refuse_change(exchange, asking);
+	} else if (asking->err == ERR_LIMIT && asking->what == ASK_LIST) {
+		refuse(exchange, "overloaded", "too many ask for lists already", PROBLEM_PAUSE_S);
+	} else if (asking->err == ERR_LIMIT) {
+		refuse(exchange, "queue_full", "", FULL_PAUSE_S);
 	} else if (asking->err) {
-		exchange_refuse(exchange, &(struct problem){ .code = "storage_unavailable",
-						  .detail = text_of(err_text(asking->err)),
-						  .retry_after_s = PROBLEM_PAUSE_S });
+		refuse(exchange, "storage_unavailable", err_text(asking->err), PROBLEM_PAUSE_S);
 	} else if (asking->what == ASK_ONE) {
 		exchange->status = 200;
 		show(&asking->records[0], exchange);
@@ -181,6 +195,20 @@ static bool is_state(struct text state)
 	return false;
 }
 
+/* A cursor is the id of a message. */
+static bool is_cursor(struct text cursor)
+{
+	if (cursor.len != DELIVERY_ID_LEN)
+		return false;
+	for (size_t i = 0; i < cursor.len; i++) {
+		bool is_hyphen = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (is_hyphen ? cursor.at[i] != '-' : byte_hex(cursor.at[i]) < 0)
+			return false;
+	}
+	return true;
+}
+
 /* What is wrong with the query; NULL: nothing. */
 static const char *read_query(struct exchange *exchange, struct query *query)
 {
@@ -203,6 +231,8 @@ static const char *read_query(struct exchange *exchange, struct query *query)
 		return "since is a time such as 2026-11-24T10:00:00Z";
 	if (query->state.len && !is_state(query->state))
 		return "there is no such state";
+	if (query->cursor.len && !is_cursor(query->cursor))
+		return "cursor is the one of an earlier answer";
 	return NULL;
 }
 

@@ -59,7 +59,11 @@ static const struct problem_words own[] = {
 		"Nothing was done for this one. Ask again after Retry-After, with the same key: "
 		"when the first is done, its answer is told.",
 		409, true },
-	{ "already_settled", "The message is settled", "It can no longer be changed.", 409, false },
+	{ "already_settled", "The message is in a state in which that cannot be done",
+		"detail names the state. What waits or is held can be cancelled, until it is being "
+		"sent; what failed, is deferred or held can be tried again, while its text is "
+		"kept.",
+		409, false },
 	{ "template_not_found", "No such template", "No template has this name.", 404, false },
 	{ "template_error", "The template is wrong, or a value does not fit it",
 		"See errors for the part, line and column: the template does not parse, a value is "

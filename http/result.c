@@ -293,6 +293,8 @@ void result_add_record(struct buf *out, const struct record *record, bool brief)
 	json_add_member(out, "message_id", record->message_id);
 	json_add_member(out, "state",
 		text_of(record->state ? record->state : result_state(result->verdict.outcome)));
+	if (record->is_damaged)
+		json_add_member_bool(out, "damaged", true);
 	add_outcome(out, &result->verdict);
 	if (result_is_problem(result)) {
 		json_add_member(

@@ -8,6 +8,7 @@
 #include "service/queue/keyed.h"
 #include "service/lettergate.h"
 #include "service/queue/listening.h"
+#include "service/queue/lists.h"
 #include "service/queue/looking.h"
 #include "service/queue/queue.h"
 #include "service/webhook/webhooks.h"
@@ -161,6 +162,8 @@ static void ask(void *self, struct asking *asking)
 {
 	if (asking->what == ASK_EVENTS)
 		listening_ask(self, asking);
+	else if (asking->what == ASK_LIST)
+		lists_ask(self, asking);
 	else if (asking->what == ASK_COUNTS)
 		counting_ask(self, asking);
 	else

@@ -24,6 +24,7 @@ struct counting;
 struct courier;
 struct endings;
 struct listening;
+struct lists;
 struct queue;
 struct stock;
 struct webhooks;
@@ -39,6 +40,7 @@ struct lettergate {
 	struct counting *counting;   /* the same */
 	struct courier *courier;     /* the same */
 	struct listening *listening; /* the same */
+	struct lists *lists;         /* the same */
 	struct awaited *awaited;     /* the same */
 	struct endings *endings;     /* the same */
 	struct stock *stock;         /* the same */

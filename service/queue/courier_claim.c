@@ -104,7 +104,8 @@ void courier_claim(struct courier *courier)
 		.now_ms = now_unix_ms(),
 		.lease_for_ms = LEASE_MS,
 		.claimed = claim->claimed,
-		.bodies = claim->bodies
+		.bodies = claim->bodies,
+		.damaged_ids = claim->damaged
 	};
 	while (!claim->job.token)
 		random_bytes((unsigned char *)&claim->job.token, sizeof(claim->job.token));
@@ -128,6 +129,16 @@ static void log_held(const struct outing *outing)
 		outing->stored->maybe_sent
 			? "the process died behind the end of its data: it may have been sent"
 			: "the process died each time that it was sent");
+	log_end(&line);
+}
+
+static void log_damaged(const struct courier *courier, const char *id)
+{
+	struct log_line line = log_line(courier->settings.log, LOG_ERROR, "held");
+
+	log_string(&line, "id", id);
+	log_string(
+		&line, "detail", "what is kept of it is damaged, and it cannot be sent: cancel it");
 	log_end(&line);
 }
 
@@ -160,6 +171,8 @@ static void claimed(struct job *job)
 	struct claim_job *claim = &courier->claim.job;
 	size_t count = job->err ? 0 : claim->count, lost = claim->most - count;
 
+	for (size_t i = 0; !job->err && i < claim->damaged; i++)
+		log_damaged(courier, courier->claim.damaged[i]);
 	for (size_t i = 0; i < count; i++) {
 		struct stored *stored = claim->claimed[i];
 		struct outing *outing =

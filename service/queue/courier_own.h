@@ -31,6 +31,7 @@ struct claim {
 	struct claim_job job;
 	struct stored *claimed[CLAIM_MOST];
 	struct text bodies[CLAIM_MOST];
+	char damaged[CLAIM_MOST][DELIVERY_ID_LEN + 1];
 	struct claim_room room;
 };
 

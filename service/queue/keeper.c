@@ -6,6 +6,7 @@
 #include "service/queue/courier.h"
 #include "service/queue/endings.h"
 #include "service/queue/listening.h"
+#include "service/queue/lists.h"
 #include "service/relay/dispatch.h"
 #include "service/queue/queue.h"
 #include "service/queue/stock.h"
@@ -140,6 +141,8 @@ enum err keeper_open(
 	if (!err)
 		err = listening_open(&lettergate->listening);
 	if (!err)
+		err = lists_open(&lettergate->lists);
+	if (!err)
 		err = counting_open(&lettergate->counting);
 	if (!err)
 		err = awaited_open(lettergate, &lettergate->awaited);
@@ -218,6 +221,8 @@ void keeper_answer_all(struct lettergate *lettergate)
 {
 	if (lettergate->listening)
 		listening_stop(lettergate->listening);
+	if (lettergate->lists)
+		lists_stop(lettergate->lists);
 	if (lettergate->counting)
 		counting_stop(lettergate->counting);
 	if (lettergate->awaited)
@@ -236,6 +241,7 @@ void keeper_close(struct lettergate *lettergate)
 	webhooks_close(lettergate->webhooks);
 	courier_close(lettergate->courier);
 	listening_close(lettergate->listening);
+	lists_close(lettergate->lists);
 	counting_close(lettergate->counting);
 	awaited_close(lettergate->awaited);
 	endings_close(lettergate->endings);

@@ -159,6 +159,8 @@ static enum err keep_page(struct listener *listener, const struct events_job *pa
 		listener->after = page->newest;
 		return OK;
 	}
+	if (listener->after > page->last)
+		return ERR_VALUE; /* what is written next would come before it, and be missed */
 	listener->after = page->cursor;
 	for (size_t i = 0; i < page->count; i++) {
 		if (!is_for(listener, &page->events[i]))

@@ -17,25 +17,22 @@ struct looking {
 	union {
 		struct job job;
 		struct look_up_job one;
-		struct list_job list;
 		struct body_job body;
 		struct change_job change;
 	};
-	struct stored **found;
 	struct text key_id;
 	struct event event; /* of the change */
 };
 
-static enum err describe_all(struct asking *asking, struct stored *const *found, size_t count)
+static enum err describe(struct asking *asking, const struct stored *found)
 {
-	struct record *records = region_zalloc(asking->region, count + 1, sizeof(*records));
+	struct record *record = region_zalloc(asking->region, 1, sizeof(*record));
 
-	for (size_t i = 0; records && i < count; i++)
-		if (!recorded_describe(found[i], asking->region, &records[i]))
-			return ERR_MEMORY;
-	asking->records = records;
-	asking->count = count;
-	return records ? OK : ERR_MEMORY;
+	if (!record || !recorded_describe(found, asking->region, record))
+		return ERR_MEMORY;
+	asking->records = record;
+	asking->count = 1;
+	return OK;
 }
 
 /* ---- answers; the queue's thread */
@@ -50,25 +47,9 @@ static void found_one(struct job *job)
 {
 	struct looking *looking = job->waiter;
 	struct stored *found = looking->one.found;
-	enum err err = job->err ? job->err : describe_all(looking->asking, &found, 1);
+	enum err err = job->err ? job->err : describe(looking->asking, found);
 
 	stored_free(found);
-	told(looking, err);
-}
-
-static void found_list(struct job *job)
-{
-	struct looking *looking = job->waiter;
-	struct list_job *list = &looking->list;
-	enum err err = job->err;
-
-	if (!err)
-		err = describe_all(looking->asking, list->found, list->count);
-	if (!err)
-		looking->asking->cursor =
-			region_copy(looking->asking->region, text_of(list->cursor));
-	for (size_t i = 0; i < list->count; i++)
-		stored_free(list->found[i]);
 	told(looking, err);
 }
 
@@ -86,35 +67,11 @@ static void changed(struct job *job)
 
 	looking->asking->state = message_state_name(looking->change.state);
 	looking->asking->lacks_text = looking->change.lacks_body;
+	looking->asking->is_damaged = looking->change.is_damaged;
 	told(looking, job->err);
 }
 
 /* ---- questions */
-
-static void ask_list(struct looking *looking, struct text key_id)
-{
-	const struct query *query = looking->asking->query;
-	struct list_job *list = &looking->list;
-
-	looking->found =
-		region_zalloc(looking->asking->region, query->limit + 1, sizeof(*looking->found));
-	if (!looking->found) {
-		told(looking, ERR_MEMORY);
-		return;
-	}
-	*list = (struct list_job){ .job = { .kind = JOB_LIST, .done = found_list },
-		.key_id = key_id,
-		.recipient = query->recipient,
-		.tag = query->tag,
-		.since_ms = query->since_ms,
-		.most = query->limit,
-		.found = looking->found };
-	list->has_state = query->state.len && message_state_find(query->state, &list->state);
-	if (query->cursor.len && query->cursor.len < sizeof(list->cursor))
-		memcpy(list->cursor, query->cursor.at, query->cursor.len);
-	list->job.waiter = looking;
-	queue_put(looking->lettergate->queue, &list->job);
-}
 
 static void ask_change(struct looking *looking, struct text key_id, enum change change)
 {
@@ -187,18 +144,13 @@ static void ask_text(struct looking *looking, struct text key_id)
 	queue_put(looking->lettergate->queue, &looking->body.job);
 }
 
-static bool names_one(const struct asking *asking)
-{
-	return asking->what != ASK_LIST;
-}
-
 void looking_ask(struct lettergate *lettergate, struct asking *asking)
 {
 	struct looking *looking = region_zalloc(asking->region, 1, sizeof(*looking));
 	bool is_admin = asking->caller->scopes & SCOPE_ADMIN;
 	struct text key_id = is_admin ? (struct text){ 0 } : asking->caller->key_id;
 
-	if (!looking || (names_one(asking) && asking->id.len >= sizeof(looking->id))) {
+	if (!looking || asking->id.len >= sizeof(looking->id)) {
 		asking->err = looking ? ERR_MISSING : ERR_MEMORY;
 		asking->done(asking);
 		return;
@@ -206,14 +158,10 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 	looking->lettergate = lettergate;
 	looking->asking = asking;
 	looking->key_id = key_id;
-	if (names_one(asking))
-		memcpy(looking->id, asking->id.at, asking->id.len);
+	memcpy(looking->id, asking->id.at, asking->id.len);
 	switch (asking->what) {
 	case ASK_ONE:
 		ask_one(looking, found_one);
-		break;
-	case ASK_LIST:
-		ask_list(looking, key_id);
 		break;
 	case ASK_RAW:
 		ask_text(looking, key_id);
@@ -225,6 +173,7 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 		ask_change(looking, key_id, CHANGE_RETRY);
 		break;
 	case ASK_COUNTS: /* counting_ask */
+	case ASK_LIST:   /* lists_ask */
 	case ASK_EVENTS: /* listening_ask */
 		break;
 	}

@@ -68,6 +68,8 @@ bool queue_job_may_ripen(const struct job *job)
 
 bool queue_job_may_tell(const struct job *job)
 {
+	if (job->kind == JOB_CLAIM && !job->err) /* of what it set aside */
+		return ((const struct claim_job *)job)->damaged > 0;
 	return !job->err && kinds[job->kind].may_tell;
 }
 

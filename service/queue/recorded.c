@@ -98,8 +98,10 @@ bool recorded_describe(
 	if (!record_out->id || !record_out->tags || !record_out->attempts || !result->to ||
 		!result->answers)
 		return false;
-	result->verdict = is_waiting(stored->state) || stored->state == MESSAGE_SENDING
-				  ? queued
-				  : recorded_verdict(stored, result->answers);
+	record_out->is_damaged = stored->is_damaged;
+	result->verdict =
+		is_waiting(stored->state) || stored->state == MESSAGE_SENDING || stored->is_damaged
+			? queued
+			: recorded_verdict(stored, result->answers);
 	return true;
 }

@@ -41,6 +41,11 @@ enum err webhook_page_read(struct webhook *webhook)
 	webhook->count = job.count;
 	webhook->at = 0;
 	webhook->page_cursor = job.cursor;
+	if (webhook->place.cursor > job.last) { /* or what is written next would be missed */
+		webhook_log_trouble(webhook, ERR_VALUE,
+			"the store is older than its place in it: it goes on from now");
+		webhook->page_cursor = job.newest;
+	}
 	return OK;
 }
 

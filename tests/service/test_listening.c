@@ -47,7 +47,7 @@ static enum err read_events(void *self, struct events_job *job)
 		reads_at_once = reads_of_group;
 	job->count = 0;
 	job->cursor = job->after;
-	job->newest = (uint64_t)all;
+	job->newest = job->last = (uint64_t)all;
 	for (uint64_t i = job->after; i < (uint64_t)all && job->count < job->most; i++) {
 		job->cursor = events[i].cursor;
 		if (!job->key_id.at || text_equal(job->key_id, events[i].key_id))
@@ -291,8 +291,27 @@ START_TEST(who_was_woken_may_wait_again)
 }
 END_TEST
 
+/* A store that was put back from a backup gives cursors again that were given before. */
+START_TEST(a_cursor_that_never_was_is_refused)
+{
+	struct events_query query = { .after = 3, .limit = 10 };
+
+	write_event("a", "message.sent");
+	write_event("a", "message.sent");
+	ask(KEY_A, query);
+	query.after = 2;
+	ask(KEY_A, query);
+	let_it_read();
+	ck_assert(askers[0].is_told);
+	ck_assert_int_eq(askers[0].asking.err, ERR_VALUE);
+	ck_assert_uint_eq(heard(&askers[1]), 0);
+	ck_assert_uint_eq(askers[1].asking.event_cursor, 2);
+}
+END_TEST
+
 UNIT_MAIN(listening, tcase_add_checked_fixture(cases, start, stop);
 	  tcase_add_test(cases, one_read_serves_all_that_wait);
 	  tcase_add_test(cases, each_has_its_own_part);
 	  tcase_add_test(cases, few_reads_are_under_way_at_a_time);
+	  tcase_add_test(cases, a_cursor_that_never_was_is_refused);
 	  tcase_add_test(cases, who_was_woken_may_wait_again);)

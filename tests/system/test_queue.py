@@ -1,6 +1,7 @@
 """The queue: what was accepted is delivered, whatever happens in between."""
 
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -205,6 +206,8 @@ def test_scheduled_and_cancelled(store):
         assert answer.status == 200 and answer["state"] == "cancelled"
         refused = gateway.request("DELETE", "/messages/" + number)
         assert refused.status == 409 and refused["code"] == "already_settled", refused
+        assert refused["detail"] == "the message is sent" and "outcome" not in refused.json, "nothing is said of it"
+        assert "duplicate_risk" not in refused.json
         assert gateway.request("DELETE", "/messages/nobody").status == 404
         problem(gateway.send(send_at="2036-01-01T00:00:00Z"), 422, "invalid_request", "not_sent")
         assert len(relay.ledger) == 1
@@ -260,6 +263,9 @@ def test_listing(store):
         one = gateway.get("/messages?recipient=N3@example.org")["messages"]
         assert [m["id"] for m in one] == [numbers[3]]
         assert gateway.get("/messages?state=held")["messages"] == []
+        for cursor in ("abc", direct + "0", direct[:-1] + "x"):
+            refused = gateway.get("/messages?cursor=" + cursor)
+            assert refused.status == 422 and "cursor" in refused["detail"], refused
 
 
 def test_full(store):
@@ -271,6 +277,40 @@ def test_full(store):
         problem(answer, 503, "queue_full", "not_sent")
         assert int(answer.headers["Retry-After"]) > 0 and answer["outcome"] == "not_sent"
         assert gateway.send().status != 202
+
+
+def test_no_room_for_what_is_to_be_tried_again(store):
+    with Relay({"mail": "551 5.7.1 never"}) as relay, \
+            Gateway(relay, STORE=store, QUEUE_MAX="1", KEEP_BODY="1h") as gateway:
+        number = queued(gateway)
+        reaches(gateway, number, "failed")
+        assert gateway.send(send_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))).status == 202
+        answer = gateway.request("POST", "/messages/%s/retry" % number)
+        assert answer.status == 503 and answer["code"] == "queue_full", answer
+        assert answer.headers["Retry-After"] == "60" and "outcome" not in answer.json
+
+
+def test_what_is_damaged_is_held_and_told(store):
+    """One wrong bit in what is kept of a message loses that one, and not without a word."""
+    with Relay() as relay:
+        with Gateway(relay, STORE=store, SMTP_PORT="1") as gateway:
+            numbers = [queued(gateway, to="n%d@example.org" % n) for n in range(2)]
+        with sqlite3.connect(store[len("sqlite:"):]) as database:
+            [(place, head)] = database.execute("SELECT place, head FROM message ORDER BY place LIMIT 1").fetchall()
+            database.execute("UPDATE message SET head = ? WHERE place = ?", (head[:20] + bytes([head[20] ^ 4]) + head[21:], place))
+        database.close()
+        with Gateway(relay, STORE=store, RETRY_DELAYS=ms(200)) as gateway:
+            reaches(gateway, numbers[1], "sent")
+            [held] = gateway.get("/messages?state=held")["messages"]
+            assert held["id"] == numbers[0] and held["damaged"] is True and held["recipients"] == []
+            assert gateway.get("/messages/" + numbers[0])["state"] == "held"
+            told = [e["data"] for e in gateway.get("/events?type=message.failed")["events"]]
+            assert [(d["id"], d["damaged"]) for d in told] == [(numbers[0], True)]
+            assert [line for line in gateway.lines if '"error"' in line and numbers[0] in line]
+            refused = gateway.request("POST", "/messages/%s/retry" % numbers[0])
+            assert refused.status == 409 and "damaged" in refused["detail"]
+            assert gateway.request("DELETE", "/messages/" + numbers[0])["state"] == "cancelled"
+            assert gateway.get("/messages?state=held")["messages"] == []
 
 
 def test_drain_leaves_the_rest_for_later(store):
