@@ -282,10 +282,29 @@ bool stored_has_tag(const struct stored *stored, struct text tag)
 	return false;
 }
 
+bool stored_is_undecided(const struct stored_recipient *to)
+{
+	return to->is_open || to->outcome == SMTP_UNKNOWN || to->category == SMTP_SET_ASIDE;
+}
+
+static bool is_reopened(const struct stored *stored, const struct stored_recipient *to)
+{
+	bool is_taken = to->outcome == SMTP_ACCEPTED || to->outcome == SMTP_CAPTURED;
+
+	switch (stored->state) {
+	case MESSAGE_DEFERRED:
+		return to->is_open;
+	case MESSAGE_HELD:
+		return to->is_open || (!is_taken && to->outcome != SMTP_REJECTED);
+	default:
+		return !is_taken;
+	}
+}
+
 void stored_reopen(struct stored *stored)
 {
 	for (size_t i = 0; i < stored->count; i++)
-		stored->to[i].is_open = stored->to[i].outcome != SMTP_ACCEPTED;
+		stored->to[i].is_open = is_reopened(stored, &stored->to[i]);
 }
 
 void stored_free(struct stored *stored)

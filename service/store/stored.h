@@ -108,7 +108,11 @@ MUST_USE enum err stored_unpack_course(
 /* Has it this recipient (addresses compare without case), or this tag? */
 bool stored_has_recipient(const struct stored *stored, struct text address);
 bool stored_has_tag(const struct stored *stored, struct text tag);
-/* Opens all recipients that did not take it, for another try. */
+/* Is it still to be sent, or set aside until somebody decides? */
+bool stored_is_undecided(const struct stored_recipient *to);
+/* Opens those that a try somebody asks for is for. Of a deferred message, whom it would be tried
+ * for anyway: one that is unknown and held waits until the others have their answer. Of a held one,
+ * all but those that took it, or refused it for good; of one that is settled, these as well. */
 void stored_reopen(struct stored *stored);
 
 /* NULL is fine. Closes its region: it may lie in there itself. */

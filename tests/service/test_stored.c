@@ -163,6 +163,64 @@ START_TEST(a_message_comes_back_whole)
 }
 END_TEST
 
+/* a accepted, r rejected, l later, u unknown, n not sent, s set aside; in capitals: it is open */
+static void place(struct stored_recipient *to, char letter)
+{
+	static const struct {
+		char letter;
+		enum smtp_outcome outcome;
+		enum smtp_category category;
+	} rows[] = { { 'A', SMTP_ACCEPTED, SMTP_OK_CATEGORY },
+		{ 'C', SMTP_CAPTURED, SMTP_OK_CATEGORY },
+		{ 'R', SMTP_REJECTED, SMTP_RECIPIENT_REJECTED },
+		{ 'L', SMTP_DEFERRED, SMTP_RECIPIENT_DEFERRED },
+		{ 'U', SMTP_UNKNOWN, SMTP_OUTCOME_UNKNOWN },
+		{ 'N', SMTP_NOT_SENT, SMTP_RELAY_UNREACHABLE },
+		{ 'Q', SMTP_QUEUED, SMTP_OK_CATEGORY }, { 'S', SMTP_NOT_SENT, SMTP_SET_ASIDE } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if ((rows[i].letter | 32) == (letter | 32))
+			*to = (struct stored_recipient){ .is_open = letter < 'a',
+				.outcome = rows[i].outcome,
+				.category = rows[i].category };
+}
+
+/* What a try that somebody asks for is for; and whom a cancelled message was still to go to. */
+START_TEST(who_is_asked_again)
+{
+	static const struct {
+		enum message_state state;
+		const char *to, *reopened, *undecided;
+	} rows[] = {
+		{ MESSAGE_DEFERRED, "arL", "--x", "--x" },
+		{ MESSAGE_DEFERRED, "uLr", "-x-", "xx-" },
+		{ MESSAGE_DEFERRED, "UNa", "xx-", "xx-" },
+		{ MESSAGE_HELD, "aru", "--x", "--x" },
+		{ MESSAGE_HELD, "slu", "xxx", "x-x" },
+		{ MESSAGE_HELD, "QLR", "xxx", "xxx" },
+		{ MESSAGE_FAILED, "rln", "xxx", "---" },
+		{ MESSAGE_PARTIAL, "arc", "-x-", "---" },
+		{ MESSAGE_UNKNOWN, "aru", "-xx", "--x" },
+	};
+
+	for (size_t row = 0; row < sizeof(rows) / sizeof(*rows); row++) {
+		struct stored_recipient to[3];
+		struct stored stored = { .state = rows[row].state, .to = to, .count = 3 };
+
+		for (size_t i = 0; i < 3; i++) {
+			place(&to[i], rows[row].to[i]);
+			ck_assert_msg(
+				stored_is_undecided(&to[i]) == (rows[row].undecided[i] == 'x'),
+				"row %zu, recipient %zu", row, i);
+		}
+		stored_reopen(&stored);
+		for (size_t i = 0; i < 3; i++)
+			ck_assert_msg(to[i].is_open == (rows[row].reopened[i] == 'x'),
+				"row %zu, recipient %zu", row, i);
+	}
+}
+END_TEST
+
 START_TEST(of_too_many_attempts_the_latest_are_kept)
 {
 	struct stored before, after = { 0 };
@@ -287,6 +345,7 @@ UNIT_MAIN(stored, tcase_add_test(cases, numbers_and_texts_come_back);
 	  tcase_add_test(cases, the_checksum_is_that_of_the_standard);
 	  tcase_add_test(cases, a_message_comes_back_whole);
 	  tcase_add_test(cases, of_too_many_attempts_the_latest_are_kept);
+	  tcase_add_test(cases, who_is_asked_again);
 	  tcase_add_loop_test(cases, damage_is_told, 0, 2);
 	  tcase_add_test(cases, states_have_names);
 	  tcase_add_test(cases, numbers_that_are_kept_do_not_move);)
