@@ -7,14 +7,26 @@ struct preferences {
 	uint64_t wait_s;
 };
 
-/* `wait=10` or `wait="10"`; what is no number is no preference. */
+static bool is_number(struct text value)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if (value.at[i] < '0' || value.at[i] > '9')
+			return false;
+	return value.len > 0;
+}
+
+/* `wait=10` or `wait="10"`; what is no number is no preference, and one that is too large for us is
+ * a long time. */
 static void read_wait(struct text value, struct preferences *preferences)
 {
 	value = text_trim(value);
 	if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"')
 		value = (struct text){ value.at + 1, value.len - 2 };
-	if (!preferences->waits)
-		preferences->waits = text_to_u64(value, &preferences->wait_s);
+	if (preferences->waits || !is_number(value))
+		return;
+	preferences->waits = true;
+	if (!text_to_u64(value, &preferences->wait_s))
+		preferences->wait_s = UINT64_MAX;
 }
 
 /* preference = token [ BWS "=" BWS word ] *( OWS ";" [ OWS parameter ] ); the first of a name
@@ -73,7 +85,6 @@ void prefer_take(struct exchange *exchange, struct delivery *delivery)
 	if (!exchange->gateway->has_store || delivery->dry_run)
 		return;
 	preferences = read_all(exchange_header_list(exchange, "Prefer"));
-	preferences.is_async = preferences.is_async && delivery->way == DELIVER_NOW;
 	preferences.waits = preferences.waits && !is_later;
 	if (!preferences.is_async && !preferences.waits)
 		return;

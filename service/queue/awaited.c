@@ -159,7 +159,7 @@ static void note(struct delivery *delivery, const struct stored *stored, const s
 	result->verdict = recorded_verdict(stored, answers);
 	if (last)
 		copy_last(last, delivery);
-	else if (result->attempt_count)
+	else if (result->attempt_count && stored->state != MESSAGE_CANCELLED)
 		result->said = result->attempts[result->attempt_count - 1].said;
 	result->total_us = now_us() - delivery->began_us;
 	keyed_tell_anew(delivery);
@@ -169,11 +169,6 @@ static void note(struct delivery *delivery, const struct stored *stored, const s
 static bool is_over(const struct stored *stored)
 {
 	return message_state_is_settled(stored->state) || stored->state == MESSAGE_HELD;
-}
-
-static bool has_verdict(const struct stored *stored)
-{
-	return is_over(stored) && stored->state != MESSAGE_CANCELLED;
 }
 
 void awaited_settle(struct awaited *awaited, const struct stored *stored, const struct result *last)
@@ -217,7 +212,7 @@ static void looked(struct job *job)
 	struct stored *found = job->err ? NULL : look->job.found;
 	bool is_known = !found || is_over(found);
 
-	if (found && has_verdict(found))
+	if (found && is_known)
 		note(delivery, found, NULL);
 	stored_free(found);
 	if (is_known)
@@ -245,6 +240,24 @@ void awaited_look(struct awaited *awaited, struct delivery *delivery)
 	queue_put(awaited->lettergate->queue, &look->job.job);
 }
 
+static void look_for_all(struct awaited *awaited, struct delivery *list)
+{
+	for (struct delivery *next; list; list = next) {
+		next = list->next;
+		awaited_look(awaited, list);
+	}
+}
+
+void awaited_cancelled(struct awaited *awaited, const char *id)
+{
+	struct delivery *list;
+
+	pthread_mutex_lock(&awaited->lock);
+	list = take(awaited, id);
+	pthread_mutex_unlock(&awaited->lock);
+	look_for_all(awaited, list);
+}
+
 /* ---- time, and the end of it */
 
 /* What another process sent is known by its message alone. */
@@ -258,10 +271,7 @@ static void look_again(struct awaited *awaited, uint64_t now_us)
 		list = take_some(awaited);
 	}
 	pthread_mutex_unlock(&awaited->lock);
-	for (struct delivery *next; list; list = next) {
-		next = list->next;
-		awaited_look(awaited, list);
-	}
+	look_for_all(awaited, list);
 }
 
 void awaited_tick(struct awaited *awaited, uint64_t now_us)

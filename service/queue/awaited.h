@@ -19,6 +19,8 @@ void awaited_look(struct awaited *awaited, struct delivery *delivery);
 /* A verdict was written. `last`: what came of the last attempt. */
 void awaited_settle(
 	struct awaited *awaited, const struct stored *stored, const struct result *last);
+/* It was cancelled: whoever waits for it hears so. From the queue's thread. */
+void awaited_cancelled(struct awaited *awaited, const char *id);
 /* Those whose time is over are told that it is queued. */
 void awaited_tick(struct awaited *awaited, uint64_t now_us);
 /* All of them, and whoever comes. */

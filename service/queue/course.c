@@ -52,7 +52,9 @@ static void note_answer(const struct stored *stored, const struct result *result
 	const struct smtp_answer *answer, struct stored_recipient *to)
 {
 	const struct smtp_verdict *verdict = &answer->verdict;
-	bool is_its_own = is_taken(verdict->outcome) || verdict->phase == SMTP_IN_RCPT;
+	/* where nobody knows what the relay did, it has said nothing: not what it said of others */
+	bool is_its_own = is_taken(verdict->outcome) || verdict->phase == SMTP_IN_RCPT ||
+			  verdict->outcome == SMTP_UNKNOWN;
 
 	to->is_open = stays_open(stored, result, verdict);
 	to->outcome = verdict->outcome;

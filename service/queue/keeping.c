@@ -40,7 +40,7 @@ static void note(
 {
 	for (size_t i = 0; i < result->count; i++)
 		if (keeping->stored.to[i].is_open)
-			result->answers[i].verdict = *verdict;
+			result->answers[i] = (struct smtp_answer){ .verdict = *verdict };
 	result->verdict = *verdict;
 	if (verdict->outcome == SMTP_QUEUED)
 		result->said = (struct smtp_said){ 0 };
@@ -221,7 +221,10 @@ static enum err render(struct keeping *keeping)
 		return ERR_MEMORY;
 	buf_took(&keeping->bytes, smtp_message_read(message, &reader, room, message->size));
 	keeping->piece = buf_text(&keeping->bytes);
-	return keeping->piece.len == message->size ? OK : ERR_IO; /* a file of a form is gone */
+	if (keeping->piece.len == message->size)
+		return OK;
+	buf_free(&keeping->bytes);
+	return ERR_IO; /* a file of a form is gone */
 }
 
 /* The answer is remembered with the message, so it is what its sender is told if all goes well. */
@@ -249,8 +252,7 @@ static enum err tell(struct keeping *keeping)
 	struct event *events = &keeping->event;
 	size_t count = 0;
 
-	told_of_message(
-		stored, "message.queued", stored->created_ms, &keeping->told, &keeping->event);
+	told_of_queued(stored, stored->created_ms, &keeping->told, &keeping->event);
 	if (stored->attempt_count) {
 		tried = told_of_attempt(stored, NULL, stored->created_ms, &count);
 		events = region_zalloc(stored->region, count + 1, sizeof(*events));
@@ -300,6 +302,13 @@ void keep(struct lettergate *lettergate, struct delivery *delivery)
 		keep_failed(lettergate, delivery, is_sound ? ERR_MEMORY : ERR_IO);
 }
 
+/* There is no room in the queue for what is to be held: then for what became of it. */
+static bool is_to_be_remembered(struct keeping *keeping, enum err err)
+{
+	return err == ERR_LIMIT && keeping->stored.state == MESSAGE_HELD &&
+	       keep_record(keeping->lettergate, keeping->delivery, (struct text){ 0 });
+}
+
 /* The queue's thread. Whether it could be written or not, the answer is what it is. */
 static void recorded(struct job *job)
 {
@@ -310,9 +319,35 @@ static void recorded(struct job *job)
 	buf_free(&keeping->bytes);
 	if (!job->err)
 		keyed_kept(keeping->delivery);
-	else if (keyed_end(keeping->delivery))
+	else if (is_to_be_remembered(keeping, job->err) || keyed_end(keeping->delivery))
 		return;
 	give_back(keeping);
+}
+
+/* As it is, its attempt told, with the bytes that it has. False: out of memory. */
+static bool put_record(struct keeping *keeping)
+{
+	struct delivery *delivery = keeping->delivery;
+
+	keeping->events =
+		told_of_attempt(&keeping->stored, NULL, now_unix_ms(), &keeping->event_count);
+	keeping->piece = buf_text(&keeping->bytes);
+	keeping->job = (struct accept_job){
+		.job = { .kind = JOB_ACCEPT, .done = recorded, .waiter = keeping },
+		.stored = &keeping->stored,
+		.pieces = &keeping->piece,
+		.piece_count = 1,
+		.now_ms = keeping->stored.created_ms,
+		.events = keeping->events,
+		.event_count = keeping->event_count
+	};
+	if (keeping->bytes.err || !keeping->events ||
+		keyed_join(delivery, delivery, &keeping->job)) {
+		buf_free(&keeping->bytes);
+		return false;
+	}
+	queue_put(keeping->lettergate->queue, &keeping->job.job);
+	return true;
 }
 
 /* No time is left, so that nothing of it is tried again. */
@@ -334,27 +369,9 @@ bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struc
 
 	if (!keeping || !settle_for_good(keeping))
 		return false;
-	keeping->events =
-		told_of_attempt(&keeping->stored, NULL, now_unix_ms(), &keeping->event_count);
 	buf_add(&keeping->bytes, raw);
 	keeping->stored.has_body = raw.len > 0;
-	keeping->piece = buf_text(&keeping->bytes);
-	keeping->job = (struct accept_job){
-		.job = { .kind = JOB_ACCEPT, .done = recorded, .waiter = keeping },
-		.stored = &keeping->stored,
-		.pieces = &keeping->piece,
-		.piece_count = 1,
-		.now_ms = keeping->stored.created_ms,
-		.events = keeping->events,
-		.event_count = keeping->event_count
-	};
-	if (keeping->bytes.err || !keeping->events ||
-		keyed_join(delivery, delivery, &keeping->job)) {
-		buf_free(&keeping->bytes);
-		return false;
-	}
-	queue_put(lettergate->queue, &keeping->job.job);
-	return true;
+	return put_record(keeping);
 }
 
 bool keep_rest(struct lettergate *lettergate, struct delivery *delivery)
@@ -372,6 +389,8 @@ bool keep_rest(struct lettergate *lettergate, struct delivery *delivery)
 	pthread_rwlock_unlock(&lettergate->lock);
 	keeping->stored.tries = 1;
 	err = course_note(&keeping->stored, &delivery->result, &schedule, moment);
+	if (!err && keeping->stored.state == MESSAGE_HELD) /* its sender hears that nobody knows */
+		return !render(keeping) && put_record(keeping);
 	if (err || keeping->stored.state != MESSAGE_DEFERRED)
 		return false;
 	hand_in(keeping);

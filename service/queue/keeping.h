@@ -10,7 +10,7 @@ void keep(struct lettergate *lettergate, struct delivery *delivery);
  * unknown. */
 void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err);
 /* It was tried before it was kept, and is settled but for done(): what may still come right goes
- * into the queue. False: nothing of it may. */
+ * into the queue, and what is unknown and to be held is held there. False: nothing of it may. */
 bool keep_rest(struct lettergate *lettergate, struct delivery *delivery);
 /* The same for what is settled for good: it is remembered in the store, with its text if that was
  * captured (`raw`; empty: no). False: it could not be; it is still to be given back. */

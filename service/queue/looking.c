@@ -1,6 +1,7 @@
 #include "service/queue/looking.h"
 
 #include "service/clock.h"
+#include "service/queue/awaited.h"
 #include "service/queue/queue.h"
 #include "service/queue/recorded.h"
 #include "service/queue/told.h"
@@ -68,6 +69,8 @@ static void changed(struct job *job)
 	looking->asking->state = message_state_name(looking->change.state);
 	looking->asking->lacks_text = looking->change.lacks_body;
 	looking->asking->is_damaged = looking->change.is_damaged;
+	if (!job->err && looking->change.change == CHANGE_CANCEL)
+		awaited_cancelled(looking->lettergate->awaited, looking->id);
 	told(looking, job->err);
 }
 
@@ -101,7 +104,7 @@ static enum err tell_cancelled(struct looking *looking, const struct stored *sto
 	struct event *event = &looking->event;
 	enum err err;
 
-	told_of_message(stored, "message.cancelled", now_unix_ms(), &content, event);
+	told_of_cancelled(stored, now_unix_ms(), &content, event);
 	event->key_id = region_copy(region, stored->key_id);
 	event->content = region_copy(region, event->content);
 	err = content.err;

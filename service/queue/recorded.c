@@ -1,23 +1,41 @@
 #include "service/queue/recorded.h"
 
+static struct smtp_verdict verdict_of(const struct stored_recipient *to)
+{
+	bool is_taken = to->category == SMTP_OK_CATEGORY && to->outcome != SMTP_UNKNOWN;
+
+	return (struct smtp_verdict){ .class = is_taken ? SMTP_TAKEN : SMTP_NEVER,
+		.outcome = to->outcome,
+		.phase = to->phase,
+		.category = to->category,
+		.status = is_taken ? 200 : smtp_category_words(to->category)->status,
+		.retryable = to->is_open,
+		.hint = "" };
+}
+
+/* It was to be sent yet when its message was cancelled. One that nobody knows of stays so. */
+static bool is_cancelled(const struct stored *stored, const struct stored_recipient *to)
+{
+	return stored->state == MESSAGE_CANCELLED && stored_is_undecided(to) &&
+	       to->outcome != SMTP_UNKNOWN;
+}
+
+static const struct stored_recipient cancelled = {
+	.outcome = SMTP_NOT_SENT, .phase = SMTP_IN_QUEUE, .category = SMTP_CANCELLED
+};
+
 struct smtp_answer *recorded_answers(const struct stored *stored, struct region *region)
 {
 	struct smtp_answer *answers = region_zalloc(region, stored->count + 1, sizeof(*answers));
 
 	for (size_t i = 0; answers && i < stored->count; i++) {
 		const struct stored_recipient *to = &stored->to[i];
-		bool is_taken = to->category == SMTP_OK_CATEGORY && to->outcome != SMTP_UNKNOWN;
 
+		if (is_cancelled(stored, to))
+			to = &cancelled;
 		answers[i].said = to->said;
 		answers[i].said.text = region_copy(region, to->said.text);
-		answers[i].verdict = (struct smtp_verdict){ .class = is_taken ? SMTP_TAKEN
-									      : SMTP_NEVER,
-			.outcome = to->outcome,
-			.phase = to->phase,
-			.category = to->category,
-			.status = is_taken ? 200 : smtp_category_words(to->category)->status,
-			.retryable = to->is_open,
-			.hint = "" };
+		answers[i].verdict = verdict_of(to);
 	}
 	return answers;
 }
@@ -69,6 +87,9 @@ struct smtp_verdict recorded_verdict(const struct stored *stored, const struct s
 
 	if (stored->state == MESSAGE_CAPTURED)
 		verdict.outcome = SMTP_CAPTURED;
+	/* the relay's no to some of them is not why it ended */
+	if (stored->state == MESSAGE_CANCELLED && verdict.outcome == SMTP_REJECTED)
+		verdict = verdict_of(&cancelled);
 	return verdict;
 }
 

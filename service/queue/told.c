@@ -31,7 +31,8 @@ static void begin(struct buf *out, const struct stored *stored)
 		json_add_member(out, "traceparent", stored->traceparent);
 }
 
-void told_of_message(const struct stored *stored, const char *type, int64_t now_ms, struct buf *out,
+static void tell_message(const struct stored *stored, const char *type,
+	bool (*is_meant)(const struct stored_recipient *to), int64_t now_ms, struct buf *out,
 	struct event *event_out)
 {
 	size_t start = out->len;
@@ -40,6 +41,8 @@ void told_of_message(const struct stored *stored, const char *type, int64_t now_
 	json_add_name(out, "recipients");
 	buf_add_byte(out, '[');
 	for (size_t i = 0; i < stored->count; i++) {
+		if (!is_meant(&stored->to[i]))
+			continue;
 		json_add_comma(out);
 		json_add_string(out, stored->to[i].address);
 	}
@@ -48,6 +51,23 @@ void told_of_message(const struct stored *stored, const char *type, int64_t now_
 		.type = text_of(type),
 		.key_id = stored->key_id,
 		.content = text_from(buf_text(out), start) };
+}
+
+static bool is_open(const struct stored_recipient *to)
+{
+	return to->is_open;
+}
+
+void told_of_queued(
+	const struct stored *stored, int64_t now_ms, struct buf *out, struct event *event_out)
+{
+	tell_message(stored, "message.queued", is_open, now_ms, out, event_out);
+}
+
+void told_of_cancelled(
+	const struct stored *stored, int64_t now_ms, struct buf *out, struct event *event_out)
+{
+	tell_message(stored, "message.cancelled", stored_is_undecided, now_ms, out, event_out);
 }
 
 /* ---- an attempt */

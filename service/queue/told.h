@@ -6,10 +6,13 @@
 
 #include "service/store/store.h"
 
-/* "message.queued" or "message.cancelled", of the message as a whole: its content is appended to
- * `out`, and *event_out points to nothing else but that and `stored`. */
-void told_of_message(const struct stored *stored, const char *type, int64_t now_ms, struct buf *out,
-	struct event *event_out);
+/* Of the message as a whole, with those recipients that are to be sent to, or (as it is before it
+ * is cancelled) were: its content is appended to `out`, and *event_out points to nothing else but
+ * that and `stored`. */
+void told_of_queued(
+	const struct stored *stored, int64_t now_ms, struct buf *out, struct event *event_out);
+void told_of_cancelled(
+	const struct stored *stored, int64_t now_ms, struct buf *out, struct event *event_out);
 
 /* What an attempt changed (course_note): one event for each recipient that was open before it. In
  * the message's region; NULL: out of memory. `was_open[i]` is of recipient `i`,

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SENT_BACK_MOST = 3 };
+enum { SENT_BACK_MOST = 3, END_WORDS = 1000 };
 
 void carrier_name_relay(const struct carrier *carrier, struct delivery *delivery)
 {
@@ -40,6 +40,23 @@ static void improve_hints(const struct carrier *carrier, struct delivery *delive
 				advice_hint(settings, session, &result->answers[i].verdict);
 }
 
+/* What ended it, where the relay says nothing of that. NULL: nothing is known of it. */
+static const char *words_of_end(const struct carrier *carrier, struct region *region)
+{
+	const char *words = carrier_words(carrier), *copy;
+	struct buf told = buf_born(END_WORDS);
+
+	if (carrier->transaction.verdict.outcome == SMTP_UNKNOWN) {
+		buf_add_string(&told, "the message's last byte was sent, and no answer came: ");
+		if (!words[0])
+			words = smtp_loss_name(carrier->session.loss);
+	}
+	buf_add_string(&told, words);
+	copy = words[0] && !told.err ? region_copy(region, buf_text(&told)).at : NULL;
+	buf_free(&told);
+	return copy;
+}
+
 /* ---- one delivery */
 
 /* `verdict`: on all recipients; `here`: on the attempt that is over. */
@@ -54,9 +71,7 @@ static void take_over_result(struct carrier *carrier, struct delivery *delivery,
 	result->verdict = verdict;
 	result->last = transaction->verdict;
 	result->said = transaction->said;
-	result->detail = NULL;
-	if (!result->said.code && carrier_words(carrier)[0])
-		result->detail = region_copy(delivery->region, text_of(carrier_words(carrier))).at;
+	result->detail = result->said.code ? NULL : words_of_end(carrier, delivery->region);
 	improve_hints(carrier, delivery);
 	if (result->verdict.class == SMTP_TAKEN)
 		result->queue_id = smtp_queue_id(result->said.text);
@@ -271,7 +286,7 @@ bool carrier_is_old(const struct carrier *carrier)
 static bool is_cut_off(const struct carrier *carrier)
 {
 	return carrier->session.one_write && carrier->transaction.verdict.outcome == SMTP_UNKNOWN &&
-	       !carrier->transaction.said.code;
+	       !carrier->transaction.said.code && !carrier->session.rcpt_answered;
 }
 
 /* Did the relay end it of its own accord: while it idled, right behind a message, or in place of an

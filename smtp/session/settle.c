@@ -43,6 +43,14 @@ static bool settle_open(struct smtp_transaction *tx, const struct smtp_verdict *
 	return any;
 }
 
+/* A yes to RCPT says nothing of the end that it came to. */
+static void forget_yes(struct smtp_transaction *tx)
+{
+	for (size_t i = 0; i < tx->envelope->count; i++)
+		if (is_open(&tx->answers[i]))
+			tx->answers[i].said = (struct smtp_said){ 0 };
+}
+
 /* Are the parameters refused that MAIL and RCPT may do without? RFC 5321 4.2.3 has 455 and 555 for
  * it; older relays say 501 or 504. */
 static bool is_about_parameters(const struct smtp_said *said)
@@ -145,6 +153,8 @@ void smtp_settle_by_reply(struct smtp_session *session, const struct smtp_said *
 		settle_late(session, said, verdict);
 		return;
 	}
+	if (verdict.outcome == SMTP_UNKNOWN)
+		forget_yes(tx);
 	if (settle_open(tx, &verdict))
 		tx->said = keep(tx, said);
 	smtp_settle_end(session);
@@ -199,6 +209,7 @@ void smtp_settle_by_loss(struct smtp_session *session, enum smtp_loss loss)
 		return;
 	if (miscounted)
 		smtp_settle_clear(session->transaction);
+	forget_yes(session->transaction);
 	(void)settle_open(session->transaction, &session->verdict);
 	smtp_settle_end(session);
 }

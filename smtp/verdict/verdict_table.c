@@ -277,6 +277,11 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 				     503 },
 		SMTP_REACH_MESSAGE, 503, 503, 60,
 		"See the log for why the gateway died; then try it again or cancel it." },
+	[SMTP_CANCELLED] = { { "cancelled", "The message was cancelled",
+				     "It waited in the queue, and somebody cancelled it (DELETE "
+				     "/messages/{id}) before it was sent to this recipient.",
+				     409 },
+		SMTP_REACH_MESSAGE, 409, 409, 0, "" },
 };
 
 /* What providers mean beside the standards. */

@@ -1,5 +1,7 @@
 /* What becomes of a queued message behind an attempt. */
 #include "service/queue/course.h"
+#include "service/queue/recorded.h"
+#include "service/queue/told.h"
 #include "unit.h"
 
 #include <string.h>
@@ -211,6 +213,72 @@ START_TEST(the_relay_says_when)
 }
 END_TEST
 
+/* A message in parts: what the relay said to the last one is no answer to the others. */
+START_TEST(who_is_unknown_has_no_answer)
+{
+	set_message(3);
+	result.said = (struct smtp_said){ .code = 250 };
+	attempt("2?5");
+	ck_assert_uint_eq(to[0].said.code, 250);
+	ck_assert_uint_eq(to[1].said.code, 0);
+	ck_assert_uint_eq(to[2].said.code, 550);
+}
+END_TEST
+
+/* Taken, held as unknown, and to come: the last is queued, and the last two are what there is to
+ * cancel. */
+START_TEST(those_are_told_that_it_is_about)
+{
+	struct buf told = buf_born(10000);
+	struct event event;
+
+	set_message(3);
+	stored.hold_unknown = true;
+	attempt("2?4");
+	told_of_queued(&stored, NOW, &told, &event);
+	ck_assert(text_contains_nocase(event.content, TEXT("\"recipients\":[\"c@x.test\"]")));
+	told_of_cancelled(&stored, NOW, &told, &event);
+	ck_assert(text_contains_nocase(
+		event.content, TEXT("\"recipients\":[\"b@x.test\",\"c@x.test\"]")));
+	ck_assert(text_equal(event.type, TEXT("message.cancelled")));
+	buf_free(&told);
+}
+END_TEST
+
+/* What is told of a cancelled message: certain where it is, and never that anybody took it. */
+START_TEST(what_was_cancelled_is_told_so)
+{
+	static const struct {
+		const char *letters;
+		enum smtp_outcome all;
+		uint16_t status;
+		enum smtp_outcome first;
+	} cases[] = { { "444", SMTP_NOT_SENT, 409, SMTP_NOT_SENT },
+		{ "455", SMTP_NOT_SENT, 409, SMTP_NOT_SENT },
+		{ "4?5", SMTP_UNKNOWN, 504, SMTP_NOT_SENT },
+		{ "24?", SMTP_PARTIAL, 200, SMTP_ACCEPTED },
+		{ "", SMTP_NOT_SENT, 409, SMTP_NOT_SENT } };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct smtp_answer *told;
+		struct smtp_verdict verdict;
+
+		set_message(3);
+		stored.hold_unknown = true;
+		if (cases[i].letters[0])
+			attempt(cases[i].letters);
+		stored.state = MESSAGE_CANCELLED;
+		told = recorded_answers(&stored, region);
+		ck_assert_ptr_nonnull(told);
+		verdict = recorded_verdict(&stored, told);
+		ck_assert_int_eq(verdict.outcome, cases[i].all);
+		ck_assert_uint_eq(verdict.status, cases[i].status);
+		ck_assert_int_eq(told[0].verdict.outcome, cases[i].first);
+		ck_assert_uint_eq(told[0].said.code, cases[i].first == SMTP_ACCEPTED ? 250 : 0);
+	}
+}
+END_TEST
+
 START_TEST(attempts_are_kept_in_order)
 {
 	set_message(1);
@@ -237,4 +305,7 @@ UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_test(cases, only_open_recipients_are_asked_again);
 	  tcase_add_test(cases, others_than_its_own_are_refused);
 	  tcase_add_test(cases, the_relay_says_when);
+	  tcase_add_test(cases, who_is_unknown_has_no_answer);
+	  tcase_add_test(cases, those_are_told_that_it_is_about);
+	  tcase_add_test(cases, what_was_cancelled_is_told_so);
 	  tcase_add_test(cases, attempts_are_kept_in_order);)

@@ -39,6 +39,17 @@ def test_the_verdict_in_time(store, delivery, prefer):
         assert told["state"] == "sent" and len(relay.ledger) == 1
 
 
+@pytest.mark.parametrize("delivery", ["now", "queue", "now_then_queue"])
+def test_it_is_queued_whatever_delivery_says(store, delivery):
+    with Relay() as relay, Gateway(relay, STORE=store) as gateway:
+        answer = gateway.send(headers={"Prefer": "respond-async"}, delivery=delivery)
+        assert (answer.status, answer["outcome"]) == (202, "queued")
+        assert answer.headers["Preference-Applied"] == "respond-async"
+        answer = gateway.post("/send/batch", [mail(delivery=delivery)] * 2, {"Prefer": "respond-async"})
+        assert [one["status"] for one in answer["results"]] == [202, 202]
+        assert answer.headers["Preference-Applied"] == "respond-async"
+
+
 @pytest.mark.parametrize("script,status,code,outcome", [
     ({"rcpt": "550 5.1.1 unknown"}, 422, "recipient_rejected", "rejected"),
     ({"dot": {"then": "reset", "reply": ""}}, 504, "outcome_unknown", "unknown")])
@@ -48,6 +59,37 @@ def test_a_bad_verdict_in_time(store, script, status, code, outcome):
         problem(answer, status, code, outcome)
         assert answer.headers["Preference-Applied"] == "wait=20"
         assert answer["duplicate_risk"] == (outcome == "unknown")
+        if outcome == "unknown":
+            says_nothing(answer)
+        answer = gateway.send()
+        problem(answer, status, code, outcome)
+        if outcome == "unknown":
+            says_nothing(answer)
+
+
+def says_nothing(answer):
+    """What the relay said to RCPT is no answer to the message."""
+    assert "smtp" not in answer.json and "smtp" not in answer["recipients"][0], answer
+    assert "smtp" not in answer["attempts"][0], answer
+    assert "last byte was sent" in answer["detail"], answer
+
+
+def test_it_is_cancelled_meanwhile(store):
+    with Relay(LATER) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h", SEND_DEADLINE="300s") as gateway, \
+            concurrent.futures.ThreadPoolExecutor(2) as pool:
+        keyed = wait(300, **{"Idempotency-Key": "one"})
+        asked = [pool.submit(gateway.send, headers=keyed, timeout=60)]
+        assert wait_for(lambda: [m["state"] for m in gateway.get("/messages")["messages"]] == ["deferred"])
+        asked.append(pool.submit(gateway.send, headers=keyed, timeout=60))
+        number = gateway.get("/messages")["messages"][0]["id"]
+        assert gateway.request("DELETE", "/messages/" + number).status == 200
+        for answer in [one.result() for one in asked] + [gateway.send(headers=keyed, timeout=60)]:
+            problem(answer, 409, "cancelled", "not_sent")
+            assert answer["id"] == number and not answer["retryable"]
+            assert [to["code"] for to in answer["recipients"]] == ["cancelled"]
+        told = gateway.get("/messages/" + number)
+        assert (told["state"], told["outcome"], told["code"]) == ("cancelled", "not_sent", "cancelled")
+        assert gateway.send(headers={"Idempotency-Key": "one"}).status == 202, "the first answer"
 
 
 def test_some_of_them(store):
@@ -81,7 +123,7 @@ def test_no_verdict_in_time(store):
 def test_it_is_bounded(store):
     """By SEND_DEADLINE, and by the request's own deadline."""
     with Relay(LATER) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h", SEND_DEADLINE="1s") as gateway:
-        for number in (3, 18446744073709551615):
+        for number in (3, 18446744073709551615, 99999999999999999999):
             answer = gateway.send(headers=wait(number))
             assert answer.status == 202 and answer.headers["Preference-Applied"] == "wait=1"
         answer = gateway.send(headers=wait(9), deadline="100ms")
@@ -90,7 +132,7 @@ def test_it_is_bounded(store):
 
 def test_what_is_no_such_preference_is_ignored(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
-        for prefer in ("wait", "wait=", "wait=-1", "wait=soon", "wait=99999999999999999999", "waiting=3", ",;=,"):
+        for prefer in ("wait", "wait=", "wait=-1", "wait=soon", "waiting=3", ",;=,"):
             answer = gateway.send(headers={"Prefer": prefer})
             assert answer.status == 200 and "Preference-Applied" not in answer.headers
         later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))

@@ -139,6 +139,45 @@ def test_unknown(store, policy, outcome):
         reaches(gateway, number, *(["held"] if other == "hold" else ["deferred"]))
 
 
+def test_unknown_where_it_is_tried_before_it_is_queued(store):
+    """Held with its text, though its sender heard what came of it; where there is no room, remembered."""
+    with Relay({"dot": {"then": "close", "reply": ""}}) as relay, \
+            Gateway(relay, STORE=store, ON_UNKNOWN="hold", QUEUE_MAX="1") as gateway:
+        keyed = {"Idempotency-Key": "one"}
+        answer = gateway.send(headers=keyed, delivery="now_then_queue")
+        problem(answer, 504, "outcome_unknown", "unknown")
+        number = answer["id"]
+        assert state(gateway, number) == "held"
+        again = gateway.send(headers=keyed, delivery="now_then_queue")
+        assert (again.status, again["id"]) == (504, number) and again.headers["Idempotency-Replayed"] == "true"
+        other = gateway.send(delivery="now_then_queue")
+        problem(other, 504, "outcome_unknown", "unknown")
+        assert state(gateway, other["id"]) == "unknown", "the queue is full"
+        assert [e["type"] for e in gateway.get("/events")["events"]] == ["message.unknown"] * 2
+        relay.script.clear()
+        assert b"Thank you." in gateway.get("/messages/%s/raw" % number).body
+        assert gateway.post("/messages/%s/retry" % number, "").status == 200
+        reaches(gateway, number, "sent")
+        assert len(relay.ledger) == 1
+
+
+def test_held_beside_one_that_is_deferred(store):
+    """A retry is for whom it would be tried anyway; who is unknown waits for the others, and is then held."""
+    script = {"dot": {"then": "close", "reply": ""}, "rcpt:late@example.org": "450 4.2.0 later"}
+    with Relay(script) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="1h", ON_UNKNOWN="hold") as gateway:
+        number = queued(gateway, to=["unknown@example.org", "late@example.org"])
+        told = reaches(gateway, number, "deferred")
+        assert [r["outcome"] for r in told["recipients"]] == ["unknown", "deferred"]
+        relay.script.clear()
+        assert gateway.post("/messages/%s/retry" % number, "").status == 200
+        told = reaches(gateway, number, "held")
+        assert [r["outcome"] for r in told["recipients"]] == ["unknown", "accepted"]
+        assert [t.recipients for t in relay.ledger] == [["late@example.org"]]
+        assert gateway.post("/messages/%s/retry" % number, "").status == 200
+        reaches(gateway, number, "sent")
+        assert [t.recipients for t in relay.ledger] == [["late@example.org"], ["unknown@example.org"]]
+
+
 @pytest.mark.parametrize("policy,outcome", [("retry", "sent"), ("hold", "held")])
 def test_killed_while_the_relay_has_it(store, policy, outcome):
     """F-32: the process dies between the end of the data and the answer. Who wants no second mail gets
