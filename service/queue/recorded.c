@@ -72,6 +72,15 @@ static const struct text *tags_of(const struct stored *stored, struct region *re
 	return tags;
 }
 
+/* Held before anybody was asked, as out of a backup: nobody has taken it. */
+static bool is_held_untried(const struct stored *stored)
+{
+	for (size_t i = 0; stored->state == MESSAGE_HELD && i < stored->count; i++)
+		if (stored->to[i].outcome == SMTP_QUEUED)
+			return true;
+	return false;
+}
+
 static bool is_waiting(enum message_state state)
 {
 	return state == MESSAGE_SCHEDULED || state == MESSAGE_QUEUED || state == MESSAGE_DEFERRED;
@@ -120,9 +129,9 @@ bool recorded_describe(
 		!result->answers)
 		return false;
 	record_out->is_damaged = stored->is_damaged;
-	result->verdict =
-		is_waiting(stored->state) || stored->state == MESSAGE_SENDING || stored->is_damaged
-			? queued
-			: recorded_verdict(stored, result->answers);
+	result->verdict = is_waiting(stored->state) || stored->state == MESSAGE_SENDING ||
+					  stored->is_damaged || is_held_untried(stored)
+				  ? queued
+				  : recorded_verdict(stored, result->answers);
 	return true;
 }

@@ -279,6 +279,24 @@ START_TEST(what_was_cancelled_is_told_so)
 }
 END_TEST
 
+/* As out of a backup: nobody was asked, so nobody has taken it. */
+START_TEST(what_is_held_untried_is_queued)
+{
+	struct record record = { 0 };
+
+	set_message(3);
+	stored.state = MESSAGE_HELD;
+	ck_assert(recorded_describe(&stored, region, &record));
+	ck_assert_int_eq(record.result.verdict.outcome, SMTP_QUEUED);
+	ck_assert_str_eq(record.state, "held");
+	stored.hold_unknown = true;
+	attempt("2??");
+	ck_assert_int_eq(stored.state, MESSAGE_HELD);
+	ck_assert(recorded_describe(&stored, region, &record));
+	ck_assert_int_eq(record.result.verdict.outcome, SMTP_PARTIAL);
+}
+END_TEST
+
 START_TEST(attempts_are_kept_in_order)
 {
 	set_message(1);
@@ -308,4 +326,5 @@ UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_test(cases, who_is_unknown_has_no_answer);
 	  tcase_add_test(cases, those_are_told_that_it_is_about);
 	  tcase_add_test(cases, what_was_cancelled_is_told_so);
+	  tcase_add_test(cases, what_is_held_untried_is_queued);
 	  tcase_add_test(cases, attempts_are_kept_in_order);)
