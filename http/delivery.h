@@ -154,6 +154,7 @@ struct record {
 	const char *state;                     /* "scheduled" … "cancelled" */
 	bool is_damaged;                       /* nothing else can be read but the times and size */
 	int64_t next_ms;                       /* when it is tried (again); 0: never */
+	const char *why;                       /* … and not before something changes; NULL: no */
 	const struct record_attempt *attempts; /* in place of the result's */
 	size_t attempt_count;
 };

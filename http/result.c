@@ -282,6 +282,8 @@ static void add_next(struct buf *out, const struct record *record)
 		json_add_time(out, record->next_ms);
 	else
 		buf_add_string(out, "null");
+	if (record->why)
+		json_add_member(out, "why", text_of(record->why));
 }
 
 void result_add_record(struct buf *out, const struct record *record, bool brief)

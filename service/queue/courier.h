@@ -18,6 +18,10 @@ struct courier;
  * own, named so. */
 enum { LANE_OF_ROOM = '+' };
 
+/* What may go to one relay alone that the settings name no more is in a lane of its own, too: it
+ * comes out again when they do. */
+enum { LANE_OF_NOBODY = '!' };
+
 struct courier_settings {
 	struct schedule schedule;
 	unsigned most;       /* messages out at a time */
@@ -27,6 +31,9 @@ struct courier_settings {
 	/* Takes the delivery until its done(), which may be called before this returns. Where no
 	 * relay was asked, its result has no attempts. */
 	void (*deliver)(void *self, struct delivery *delivery);
+	/* Is there a relay that may take it, whether that rests or not? Where there is none it is
+	 * not handed over, and waits, until its time is over. NULL: there always is. */
+	bool (*may_go)(void *self, const struct delivery *delivery);
 	/* Says how many messages may come out of the queue: of which lanes no more than so many
 	 * (claim_room_put), and in all; and how many bytes, but for the last message. */
 	unsigned (*look)(void *self, struct claim_room *room, uint64_t *bytes_out);

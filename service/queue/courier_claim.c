@@ -3,20 +3,24 @@
 
 #include "service/clock.h"
 
+#include <string.h>
+
 static void claimed(struct job *job);
 
 /* ---- how many, and out of which lanes */
 
+enum { LANE_OF_ITS_OWN = '\0' };
+
 /* Its name, to stay; at NULL: there is no room for it, or no message waits in such a lane. */
-static struct text name_lane(struct claim_room *lanes, const char *relay, bool is_for_room)
+static struct text name_lane(struct claim_room *lanes, const char *relay, char kind)
 {
 	struct buf name;
 
 	if (lanes->name_count == LANES_MOST)
 		return (struct text){ 0 };
 	name = buf_over(lanes->names[lanes->name_count], sizeof(lanes->names[0]));
-	if (is_for_room)
-		buf_add_byte(&name, LANE_OF_ROOM);
+	if (kind != LANE_OF_ITS_OWN)
+		buf_add_byte(&name, kind);
 	buf_add_string(&name, relay);
 	if (name.err)
 		return (struct text){ 0 };
@@ -30,17 +34,89 @@ static void put_narrow(struct claim_room *lanes, struct text name, size_t room)
 		lanes->narrow[lanes->narrow_count++] = (struct narrow_lane){ name, room };
 }
 
+static void put_resting(struct claim_room *lanes, struct text name)
+{
+	if (name.at)
+		lanes->resting[lanes->resting_count++] = name;
+}
+
 void claim_room_put(struct claim_room *lanes, const char *relay, size_t room, bool rests)
 {
 	if (rests) {
-		struct text name = name_lane(lanes, relay, false);
-
-		if (name.at)
-			lanes->resting[lanes->resting_count++] = name;
+		put_resting(lanes, name_lane(lanes, relay, LANE_OF_ITS_OWN));
 	} else if (room < CLAIM_MOST) {
-		put_narrow(lanes, name_lane(lanes, relay, false), room);
-		put_narrow(lanes, name_lane(lanes, relay, true), room);
+		put_narrow(lanes, name_lane(lanes, relay, LANE_OF_ITS_OWN), room);
+		put_narrow(lanes, name_lane(lanes, relay, LANE_OF_ROOM), room);
 	}
+}
+
+/* ---- relays that there are no more; whoever has is_claiming */
+
+static bool is_relay(const struct courier *courier, struct text name)
+{
+	struct delivery delivery = { .relay = name };
+
+	return courier->settings.may_go(courier->settings.self, &delivery);
+}
+
+static void log_gone(const struct courier *courier, const char *relay)
+{
+	struct log_line line = log_line(courier->settings.log, LOG_WARN, "no_relay");
+
+	log_string(&line, "relay", relay);
+	log_string(&line, "detail",
+		"no relay of the settings in force has this name: the messages for it wait until "
+		"one has, or their time is over");
+	log_end(&line);
+}
+
+/* False: there is no room for it. */
+static bool note_gone(struct courier *courier, struct text relay)
+{
+	struct claim *claim = &courier->claim;
+	struct buf name;
+
+	for (size_t i = 0; i < claim->gone_count; i++)
+		if (text_equal(text_of(claim->gone[i]), relay))
+			return true;
+	if (claim->gone_count == GONE_MOST || relay.len >= sizeof(claim->gone[0]))
+		return false;
+	name = buf_over(claim->gone[claim->gone_count], sizeof(claim->gone[0]));
+	buf_add(&name, relay);
+	buf_add_byte(&name, '\0');
+	log_gone(courier, claim->gone[claim->gone_count++]);
+	return true;
+}
+
+/* Their messages stay where they are; of those that are back they come. */
+static void put_gone(struct courier *courier)
+{
+	struct claim *claim = &courier->claim;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < claim->gone_count; i++) {
+		if (is_relay(courier, text_of(claim->gone[i])))
+			continue;
+		if (kept != i)
+			memcpy(claim->gone[kept], claim->gone[i], sizeof(claim->gone[0]));
+		put_resting(
+			&claim->room, name_lane(&claim->room, claim->gone[kept++], LANE_OF_NOBODY));
+	}
+	claim->gone_count = kept;
+}
+
+/* True: nobody may take it, and its time is not over. */
+static bool has_nowhere_to_go(struct courier *courier, struct outing *outing)
+{
+	const struct stored *stored = outing->stored;
+
+	if (!courier->settings.may_go || now_unix_ms() >= stored->expires_ms ||
+		courier->settings.may_go(courier->settings.self, &outing->delivery))
+		return false;
+	outing->lacks_relay = true;
+	outing->is_relay_gone = stored->wish.len && !is_relay(courier, stored->wish) &&
+				note_gone(courier, stored->wish);
+	return true;
 }
 
 /* ---- claims */
@@ -89,6 +165,7 @@ void courier_claim(struct courier *courier)
 		return;
 	lanes->resting_count = lanes->narrow_count = lanes->name_count = 0;
 	most = courier->settings.look(courier->settings.self, lanes, &bytes);
+	put_gone(courier);
 	most = take_room(courier, most, bytes);
 	if (!most)
 		return;
@@ -158,6 +235,10 @@ static void send_out(struct courier *courier, struct outing *outing)
 	delivery->waiter = outing;
 	if (outing_is_held(outing)) {
 		log_held(outing);
+		courier_put_verdict(outing);
+		return;
+	}
+	if (has_nowhere_to_go(courier, outing)) {
 		courier_put_verdict(outing);
 		return;
 	}

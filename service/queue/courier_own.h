@@ -14,7 +14,8 @@
 
 enum {
 	CLAIM_MOST = 64,
-	LANES_MOST = 2 * RELAYS_MAX,
+	GONE_MOST = RELAYS_MAX,
+	LANES_MOST = 2 * RELAYS_MAX + GONE_MOST,
 	LEASE_MS = 30000,
 };
 
@@ -29,6 +30,9 @@ struct claim_room {
 /* There is one at a time. */
 struct claim {
 	struct claim_job job;
+	/* Relays that messages wait for and the settings do not name, as far as that was seen. */
+	char gone[GONE_MOST][STORE_LANE_BYTES];
+	size_t gone_count;
 	struct stored *claimed[CLAIM_MOST];
 	struct text bodies[CLAIM_MOST];
 	char damaged[CLAIM_MOST][DELIVERY_ID_LEN + 1];

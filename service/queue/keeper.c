@@ -24,6 +24,11 @@ static void deliver(void *self, struct delivery *delivery)
 	dispatch_list(lettergate, delivery, "no relay of the settings in force may take it");
 }
 
+static bool may_go(void *self, const struct delivery *delivery)
+{
+	return dispatch_may(self, delivery) == SUBMITTED;
+}
+
 /* A relay that is slow, or just back, holds up its own messages alone. One that rests is no bound:
  * what comes out is told so, or goes elsewhere. */
 static unsigned look_at(struct lettergate *lettergate, size_t place, struct claim_room *lanes)
@@ -115,6 +120,7 @@ static enum err open_courier(struct lettergate *lettergate, const struct setting
 		.attempt_us = ATTEMPT_S * UINT64_C(1000000),
 		.log = lettergate->log,
 		.deliver = deliver,
+		.may_go = may_go,
 		.look = look,
 		.settled = settled,
 		.self = lettergate };

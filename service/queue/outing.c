@@ -118,22 +118,42 @@ static bool is_untried(const struct outing *outing)
 {
 	const struct result *result = &outing->delivery.result;
 
-	return result->verdict.outcome == SMTP_NOT_SENT && result->attempt_count == 0 &&
-	       now_unix_ms() < outing->stored->expires_ms;
+	return outing->lacks_relay ||
+	       (result->verdict.outcome == SMTP_NOT_SENT && result->attempt_count == 0 &&
+		       now_unix_ms() < outing->stored->expires_ms);
 }
 
-/* The relay that it would go to has room for no more of the queue's. */
-static struct text lane_of_room(const struct outing *outing)
+/* Where it was, but for a relay that is back. */
+static struct text lane_as_it_was(const struct stored *stored)
+{
+	bool was_gone = stored->lane.len && stored->lane.at[0] == LANE_OF_NOBODY;
+
+	return was_gone ? stored->wish : stored->lane;
+}
+
+static struct text lane_of_kind(const struct stored *stored, char kind, struct text relay)
+{
+	struct buf lane = buf_born(STORE_LANE_BYTES);
+	struct text copy = { 0 };
+
+	buf_add_byte(&lane, kind);
+	buf_add(&lane, relay);
+	if (!lane.err)
+		copy = region_copy(stored->region, buf_text(&lane));
+	buf_free(&lane);
+	return copy.at ? copy : lane_as_it_was(stored);
+}
+
+/* The relay that it would go to has room for no more of the queue's, or is none. */
+static struct text lane_of_untried(const struct outing *outing)
 {
 	const struct stored *stored = outing->stored;
-	struct buf lane = buf_born(STORE_LANE_BYTES);
-	struct text copy;
 
-	buf_add_byte(&lane, LANE_OF_ROOM);
-	buf_add(&lane, outing->delivery.full_relay);
-	copy = lane.err ? stored->lane : region_copy(stored->region, buf_text(&lane));
-	buf_free(&lane);
-	return copy.at ? copy : stored->lane;
+	if (outing->is_relay_gone)
+		return lane_of_kind(stored, LANE_OF_NOBODY, stored->wish);
+	if (outing->delivery.full_relay.len && !stored->wish.len)
+		return lane_of_kind(stored, LANE_OF_ROOM, outing->delivery.full_relay);
+	return lane_as_it_was(stored);
 }
 
 static struct job *release(struct outing *outing)
@@ -142,9 +162,9 @@ static struct job *release(struct outing *outing)
 	int64_t now_ms = now_unix_ms();
 	int64_t pause_ms = (int64_t)outing->delivery.result.verdict.retry_after_s * 1000;
 
-	bool lacks_room = outing->delivery.full_relay.len > 0;
-
-	if (pause_ms < UNTRIED_MS || lacks_room)
+	if (outing->lacks_relay && !outing->is_relay_gone) /* its lane is that of others, too */
+		pause_ms = UNTRIED_MOST_MS;
+	else if (pause_ms < UNTRIED_MS || outing->delivery.full_relay.len)
 		pause_ms = UNTRIED_MS;
 	if (pause_ms > UNTRIED_MOST_MS)
 		pause_ms = UNTRIED_MOST_MS;
@@ -153,7 +173,7 @@ static struct job *release(struct outing *outing)
 		.token = stored->token,
 		.now_ms = now_ms,
 		.due_ms = now_ms + pause_ms,
-		.lane = lacks_room && !stored->wish.len ? lane_of_room(outing) : stored->lane };
+		.lane = lane_of_untried(outing) };
 	return &outing->release.job;
 }
 

@@ -13,6 +13,8 @@ struct outing {
 	struct stored *stored; /* owns the memory of all of it */
 	bool *was_open;        /* of each recipient, when it went out */
 	bool has_verdict;      /* it is noted in `stored` */
+	bool lacks_relay;      /* no relay may take it */
+	bool is_relay_gone;    /* … for there is none of the name that it wishes for */
 	uint64_t again_us;     /* its verdict could not be written: when to try that again; 0: no */
 	int strike;            /* its slot; STRIKE_NONE: its MAIL was not written */
 	bool has_begun;        /* its MAIL was, and the store is told so */

@@ -1,5 +1,7 @@
 #include "service/queue/recorded.h"
 
+#include "service/queue/courier.h"
+
 static struct smtp_verdict verdict_of(const struct stored_recipient *to)
 {
 	bool is_taken = to->category == SMTP_OK_CATEGORY && to->outcome != SMTP_UNKNOWN;
@@ -120,6 +122,8 @@ bool recorded_describe(
 	record_out->size_bytes = stored->size_bytes;
 	record_out->state = message_state_name(stored->state);
 	record_out->next_ms = is_waiting(stored->state) ? stored->due_ms : 0;
+	if (is_waiting(stored->state) && stored->lane.len && stored->lane.at[0] == LANE_OF_NOBODY)
+		record_out->why = "no relay of the settings in force has this name";
 	record_out->attempts = attempts_of(stored, region);
 	record_out->attempt_count = stored->attempt_count;
 	result->count = stored->count;

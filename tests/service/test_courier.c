@@ -54,6 +54,14 @@ static unsigned look_for_room(void *self, struct claim_room *room, uint64_t *byt
 	return there;
 }
 
+static atomic_bool is_gone; /* relay "r" */
+
+static bool may_go(void *self, const struct delivery *delivery)
+{
+	(void)self;
+	return !is_gone || !text_equal(delivery->relay, TEXT("r"));
+}
+
 static void hear(void *self, const struct stored *stored, const struct result *last)
 {
 	(void)self;
@@ -69,6 +77,7 @@ static void set_out(bool is_shared)
 		.most = HELD,
 		.attempt_us = 60000000,
 		.deliver = deliver,
+		.may_go = may_go,
 		.look = look_for_room,
 		.settled = hear
 	};
@@ -575,6 +584,50 @@ START_TEST(what_found_no_room_waits_in_a_lane_of_its_own)
 }
 END_TEST
 
+/* A reload took relay "r" away: its messages come out once, and again when it is back. */
+START_TEST(what_is_for_a_relay_that_is_gone_waits_until_it_is_back)
+{
+	struct stored *stored;
+	struct letter letter;
+
+	begin();
+	for (unsigned i = 1; i <= 3; i++) {
+		letter_write(&letter, i, "a");
+		letter.stored.wish = letter.stored.lane = i < 3 ? TEXT("r") : (struct text){ 0 };
+		letter.stored.expires_ms = i == 2 ? now_unix_ms() + 3000 : INT64_MAX;
+		ck_assert_int_eq(letter_accept(&world.kit, &letter, NOW), OK);
+	}
+	is_gone = true;
+	set_out(false);
+	ck_assert(is_letter(wait_out(0), 3));
+	answer_all(world.at[0], SMTP_ACCEPTED);
+	wait_settled();
+	go_home();
+	kit_open_again(&world.kit);
+	stored = look(1);
+	ck_assert_int_eq(stored->state, MESSAGE_QUEUED);
+	ck_assert(text_equal(stored->lane, TEXT("!r")));
+	ck_assert_uint_eq(stored->tries, 0);
+	stored_free(stored);
+	set_out(false);
+	/* of those whose time is over, each is handed over to be told so */
+	for (int i = 0; i < 8000 && !count_out(); i += 10) {
+		usleep(10000);
+		courier_tick(world.courier, now_us());
+	}
+	ck_assert(is_letter(wait_out(0), 2));
+	answer_all(world.at[0], SMTP_REJECTED);
+	wait_settled();
+	ck_assert_uint_eq(count_out(), 1);
+	is_gone = false;
+	courier_wake(world.courier);
+	ck_assert(is_letter(wait_out(1), 1));
+	answer_all(world.at[1], SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+END_TEST
+
 UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_for);
 	  tcase_add_test(cases, no_more_comes_out_than_there_are_bytes_for);
 	  tcase_add_test(cases, only_what_is_held_is_asked_for);
@@ -587,4 +640,5 @@ UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_fo
 	  tcase_add_test(cases, a_verdict_ends_the_suspicion);
 	  tcase_add_test(cases, of_each_lane_of_a_narrow_relay_no_more_comes_than_it_has_room_for);
 	  tcase_add_test(cases, a_relay_that_rests_holds_its_own_alone);
+	  tcase_add_test(cases, what_is_for_a_relay_that_is_gone_waits_until_it_is_back);
 	  tcase_add_loop_test(cases, what_found_no_room_waits_in_a_lane_of_its_own, 0, 2);)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from gateway import SLOW, Gateway, free_port, mail, ms, problem, together, wait_for
+from fleet import Fleet
 from relay import Relay
 
 
@@ -60,6 +61,30 @@ def test_a_relay_that_there_is_not_is_told_at_once(store, key):
         assert [one["status"] for one in answer["results"]] == [422, 202], answer
         assert not gateway.get("/messages")["messages"][1:]
         assert gateway.send({"delivery": "queue", "relay": "default"}, headers=key).status == 202
+
+
+def test_a_relay_that_a_reload_took_away(store, tmp_path):
+    """What is for it alone waits, is not tried time after time, and goes when it is back."""
+    with Relay({"mail": "451 4.3.0 later"}) as one, Relay() as two:
+        both, rest = [("one", one, {}), ("two", two, {})], [("two", two, {})]
+        with Fleet(tmp_path, both, STORE=store, RETRY_DELAYS=ms(300), RETRY_JITTER="0") as gateway:
+            numbers = [queued(gateway, relay="one") for _ in range(5)]
+            assert one.wait(lambda: len(one.commands("MAIL")) >= 5)
+            gateway.reload(rest)
+            one.script.clear()
+            for number in numbers:
+                assert wait_for(lambda: gateway.get("/messages/" + number).json.get("why")), number
+                told = gateway.get("/messages/" + number)
+                assert told["why"] == "no relay of the settings in force has this name" and told["state"] == "deferred"
+            attempts, lines = len(told["attempts"]), len(gateway.log("send"))
+            reaches(gateway, queued(gateway), "sent")
+            time.sleep(1.5)
+            assert len(gateway.log("no_relay")) == 1 and len(gateway.log("send")) == lines + 1
+            assert len(gateway.get("/messages/" + numbers[-1])["attempts"]) == attempts
+            gateway.reload(both)
+            for number in numbers:
+                assert "why" not in reaches(gateway, number, "sent").json
+            assert len(one.ledger) == 5
 
 
 def test_not_now_and_then_yes(store):
