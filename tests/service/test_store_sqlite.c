@@ -658,6 +658,103 @@ START_TEST(what_cannot_be_read_is_set_aside_and_told)
 }
 END_TEST
 
+enum { FLIPS = 100, LETTERS = 40 };
+
+static void put_numbered(struct kit *kit)
+{
+	char body[64];
+
+	for (unsigned i = 1; i <= LETTERS; i++) {
+		struct letter letter;
+
+		letter_write(&letter, i, "a");
+		snprintf(body, sizeof(body), "Subject: %u\r\n\r\nHello %u.\r\n", i, i);
+		letter.body = text_of(body);
+		letter.stored.size_bytes = letter.body.len;
+		ck_assert_int_eq(letter_accept(kit, &letter, NOW + LETTERS), OK);
+	}
+}
+
+/* Is it one of put_numbered, as it was? */
+static bool is_whole(const struct stored *stored, struct text message)
+{
+	char body[64], message_id[32], to[32];
+	unsigned number = 0;
+
+	if (message.len >= sizeof(body) ||
+		sscanf(message.at, "Subject: %u", &number) != 1) /* a NUL is behind it */
+		return false;
+	snprintf(body, sizeof(body), "Subject: %u\r\n\r\nHello %u.\r\n", number, number);
+	snprintf(message_id, sizeof(message_id), "<%u@example.com>", number);
+	snprintf(to, sizeof(to), "ann%u@example.org", number);
+	return text_equal(message, text_of(body)) &&
+	       text_equal(stored->message_id, text_of(message_id)) && stored->count == 2 &&
+	       text_equal(stored->to[0].address, text_of(to)) &&
+	       text_equal(stored->sender, TEXT("shop@example.com"));
+}
+
+/* In a process of its own: opens it, and has all come out, as far as they can be read. Exits with
+ * how many did not; 100: one was not what it was. */
+static void have_all_out(const struct kit *kit)
+{
+	struct claimed claimed = { 0 };
+	struct buf why = buf_born(1000);
+	struct kit own = *kit;
+	size_t count;
+
+	if (store_sqlite_open(kit->path, &kit->limits, &own.store, &why))
+		_exit(LETTERS);
+	claimed.job = (struct claim_job){ .job.kind = JOB_CLAIM,
+		.most = CLAIM_MOST,
+		.has_body = true,
+		.now_ms = NOW + LETTERS,
+		.lease_for_ms = 30 * SECOND,
+		.token = TOKEN,
+		.claimed = claimed.at,
+		.bodies = claimed.bodies };
+	count = DO(&own, claim, &claimed.job) ? 0 : claimed.job.count;
+	for (size_t i = 0; i < count; i++)
+		if (!is_whole(claimed.at[i], claimed.bodies[i]))
+			_exit(100);
+	_exit(count > LETTERS ? 100 : (int)(LETTERS - count));
+}
+
+/* F-34: a bit is another one, anywhere in the file. The file is refused, or what cannot be read
+ * does not come out; nothing comes out as it was not, and nothing crashes. */
+START_TEST(of_a_file_with_a_flipped_bit_nothing_wrong_comes_out)
+{
+	struct kit kit = kit_open(KIT_SQLITE, no_limits);
+	unsigned seed = 34, lost = 0, status;
+	size_t len, place;
+	char *bytes;
+
+	put_numbered(&kit);
+	kit.store.verbs->close(kit.store.self);
+	bytes = read_file(kit.path, &len);
+	for (int i = 0; i < FLIPS; i++) {
+		pid_t pid;
+
+		seed = seed * 1664525 + 1013904223;
+		place = (size_t)(((uint64_t)seed * len) >> 32);
+		bytes[place] = (char)(bytes[place] ^ 1 << i % 8);
+		write_file(kit.path, bytes, len);
+		bytes[place] = (char)(bytes[place] ^ 1 << i % 8);
+		pid = fork();
+		ck_assert_int_ge(pid, 0);
+		if (pid == 0)
+			have_all_out(&kit);
+		ck_assert_int_eq(waitpid(pid, (int *)&status, 0), pid);
+		ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) <= LETTERS,
+			"bit %d of byte %zu: %x", i % 8, place, status);
+		lost += WEXITSTATUS(status);
+	}
+	ck_assert_uint_gt(lost, 0); /* else nothing was flipped */
+	write_file(kit.path, bytes, len);
+	free(bytes);
+	kit_remove(&kit);
+}
+END_TEST
+
 /* ---- how old those are that wait */
 
 static void wait_since(struct ages *ages, int64_t second)
@@ -712,6 +809,7 @@ UNIT_MAIN(store_sqlite, tcase_add_test(cases, a_second_that_a_transaction_emptie
 	  tcase_add_test(cases, every_statement_has_an_index);
 	  tcase_add_test(cases, leases_of_a_dead_process_are_void);
 	  tcase_add_test(cases, suspects_keep_others_waiting_for_some_seconds_in_all);
+	  tcase_add_test(cases, of_a_file_with_a_flipped_bit_nothing_wrong_comes_out);
 	  tcase_add_test(cases, strikes_add_up);
 	  tcase_add_test(cases, a_run_that_was_cut_short_is_told);
 	  tcase_add_loop_test(cases, a_process_that_is_killed_loses_nothing, 0, 30);
