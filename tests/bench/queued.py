@@ -144,11 +144,13 @@ def row_through(options):
 def row_million(options):
     """The same in turns with an empty queue and with one in which a million messages wait; and how a start
     with those goes."""
-    rounds, names = [], ("empty", "full")
+    rounds, names, room = [], ("empty", "full"), {"QUEUE_MAX": 2 * WAITING}
     with store_folder("empty") as one, store_folder("million") as other, Sink("pipelining", "chunking") as sink:
-        with Gateway(sink, STORE=f"sqlite:{other}/queue.db") as gateway:
+        with Gateway(sink, STORE=f"sqlite:{other}/queue.db", **room) as gateway:
             filled = accepted(gateway, 256, WAITING)
-        with Gateway(sink, STORE=f"sqlite:{other}/queue.db") as full, Gateway(sink, STORE=f"sqlite:{one}/queue.db") as empty:
+        full = Gateway(sink, STORE=f"sqlite:{other}/queue.db", **room)
+        empty = Gateway(sink, STORE=f"sqlite:{one}/queue.db", **room)
+        with full, empty:
             for _ in range(options.rounds):
                 rounds.append({
                     name: {"accepts": accepted(gateway, 64, 20_000), "through": through(gateway, sink, 20_000)}
