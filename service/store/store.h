@@ -215,7 +215,7 @@ struct look_up_job {
 	struct stored *found; /* to be freed by stored_free */
 };
 
-/* ERR_VALUE: its text is not kept. */
+/* ERR_VALUE: its text is not kept, or damaged. */
 struct body_job {
 	struct job job;
 	const char *id;

@@ -38,7 +38,7 @@ enum err pg_body(void *self, struct body_job *body)
 	if (!err)
 		err = stored->has_body ? read_body(store, body) : ERR_VALUE;
 	stored_free(stored);
-	return err;
+	return err == ERR_SYNTAX ? ERR_VALUE : err;
 }
 
 /* ---- lists */

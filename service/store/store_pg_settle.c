@@ -121,6 +121,30 @@ static enum err carry_out(
 	return OK;
 }
 
+/* A held one whose bytes cannot be read would only be set aside again. */
+static enum err judge_body(
+	struct pg_store *store, const struct change_job *change, struct stored *stored)
+{
+	struct pg_values values = { 0 };
+	PGresult *result;
+	struct text body;
+	enum err err;
+
+	if (change->change != CHANGE_RETRY || stored->state != MESSAGE_HELD || !stored->has_body)
+		return OK;
+	pg_id(&values, stored->id);
+	err = pg_ask(store, PG_BODY, &values, &result);
+	if (err)
+		return err;
+	err = PQntuples(result) == 1 ? pg_row_body(result, 0, 0, stored->region, &body)
+				     : ERR_SYNTAX;
+	PQclear(result);
+	if (err != ERR_SYNTAX)
+		return err;
+	stored->is_damaged = true;
+	return OK;
+}
+
 /* The row is locked: nobody claims it meanwhile. */
 enum err pg_change(void *self, struct change_job *change)
 {
@@ -135,7 +159,9 @@ enum err pg_change(void *self, struct change_job *change)
 	if (err)
 		return err;
 	change->state = stored->state;
-	err = carry_out(store, change, stored, turn);
+	err = judge_body(store, change, stored);
+	if (!err)
+		err = carry_out(store, change, stored, turn);
 	stored_free(stored);
 	return err;
 }

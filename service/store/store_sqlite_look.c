@@ -22,7 +22,7 @@ enum err sqlite_body(void *self, struct body_job *body)
 		err = stored->has_body ? body_read(store, stored->place, body->region, &body->body)
 				       : ERR_VALUE;
 	stored_free(stored);
-	return err;
+	return err == ERR_SYNTAX && !store->is_failed ? ERR_VALUE : err;
 }
 
 /* ---- lists */

@@ -106,6 +106,22 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 	return err ? err : events_put(store, change->event, change->event ? 1 : 0);
 }
 
+/* A held one whose bytes cannot be read would only be set aside again. */
+static enum err judge_body(
+	struct sqlite_store *store, const struct change_job *change, struct stored *stored)
+{
+	struct text body;
+	enum err err;
+
+	if (change->change != CHANGE_RETRY || stored->state != MESSAGE_HELD || !stored->has_body)
+		return OK;
+	err = body_read(store, stored->place, stored->region, &body);
+	if (err != ERR_SYNTAX || store->is_failed)
+		return err;
+	stored->is_damaged = true;
+	return OK;
+}
+
 enum err sqlite_change(void *self, struct change_job *change)
 {
 	struct sqlite_store *store = self;
@@ -117,7 +133,9 @@ enum err sqlite_change(void *self, struct change_job *change)
 	if (err)
 		return err;
 	change->state = stored->state;
-	err = carry_out(store, change, stored, turn);
+	err = judge_body(store, change, stored);
+	if (!err)
+		err = carry_out(store, change, stored, turn);
 	stored_free(stored);
 	return err;
 }

@@ -287,8 +287,8 @@ static inline struct counts_job counts(struct kit *kit)
 	return job;
 }
 
-/* One that was set aside: events and a list tell it, it is not tried again if its row cannot be
- * read, and can be cancelled. */
+/* One that was set aside, its row damaged, or its bytes: events and a list tell it, it is not tried
+ * again, and can be cancelled. */
 static inline void expect_set_aside(struct kit *kit, unsigned number, bool is_damaged)
 {
 	struct stored *found[10];
@@ -301,10 +301,12 @@ static inline void expect_set_aside(struct kit *kit, unsigned number, bool is_da
 	struct change_job change = {
 		.id = letter.stored.id, .now_ms = NOW, .change = CHANGE_RETRY
 	};
+	struct body_job body = { .id = letter.stored.id };
 	bool is_listed = false, is_told = false;
 
 	letter_write(&letter, number, "a");
 	ck_assert_int_eq(region_open(100000, &told.region), OK);
+	ck_assert_int_eq(region_open(100000, &body.region), OK);
 	ck_assert_int_eq(DO(kit, events, &told), OK);
 	for (size_t i = 0; i < told.count; i++) {
 		ck_assert(text_equal(events[i].key_id, TEXT("a")));
@@ -325,9 +327,10 @@ static inline void expect_set_aside(struct kit *kit, unsigned number, bool is_da
 		stored_free(found[i]);
 	}
 	ck_assert(is_listed);
-	if (is_damaged)
-		ck_assert_int_eq(DO(kit, change, &change), ERR_VALUE);
-	ck_assert_int_eq(change.is_damaged, is_damaged);
+	ck_assert_int_eq(DO(kit, body, &body), is_damaged ? OK : ERR_VALUE);
+	region_close(body.region);
+	ck_assert_int_eq(DO(kit, change, &change), ERR_VALUE);
+	ck_assert(change.is_damaged);
 	ck_assert_int_eq(state_of(kit, number), MESSAGE_HELD);
 	change.change = CHANGE_CANCEL;
 	ck_assert_int_eq(DO(kit, change, &change), OK);
