@@ -67,7 +67,8 @@ def test_a_bad_relay_costs_the_healthy_one_nothing(tmp_path, bad):
         assert len(stuck.connections) <= 60, "no storm"
         if SLOW == 1:
             assert resident_kb(gateway.pid) - memory < 32768
-        assert wait_for(lambda: open_files(gateway.pid) <= held + 8, 20), "its sessions, no more"
+        # the other one may have opened more of its four by now
+        assert wait_for(lambda: open_files(gateway.pid) <= held + 8 + 3, 20), "its sessions, no more"
         each_once([healthy], answers)
 
 

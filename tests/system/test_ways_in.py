@@ -664,7 +664,7 @@ def test_nothing_is_asked_of_the_relay_to_render():
 
 def test_the_relay_is_asked_whom_it_would_take():
     script = {"rcpt:no@example.org": "550 5.1.1 no such user", "rcpt:later@example.org": "450 4.2.0 later"}
-    with Relay(script) as relay, Gateway(relay, SMTP_IDLE="60s") as gateway:
+    with Relay(script) as relay, Gateway(relay, SMTP_IDLE="60s", SMTP_SESSIONS=1) as gateway:
         answer = gateway.send(to=["ann@example.org", "no@example.org", "later@example.org"],
                               dry_run="envelope")
         assert (answer.status, answer["outcome"]) == (200, "probed"), answer
