@@ -354,3 +354,13 @@ def test_each_yes_is_synced(tmp_path):
         assert len(told) == 10
         for begin, end in zip([0] + told, told):
             assert any(c.name == "fdatasync" and "queue.db-wal" in c.text for c in calls[begin:end]), calls
+
+
+@pytest.mark.parametrize("policy, syncs", [("retry", 0), ("hold", 1)])
+def test_a_mark_is_synced_before_the_end_where_it_is_held(tmp_path, policy, syncs):
+    """Between the relay's yes to DATA and its yes to what came."""
+    with Place(tmp_path, ON_UNKNOWN=policy) as place:
+        calls = place.calls()
+        begin = next(n for n, call in enumerate(calls) if '"354' in call.text)
+        end = next(n for n, call in enumerate(calls) if n > begin and '"250' in call.text)
+        assert sum(c.name == "fdatasync" for c in calls[begin:end]) == syncs, calls[begin:end]
