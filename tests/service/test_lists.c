@@ -122,6 +122,7 @@ static struct asker *ask(int key, size_t limit, const char *cursor)
 	struct asker *asker = &askers[asker_count++];
 
 	ck_assert_int_le(asker_count, ASKERS);
+	asker->is_told = false;
 	asker->query = (struct query){ .limit = limit, .cursor = text_of(cursor) };
 	asker->asking = (struct asking){ .what = ASK_LIST,
 		.caller = &callers[key],
@@ -148,6 +149,9 @@ static void start(void)
 {
 	static const struct queue_settings settings;
 
+	steps = at_once = most_of_key = every = bytes = 0;
+	holds = false;
+	asker_count = 0;
 	for (int i = 0; i < KEYS; i++)
 		callers[i].scopes = SCOPE_READ;
 	callers[KEY_A].key_id = TEXT("a");
