@@ -128,7 +128,7 @@ static bool raise_from(sqlite3 *db, int version)
 /* In one transaction of the rollback journal, so that the file itself has all of it. */
 static bool write_schema(sqlite3 *db)
 {
-	return does(db, "PRAGMA page_size = 4096; PRAGMA synchronous = FULL; BEGIN") &&
+	return does(db, "PRAGMA page_size = 8192; PRAGMA synchronous = FULL; BEGIN") &&
 	       does(db, schema) && write_number(db, "application_id", APPLICATION) &&
 	       raise_from(db, 1) && does(db, "COMMIT");
 }

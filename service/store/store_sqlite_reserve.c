@@ -13,7 +13,7 @@ enum {
 	RESERVE_LEAST = 64 << 10,
 	SHARE = 4,
 	TRY_EVERY_US = 500000,
-	PAGE_BYTES = 4096,
+	PAGE_BYTES = 8192, /* at the most: files of before have 4096 */
 	LOG_PAGES = 1000,
 };
 
@@ -49,13 +49,13 @@ static bool set_aside(struct sqlite_store *store)
 	return true;
 }
 
-/* Pages of the file that hold nothing are as good as room on the disk. */
-static bool has_free_pages(struct sqlite_store *store)
+/* What holds nothing in the file is as good as room on the disk. */
+static bool has_free_bytes(struct sqlite_store *store)
 {
-	sqlite3_stmt *count = sql_use(store, SQL_FREE_PAGES);
-	int64_t pages = sql_row(count) ? sqlite3_column_int64(count, 0) : 0;
+	sqlite3_stmt *free = sql_use(store, SQL_FREE_BYTES);
+	int64_t bytes = sql_row(free) ? sqlite3_column_int64(free, 0) : 0;
 
-	return sql_end(store, count) == OK && pages * PAGE_BYTES >= RESERVE_BYTES;
+	return sql_end(store, free) == OK && bytes >= RESERVE_BYTES;
 }
 
 enum err reserve_open(struct sqlite_store *store, const char *path)
@@ -94,7 +94,7 @@ void reserve_restore(struct sqlite_store *store)
 	if (!store->is_full || now < store->tried_us + TRY_EVERY_US)
 		return;
 	store->tried_us = now;
-	if ((store->reserve_fd >= 0 && set_aside(store)) || has_free_pages(store))
+	if ((store->reserve_fd >= 0 && set_aside(store)) || has_free_bytes(store))
 		store->is_full = false;
 }
 

@@ -125,6 +125,7 @@ const char *const sql_texts[SQLS] = {
 	[SQL_TALLY_PUT] = "INSERT INTO tally (key_id, state, messages, bytes) "
 			  "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key_id, state) DO UPDATE SET "
 			  "messages = excluded.messages, bytes = excluded.bytes",
-	[SQL_FREE_PAGES] = "PRAGMA freelist_count",
+	[SQL_FREE_BYTES] = "SELECT freelist_count * page_size FROM pragma_freelist_count, "
+			   "pragma_page_size",
 	[SQL_PROVE] = "PRAGMA application_id = 1279742285", /* what it is already */
 };

@@ -658,7 +658,7 @@ START_TEST(what_cannot_be_read_is_set_aside_and_told)
 }
 END_TEST
 
-enum { FLIPS = 100, LETTERS = 40 };
+enum { FLIPS = 200, LETTERS = CLAIM_MOST };
 
 static void put_numbered(struct kit *kit)
 {
