@@ -1,6 +1,7 @@
 /* Keys whose end could not be written: it is written when that can be done. */
 #include "service/queue/endings.h"
 #include "service/queue/queue.h"
+#include "store_idle.h"
 #include "unit.h"
 
 #include <stdatomic.h>
@@ -16,17 +17,6 @@ static atomic_int asked, written;
 static atomic_bool was_free;
 static char key[20];
 
-static enum err nothing(void *self)
-{
-	(void)self;
-	return OK;
-}
-
-static void no_more(void *self)
-{
-	(void)self;
-}
-
 static enum err once_end(void *self, struct once_end_job *end)
 {
 	(void)self;
@@ -38,20 +28,6 @@ static enum err once_end(void *self, struct once_end_job *end)
 	snprintf(key, sizeof(key), "%.*s", (int)end->once->key.len, end->once->key.at);
 	was_free = end->is_free;
 	written++;
-	return OK;
-}
-
-static enum err tick(void *self, struct tick *tick)
-{
-	(void)self;
-	tick->next_ms = INT64_MAX;
-	return OK;
-}
-
-static enum err sweep(void *self, struct sweep *sweep)
-{
-	(void)self;
-	(void)sweep;
 	return OK;
 }
 

@@ -1,6 +1,7 @@
 /* Who listens for events: one read serves all that want to go on from the same place. */
 #include "service/queue/listening.h"
 #include "service/queue/queue.h"
+#include "store_idle.h"
 #include "unit.h"
 
 #include <semaphore.h>
@@ -26,17 +27,6 @@ static enum err begin(void *self)
 	return OK;
 }
 
-static enum err nothing(void *self)
-{
-	(void)self;
-	return OK;
-}
-
-static void no_more(void *self)
-{
-	(void)self;
-}
-
 static enum err read_events(void *self, struct events_job *job)
 {
 	int all = written;
@@ -53,20 +43,6 @@ static enum err read_events(void *self, struct events_job *job)
 		if (!job->key_id.at || text_equal(job->key_id, events[i].key_id))
 			job->events[job->count++] = events[i];
 	}
-	return OK;
-}
-
-static enum err tick(void *self, struct tick *tick)
-{
-	(void)self;
-	tick->next_ms = INT64_MAX;
-	return OK;
-}
-
-static enum err sweep(void *self, struct sweep *sweep)
-{
-	(void)self;
-	(void)sweep;
 	return OK;
 }
 

@@ -1,6 +1,7 @@
 /* Who asks for pages of messages: few at a time, in small steps, and within bounds. */
 #include "service/queue/lists.h"
 #include "service/queue/queue.h"
+#include "store_idle.h"
 #include "unit.h"
 
 #include <semaphore.h>
@@ -27,17 +28,6 @@ static enum err begin(void *self)
 	if (holds)
 		sem_wait(&may_go_on);
 	return OK;
-}
-
-static enum err nothing(void *self)
-{
-	(void)self;
-	return OK;
-}
-
-static void no_more(void *self)
-{
-	(void)self;
 }
 
 static struct stored *stored_new(int number)
@@ -73,20 +63,6 @@ static enum err list(void *self, struct list_job *job)
 	*job->cursor = '\0';
 	if (number < END)
 		snprintf(job->cursor, sizeof(job->cursor), "%d", number + 1);
-	return OK;
-}
-
-static enum err tick(void *self, struct tick *tick)
-{
-	(void)self;
-	tick->next_ms = INT64_MAX;
-	return OK;
-}
-
-static enum err sweep(void *self, struct sweep *sweep)
-{
-	(void)self;
-	(void)sweep;
 	return OK;
 }
 
