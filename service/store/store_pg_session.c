@@ -61,6 +61,22 @@ static void ignore_notice(void *context, const PGresult *result)
 	(void)result;
 }
 
+/* libpq's words come in lines, some of them with a tab in front. */
+static void add_in_one_line(struct buf *why, struct text words)
+{
+	bool was_space = false;
+
+	for (size_t i = 0; i < words.len; i++) {
+		bool is_space = byte_is_space(words.at[i]);
+
+		if (!is_space)
+			buf_add_byte(why, words.at[i]);
+		else if (!was_space)
+			buf_add_byte(why, ' ');
+		was_space = is_space;
+	}
+}
+
 static void say(struct buf *why, const char *words, const char *more)
 {
 	struct text text = text_of(more);
@@ -70,8 +86,10 @@ static void say(struct buf *why, const char *words, const char *more)
 	while (text.len && byte_is_space(text.at[text.len - 1]))
 		text.len--;
 	buf_addf(why, "STORE: PostgreSQL: %s", words);
-	if (text.len)
-		buf_addf(why, ": %.*s", (int)text.len, text.at);
+	if (text.len) {
+		buf_add_string(why, ": ");
+		add_in_one_line(why, text);
+	}
 }
 
 /* ---- the session */

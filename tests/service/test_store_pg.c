@@ -199,6 +199,13 @@ START_TEST(what_cannot_be_reached_is_told_without_the_password)
 	buf_add_byte(&why, '\0');
 	ck_assert_ptr_nonnull(strstr(why.at, "127.0.0.1"));
 	ck_assert_ptr_null(strstr(why.at, "s3cret"));
+	buf_clear(&why);
+	ck_assert_int_eq(store_pg_open("postgresql:///none?host=/nonexistent", &no_limits, NULL,
+				 &store, &why),
+		ERR_IO);
+	buf_add_byte(&why, '\0');
+	ck_assert_ptr_nonnull(strstr(why.at, "/nonexistent"));
+	ck_assert_msg(!strpbrk(why.at, "\n\t"), "one line: %s", why.at);
 	buf_free(&why);
 }
 END_TEST
