@@ -357,7 +357,7 @@ def test_no_room_for_what_is_to_be_tried_again(store):
 def test_what_is_damaged_is_held_and_told(store):
     """One wrong bit in what is kept of a message loses that one, and not without a word."""
     with Relay() as relay:
-        with Gateway(relay, STORE=store, SMTP_PORT="1") as gateway:
+        with Gateway(relay, STORE=store, SMTP_PORT="1", RETRY_DELAYS=ms(200)) as gateway:
             numbers = [queued(gateway, to="n%d@example.org" % n) for n in range(2)]
         with sqlite3.connect(store[len("sqlite:"):]) as database:
             [(place, head)] = database.execute("SELECT place, head FROM message ORDER BY place LIMIT 1").fetchall()
@@ -365,6 +365,7 @@ def test_what_is_damaged_is_held_and_told(store):
         database.close()
         with Gateway(relay, STORE=store, RETRY_DELAYS=ms(200)) as gateway:
             reaches(gateway, numbers[1], "sent")
+            assert wait_for(lambda: gateway.get("/messages?state=held")["messages"], 10)  # the first may have been tried, and waits
             [held] = gateway.get("/messages?state=held")["messages"]
             assert held["id"] == numbers[0] and held["damaged"] is True and held["recipients"] == []
             assert gateway.get("/messages/" + numbers[0])["state"] == "held"
