@@ -11,7 +11,7 @@
 #include "service/keys/keys.h"
 #include "service/session/known.h"
 #include "service/log/log.h"
-#include "service/metrics.h"
+#include "service/metrics/metrics.h"
 #include "service/template/catalogue.h"
 #include "service/relay/fleet.h"
 #include "service/relay/share.h"

@@ -2,7 +2,7 @@
 #include "service/check/check_run.h"
 
 #include "service/clock.h"
-#include "service/store/store.h"
+#include "service/store/backend.h"
 
 #include <inttypes.h>
 

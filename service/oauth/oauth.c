@@ -1,7 +1,7 @@
 #include "service/oauth/oauth.h"
 
 #include "service/clock.h"
-#include "service/metrics.h"
+#include "service/metrics/metrics.h"
 #include "service/oauth/oauth_crew.h"
 #include "service/oauth/oauth_own.h"
 

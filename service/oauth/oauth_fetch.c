@@ -1,7 +1,7 @@
 /* oauth_fetch - one request for a token, and what came of it */
 #include "service/clock.h"
 #include "service/log/log.h"
-#include "service/metrics.h"
+#include "service/metrics/metrics.h"
 #include "service/oauth/oauth_own.h"
 #include "service/web.h"
 

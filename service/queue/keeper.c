@@ -7,9 +7,10 @@
 #include "service/queue/endings.h"
 #include "service/queue/listening.h"
 #include "service/queue/lists.h"
-#include "service/relay/dispatch.h"
 #include "service/queue/queue.h"
 #include "service/queue/stock.h"
+#include "service/relay/dispatch.h"
+#include "service/store/backend.h"
 #include "service/webhook/webhooks.h"
 
 enum { ATTEMPT_S = 900 };

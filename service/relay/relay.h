@@ -7,7 +7,7 @@
 
 #include "http/delivery.h"
 #include "service/relay/learned.h"
-#include "service/metrics.h"
+#include "service/metrics/metrics.h"
 #include "service/settings/settings.h"
 #include "service/relay/window.h"
 

@@ -1,11 +1,10 @@
 #include "service/session/race.h"
 
 #include "service/clock.h"
+#include "service/session/dial.h"
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,6 @@
 
 enum { STAGGER_MS = 250, RESOLUTION_MS = 50, WORDS = 320, ADDRESS = 64, RACERS = 16 };
 enum { V6, V4, FAMILIES };
-enum { KEEPALIVE_S = 30, KEEPALIVE_PROBES = 3, UNACKNOWLEDGED_MS = 60000 };
 
 /* One address that is being tried. */
 struct racer {
@@ -115,24 +113,6 @@ static void lose_address(struct race *race, const struct sockaddr_storage *addre
 	race->address[0] = '\0';
 }
 
-static void set_options(int fd)
-{
-	const struct {
-		int level, name, value;
-	} options[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S / KEEPALIVE_PROBES },
-		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES },
-		{ IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS },
-	};
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		(void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-			sizeof(options[i].value));
-}
-
 static void win(struct race *race, struct racer *winner)
 {
 	int fd = winner->fd;
@@ -168,25 +148,6 @@ static void racer_ready(uv_poll_t *poll, int status, int events)
 	next_address(race);
 }
 
-/* A connecting socket; -1 with the reason in errno. */
-static int connecting(const struct sockaddr_storage *address)
-{
-	socklen_t len = address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-						       : sizeof(struct sockaddr_in);
-	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int reason;
-
-	if (fd < 0)
-		return -1;
-	set_options(fd);
-	if (connect(fd, (const struct sockaddr *)address, len) == 0 || errno == EINPROGRESS)
-		return fd;
-	reason = errno;
-	close(fd);
-	errno = reason;
-	return -1;
-}
-
 /* NULL with the reason in errno. */
 static struct racer *racer_new(struct race *race, const struct sockaddr_storage *address)
 {
@@ -195,7 +156,7 @@ static struct racer *racer_new(struct race *race, const struct sockaddr_storage 
 
 	if (!racer)
 		return NULL;
-	fd = connecting(address);
+	fd = dial(address);
 	status = fd < 0 ? -errno : uv_poll_init(race->loop, &racer->poll, fd);
 	if (fd >= 0 && status)
 		close(fd);

@@ -12,6 +12,7 @@
 #include <libpq-fe.h>
 
 #include "service/log/log.h"
+#include "service/store/backend.h"
 #include "service/store/rules.h"
 #include "service/store/tally.h"
 

@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "service/store/backend.h"
 #include "service/store/rules.h"
 #include "service/store/strikes.h"
 #include "service/store/tally.h"

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "service/log/log.h"
-#include "service/metrics.h"
+#include "service/metrics/metrics.h"
 
 struct queue;
 struct webhooks;

@@ -6,6 +6,7 @@
  * whom hands in the next message when the last is on disk; then claims and settles. STORE is a
  * file, which is removed before and left behind, or postgresql://…: several may run on that. */
 #include "service/queue/queue.h"
+#include "service/store/backend.h"
 
 #include <semaphore.h>
 #include <stdatomic.h>

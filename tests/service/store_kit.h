@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "pg_server.h"
-#include "service/store/store.h"
+#include "service/store/backend.h"
 
 #define SECOND INT64_C(1000)
 #define NOW    INT64_C(1790000000000)

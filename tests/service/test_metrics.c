@@ -1,4 +1,4 @@
-#include "service/metrics.h"
+#include "service/metrics/metrics.h"
 #include "service/store/store.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "service/metrics_own.h"
+#include "service/metrics/metrics_own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
