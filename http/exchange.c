@@ -55,7 +55,7 @@ enum handled exchange_refuse(struct exchange *exchange, const struct problem *pr
 	exchange->status = problem_status(problem);
 	if (exchange->status == 503 && !told.retry_after_s)
 		told.retry_after_s = PROBLEM_PAUSE_S;
-	if (!told.outcome && exchange->route && exchange->route->scope == SCOPE_SEND)
+	if (!told.outcome && exchange->route && route_is_send(exchange->route))
 		told.outcome = "not_sent";
 	exchange->content_type = "application/problem+json";
 	exchange->retry_after_s = told.retry_after_s;

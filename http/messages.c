@@ -86,18 +86,15 @@ static void refuse_change(struct exchange *exchange, const struct asking *asking
 		asking->state ? asking->state : "settled");
 	exchange_refuse(
 		exchange, &(struct problem){ .code = "already_settled",
-				  .detail = region_copy(exchange->region, buf_text(&detail)),
-				  .outcome = "" });
+				  .detail = region_copy(exchange->region, buf_text(&detail)) });
 	buf_free(&detail);
 }
 
-/* What became of the message itself is not said: that it could not be changed tells nothing. */
 static void refuse(struct exchange *exchange, const char *code, const char *detail, uint32_t pause)
 {
-	exchange_refuse(exchange, &(struct problem){ .code = code,
-					  .detail = text_of(detail),
-					  .retry_after_s = pause,
-					  .outcome = "" });
+	exchange_refuse(exchange,
+		&(struct problem){
+			.code = code, .detail = text_of(detail), .retry_after_s = pause });
 }
 
 static void tell_asked(struct exchange *exchange)

@@ -99,6 +99,11 @@ const struct route *route_find(
 	return NULL;
 }
 
+bool route_is_send(const struct route *route)
+{
+	return route->handle == send_one || route->handle == send_batch;
+}
+
 const struct route *route_at(size_t index)
 {
 	return index < sizeof(routes) / sizeof(routes[0]) ? &routes[index] : NULL;

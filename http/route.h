@@ -15,5 +15,7 @@ struct route {
  * *allow_out is NULL where no route has the path, else the methods that it takes. HEAD is GET. */
 const struct route *route_find(
 	struct text method, struct text path, struct text *id_out, const char **allow_out);
+/* Whose refusals say that nothing was sent. */
+bool route_is_send(const struct route *route);
 /* All of them, one after the other; NULL behind the last. */
 const struct route *route_at(size_t index);

@@ -62,6 +62,22 @@ def test_scopes(place):
     assert as_key(gateway, "tracer", trace=True).json["trace"]
 
 
+def test_only_a_refused_send_says_that_nothing_was_sent(place):
+    """What became of a message that is to be cancelled, or tried again, is not for a refusal to say."""
+    _relay, gateway = place
+    number = as_key(gateway, "web")["id"]
+    for method, path in (("DELETE", "/messages/" + number), ("POST", "/messages/%s/retry" % number)):
+        for key, status, code in (("nobody", 401, "unauthorized"), ("reader", 403, "forbidden"),
+                                  ("web", 422, "store_required")):
+            answer = gateway.request(method, path, key=secret_of(key))
+            assert (answer.status, answer["code"]) == (status, code)
+            assert "outcome" not in answer.json and "duplicate_risk" not in answer.json, answer
+    for path in ("/send", "/send/batch"):
+        for key, status in (("nobody", 401), ("reader", 403)):
+            answer = gateway.send(path=path, key=secret_of(key))
+            assert (answer.status, answer["outcome"]) == (status, "not_sent")
+
+
 def test_no_key_is_needed_for_health_and_metrics(place):
     """Section 4."""
     _relay, gateway = place
