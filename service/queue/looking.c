@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-enum { EVENT_BYTES = 1 << 20 };
-
 /* One question, in the memory of whoever asks. */
 struct looking {
 	struct lettergate *lettergate;
@@ -22,7 +20,6 @@ struct looking {
 		struct change_job change;
 	};
 	struct text key_id;
-	struct event event; /* of the change */
 };
 
 static enum err describe(struct asking *asking, const struct stored *found)
@@ -76,7 +73,7 @@ static void changed(struct job *job)
 
 /* ---- questions */
 
-static void ask_change(struct looking *looking, struct text key_id, enum change change)
+static void ask_change(struct looking *looking, enum change change)
 {
 	struct lettergate *lettergate = looking->lettergate;
 	int64_t now_ms = now_unix_ms();
@@ -84,10 +81,10 @@ static void ask_change(struct looking *looking, struct text key_id, enum change 
 	looking->change = (struct change_job){
 		.job = { .kind = JOB_CHANGE, .done = changed, .waiter = looking },
 		.id = looking->id,
-		.key_id = key_id,
+		.key_id = looking->key_id,
 		.change = change,
 		.now_ms = now_ms,
-		.event = looking->event.type.len ? &looking->event : NULL
+		.tell = change == CHANGE_CANCEL ? told_of_cancelled : NULL
 	};
 	pthread_rwlock_rdlock(&lettergate->lock);
 	looking->change.keep_body = lettergate->settings->keep_body_ms > 0;
@@ -96,52 +93,22 @@ static void ask_change(struct looking *looking, struct text key_id, enum change 
 	queue_put(lettergate->queue, &looking->change.job);
 }
 
-/* What is told of it with its end: what never changes. */
-static enum err tell_cancelled(struct looking *looking, const struct stored *stored)
-{
-	struct region *region = looking->asking->region;
-	struct buf content = buf_born(EVENT_BYTES);
-	struct event *event = &looking->event;
-	enum err err;
-
-	told_of_cancelled(stored, now_unix_ms(), &content, event);
-	event->key_id = region_copy(region, stored->key_id);
-	event->content = region_copy(region, event->content);
-	err = content.err;
-	buf_free(&content);
-	return err ? err : event->key_id.at && event->content.at ? OK : ERR_MEMORY;
-}
-
-/* The queue's thread. */
-static void found_to_cancel(struct job *job)
-{
-	struct looking *looking = job->waiter;
-	struct stored *found = looking->one.found;
-	enum err err = job->err ? job->err : tell_cancelled(looking, found);
-
-	stored_free(found);
-	if (err)
-		told(looking, err);
-	else
-		ask_change(looking, looking->key_id, CHANGE_CANCEL);
-}
-
-static void ask_one(struct looking *looking, void (*done)(struct job *job))
+static void ask_one(struct looking *looking)
 {
 	looking->one = (struct look_up_job){
-		.job = { .kind = JOB_LOOK_UP, .done = done, .waiter = looking },
+		.job = { .kind = JOB_LOOK_UP, .done = found_one, .waiter = looking },
 		.id = looking->id,
 		.key_id = looking->key_id
 	};
 	queue_put(looking->lettergate->queue, &looking->one.job);
 }
 
-static void ask_text(struct looking *looking, struct text key_id)
+static void ask_text(struct looking *looking)
 {
 	looking->body = (struct body_job){
 		.job = { .kind = JOB_BODY, .done = found_text, .waiter = looking },
 		.id = looking->id,
-		.key_id = key_id,
+		.key_id = looking->key_id,
 		.region = looking->asking->region
 	};
 	queue_put(looking->lettergate->queue, &looking->body.job);
@@ -164,16 +131,16 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 	memcpy(looking->id, asking->id.at, asking->id.len);
 	switch (asking->what) {
 	case ASK_ONE:
-		ask_one(looking, found_one);
+		ask_one(looking);
 		break;
 	case ASK_RAW:
-		ask_text(looking, key_id);
+		ask_text(looking);
 		break;
 	case ASK_CANCEL:
-		ask_one(looking, found_to_cancel);
+		ask_change(looking, CHANGE_CANCEL);
 		break;
 	case ASK_RETRY:
-		ask_change(looking, key_id, CHANGE_RETRY);
+		ask_change(looking, CHANGE_RETRY);
 		break;
 	case ASK_COUNTS: /* counting_ask */
 	case ASK_LIST:   /* lists_ask */

@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-enum { EVENT_BYTES = 1 << 17 }; /* a hundred tags, each letter escaped */
+enum {
+	EVENT_BYTES = 1 << 17,   /* a hundred tags, each letter escaped */
+	MESSAGE_BYTES = 1 << 20, /* … and a thousand recipients */
+};
 
 static void add_tags(struct buf *out, const struct stored *stored)
 {
@@ -64,10 +67,16 @@ void told_of_queued(
 	tell_message(stored, "message.queued", is_open, now_ms, out, event_out);
 }
 
-void told_of_cancelled(
-	const struct stored *stored, int64_t now_ms, struct buf *out, struct event *event_out)
+enum err told_of_cancelled(const struct stored *stored, int64_t now_ms, struct event *event_out)
 {
-	tell_message(stored, "message.cancelled", stored_is_undecided, now_ms, out, event_out);
+	struct buf content = buf_born(MESSAGE_BYTES);
+	enum err err;
+
+	tell_message(stored, "message.cancelled", stored_is_undecided, now_ms, &content, event_out);
+	event_out->content = region_copy(stored->region, event_out->content);
+	err = content.err;
+	buf_free(&content);
+	return err ? err : event_out->content.at ? OK : ERR_MEMORY;
 }
 
 /* ---- an attempt */

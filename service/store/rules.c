@@ -102,23 +102,30 @@ static bool may_retry(enum message_state state)
 	       state == MESSAGE_HELD || state == MESSAGE_DEFERRED;
 }
 
-enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn)
+static enum err judge_change(struct change_job *change, const struct stored *stored, enum turn turn)
 {
-	if (change->change == CHANGE_CANCEL) {
-		if (!may_cancel(turn))
-			return ERR_VALUE;
-		stored->state = MESSAGE_CANCELLED;
-		return OK;
-	}
+	if (change->change == CHANGE_CANCEL)
+		return may_cancel(turn) ? OK : ERR_VALUE;
 	if (!may_retry(stored->state))
 		return ERR_VALUE;
-	if (stored->is_damaged) {
-		change->is_damaged = true;
-		return ERR_VALUE;
-	}
-	if (!stored->has_body) {
-		change->lacks_body = true;
-		return ERR_VALUE;
+	change->is_damaged = stored->is_damaged;
+	change->lacks_body = !stored->is_damaged && !stored->has_body;
+	return change->is_damaged || change->lacks_body ? ERR_VALUE : OK;
+}
+
+enum err rules_change(
+	struct change_job *change, struct stored *stored, enum turn turn, struct event *event_out)
+{
+	enum err err = judge_change(change, stored, turn);
+
+	*event_out = (struct event){ 0 };
+	if (!err && change->tell)
+		err = change->tell(stored, change->now_ms, event_out);
+	if (err)
+		return err;
+	if (change->change == CHANGE_CANCEL) {
+		stored->state = MESSAGE_CANCELLED;
+		return OK;
 	}
 	stored_reopen(stored);
 	stored->state = MESSAGE_QUEUED;

@@ -56,8 +56,10 @@ MUST_USE enum err rules_gather(
 	const struct accept_job *accept, struct buf *room, struct text *body_out);
 /* Are its bytes kept, in the state that it is in now? `keep`: also when it is settled. */
 bool rules_keeps_body(const struct stored *stored, bool keep);
-/* Changes *stored as is wanted. ERR_VALUE: that cannot be. */
-MUST_USE enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn);
+/* Changes *stored as is wanted; *event_out is what is told of it, without a type: nothing.
+ * ERR_VALUE: that cannot be. */
+MUST_USE enum err rules_change(
+	struct change_job *change, struct stored *stored, enum turn turn, struct event *event_out);
 /* How long a settled message is remembered. */
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps);
 /* Was that written by a clock that was ahead of this one, by more than clocks are apart? */

@@ -200,10 +200,12 @@ struct change_job {
 	enum change { CHANGE_CANCEL, CHANGE_RETRY } change;
 	bool keep_body;
 	int64_t now_ms, expires_ms; /* expires_ms: of one that is tried again */
-	const struct event *event;  /* if it is changed; NULL: none */
-	enum message_state state;   /* told: the one it is in. ERR_VALUE: it was left alone */
-	bool lacks_body;            /* told with ERR_VALUE: its text is not kept any more */
-	bool is_damaged;            /* told with ERR_VALUE: it cannot be read */
+	/* What is told of it, written with the change: of the message as it was found, in its
+	 * region. The queue's thread. NULL: nothing. */
+	enum err (*tell)(const struct stored *found, int64_t now_ms, struct event *event_out);
+	enum message_state state; /* told: the one it is in. ERR_VALUE: it was left alone */
+	bool lacks_body;          /* told with ERR_VALUE: its text is not kept any more */
+	bool is_damaged;          /* told with ERR_VALUE: it cannot be read */
 };
 
 struct look_up_job {

@@ -76,10 +76,11 @@ enum err pg_settle(void *self, struct settle_job *settle)
 
 /* ---- decisions */
 
-static enum err put_change(
-	struct pg_store *store, const struct change_job *change, const struct stored *stored)
+static enum err put_change(struct pg_store *store, const struct change_job *change,
+	const struct stored *stored, const struct event *event)
 {
 	struct pg_values values = { 0 };
+	size_t events = event->type.len > 0;
 	enum err err;
 
 	pg_id(&values, stored->id);
@@ -90,8 +91,8 @@ static enum err put_change(
 	pg_number(&values, change->now_ms);
 	pg_number(&values, rules_keeps_body(stored, change->keep_body));
 	pg_bytes(&values, buf_text(&store->course));
-	pg_events_of(&values, change->event, change->event ? 1 : 0);
-	err = pg_event_places(store, change->event ? 1 : 0, &values);
+	pg_events_of(&values, event, events);
+	err = pg_event_places(store, events, &values);
 	if (err) {
 		pg_values_free(&values);
 		return err;
@@ -103,7 +104,8 @@ static enum err carry_out(
 	struct pg_store *store, struct change_job *change, struct stored *stored, enum turn turn)
 {
 	enum message_state from = stored->state;
-	enum err err = rules_change(change, stored, turn);
+	struct event event;
+	enum err err = rules_change(change, stored, turn, &event);
 
 	if (!err)
 		err = tally_make_room(&store->tally, stored->key_id);
@@ -113,7 +115,7 @@ static enum err carry_out(
 	if (!err)
 		err = pack_course(store, stored);
 	if (!err)
-		err = put_change(store, change, stored);
+		err = put_change(store, change, stored, &event);
 	if (err)
 		return err;
 	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, from, stored->state);

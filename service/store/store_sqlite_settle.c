@@ -84,7 +84,8 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 	struct stored *stored, enum turn turn)
 {
 	enum message_state from = stored->state;
-	enum err err = rules_change(change, stored, turn);
+	struct event event;
+	enum err err = rules_change(change, stored, turn, &event);
 	bool keeps_body = rules_keeps_body(stored, change->keep_body);
 
 	if (!err)
@@ -103,7 +104,7 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 	change->state = stored->state;
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);
-	return err ? err : events_put(store, change->event, change->event ? 1 : 0);
+	return err ? err : events_put(store, &event, event.type.len > 0);
 }
 
 /* A held one whose bytes cannot be read would only be set aside again. */

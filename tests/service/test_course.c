@@ -237,7 +237,7 @@ START_TEST(those_are_told_that_it_is_about)
 	attempt("2?4");
 	told_of_queued(&stored, NOW, &told, &event);
 	ck_assert(text_contains_nocase(event.content, TEXT("\"recipients\":[\"c@x.test\"]")));
-	told_of_cancelled(&stored, NOW, &told, &event);
+	ck_assert_int_eq(told_of_cancelled(&stored, NOW, &event), OK);
 	ck_assert(text_contains_nocase(
 		event.content, TEXT("\"recipients\":[\"b@x.test\",\"c@x.test\"]")));
 	ck_assert(text_equal(event.type, TEXT("message.cancelled")));

@@ -1,5 +1,6 @@
 /* What every store promises, whatever is behind it. */
 #include "service/clock.h"
+#include "service/queue/told.h"
 #include "store_kit.h"
 #include "unit.h"
 
@@ -722,6 +723,40 @@ START_TEST(what_was_not_sent_can_be_cancelled)
 }
 END_TEST
 
+/* What was true before an attempt is not told behind it. */
+START_TEST(what_is_cancelled_is_told_as_it_was_found)
+{
+	OPENED(kit);
+	struct claimed claimed = { 0 };
+	struct event found[9];
+	struct events_job told = { .most = 9, .events = found };
+	struct letter letter;
+	struct change_job change = {
+		.id = letter.stored.id, .now_ms = NOW, .tell = told_of_cancelled
+	};
+
+	ck_assert_int_eq(region_open(100000, &told.region), OK);
+	letter_write(&letter, 1, "a");
+	put(&kit, 1, "a");
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	ck_assert_int_eq(DO(&kit, change, &change), ERR_VALUE); /* and nothing is told */
+	claimed.at[0]->to[0].is_open = false;
+	claimed.at[0]->to[0].outcome = SMTP_ACCEPTED;
+	ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_DEFERRED, SECOND, false), OK);
+	claimed_free(&claimed);
+	ck_assert_int_eq(DO(&kit, change, &change), OK);
+	ck_assert_int_eq(DO(&kit, change, &change), ERR_VALUE);
+	ck_assert_int_eq(DO(&kit, events, &told), OK);
+	ck_assert_uint_eq(told.count, 2);
+	ck_assert(text_equal(found[1].type, TEXT("message.cancelled")));
+	ck_assert(text_equal(found[1].key_id, TEXT("a")));
+	ck_assert(text_contains_nocase(
+		found[1].content, TEXT("\"recipients\":[\"bo@example.net\"]")));
+	region_close(told.region);
+	kit_close(&kit);
+}
+END_TEST
+
 START_TEST(a_failed_one_can_be_tried_again)
 {
 	OPENED(kit);
@@ -1426,9 +1461,9 @@ UNIT_MAIN(
 	EACH(counts_are_by_state); EACH(those_that_wait_are_counted_by_age);
 	EACH(what_is_rolled_back_never_was); EACH(another_keys_message_is_not_there);
 	EACH(the_bytes_go_with_the_verdict_unless_they_are_to_stay);
-	EACH(what_was_not_sent_can_be_cancelled); EACH(a_failed_one_can_be_tried_again);
-	EACH(lists_are_newest_first_in_pages); EACH(lists_are_filtered);
-	EACH(a_page_looks_at_so_many_and_goes_on_from_there);
+	EACH(what_was_not_sent_can_be_cancelled); EACH(what_is_cancelled_is_told_as_it_was_found);
+	EACH(a_failed_one_can_be_tried_again); EACH(lists_are_newest_first_in_pages);
+	EACH(lists_are_filtered); EACH(a_page_looks_at_so_many_and_goes_on_from_there);
 	EACH(events_are_told_in_the_order_of_writing); EACH(events_are_told_in_small_pages);
 	EACH(events_come_with_the_message); EACH(a_note_has_one_writer_at_a_time);
 	EACH(what_is_to_be_done_once_is_done_once);
