@@ -70,15 +70,15 @@ bool listening_park(struct listening *listening, struct listener *listener, enum
 	return true;
 }
 
-/* Takes those off whose time is over; all of them, if `is_all`. */
-static struct listener *take(struct listening *listening, uint64_t now, bool is_all)
+/* Takes those off that wait no longer than until then. */
+static struct listener *take(struct listening *listening, uint64_t now)
 {
 	struct listener **at = &listening->parked, *taken = NULL;
 
 	while (*at) {
 		struct listener *listener = *at;
 
-		if (!is_all && now < listener->until_us) {
+		if (listener->until_us > now) {
 			at = &listener->next;
 			continue;
 		}
@@ -159,7 +159,7 @@ static bool is_to_look(struct listening *listening, uint64_t now)
 /* Under the lock. */
 static void wake_all(struct listening *listening)
 {
-	struct listener *woken = take(listening, 0, true), *next;
+	struct listener *woken = take(listening, UINT64_MAX), *next;
 
 	for (; woken; woken = next) {
 		next = woken->next;
@@ -175,7 +175,7 @@ void listening_tick(struct lettergate *lettergate, uint64_t now_us)
 	bool looks;
 
 	pthread_mutex_lock(&listening->lock);
-	late = take(listening, now_us, false);
+	late = take(listening, now_us);
 	if (atomic_exchange(&listening->has_news, false))
 		wake_all(listening);
 	looks = is_to_look(listening, now_us);
@@ -206,7 +206,7 @@ void listening_stop(struct listening *listening)
 
 	pthread_mutex_lock(&listening->lock);
 	listening->is_stopped = true;
-	all = take(listening, 0, true);
+	all = take(listening, UINT64_MAX);
 	pthread_mutex_unlock(&listening->lock);
 	listening_tell_all(all, OK);
 }
