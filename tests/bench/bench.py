@@ -12,6 +12,7 @@ import body
 import queued
 import relays
 import report
+import shared
 from parts import (
     KEY,
     OUT,
@@ -366,6 +367,8 @@ ROWS = {
     "accepts": queued.row_accepts,
     "through": queued.row_through,
     "million": queued.row_million,
+    "shared": shared.row_shared_accepts,
+    "shared-through": shared.row_shared_through,
     "large": row_large,
     "dkim": row_dkim,
     "peak": row_peak,

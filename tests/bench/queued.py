@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from body import message
@@ -82,14 +83,19 @@ def later():
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200))
 
 
-def accepted(gateway, clients, count):
-    """`count` requests, each answered 202 when its message is on disk."""
-    result = loader(gateway.port, clients, count, body_of("later", send_at=later()))
-    return {**counts(result, count), "per_second": result["answers"] / result["seconds"]}
+def posted(gateways, clients, count, body):
+    """`count` requests to each by so many clients of its own; all begin together, and the last to end counts."""
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda gateway: loader(gateway.port, clients, count, body), gateways))
+    return {"answers": sum(one["answers"] for one in results),
+            **{field: max(one[field] for one in results) for field in ("seconds", "p50_ms", "p99_ms")}}  # fmt: skip
 
 
-def counts(result, wanted):
-    return {**result, "at_relay": wanted, "count_is_right": result["answers"] == wanted}
+def accepted(gateways, clients, count):
+    """Each request is answered 202 when its message is on disk."""
+    result, wanted = posted(gateways, clients, count, body_of("later", send_at=later())), count * len(gateways)
+    return {**result, "per_second": result["answers"] / result["seconds"], "at_relay": wanted,
+            "count_is_right": result["answers"] == wanted}  # fmt: skip
 
 
 def accepted_by_postfix(postfix, clients, count):
@@ -111,7 +117,7 @@ def row_accepts(options):
         with store_folder("accepts") as folder, Sink("pipelining", "chunking") as sink, Postfix() as postfix:
             with Gateway(sink, STORE=f"sqlite:{folder}/queue.db") as gateway:
                 for _ in range(options.rounds):
-                    rounds.append({"gateway": accepted(gateway, clients, count),
+                    rounds.append({"gateway": accepted([gateway], clients, count),
                                    "postfix": accepted_by_postfix(postfix, clients, count // 10)})  # fmt: skip
         each = [one["gateway"]["per_second"] / one["postfix"]["per_second"] for one in rounds]
         found.append({
@@ -122,22 +128,22 @@ def row_accepts(options):
     return found
 
 
-def through(gateway, sink, count):
+def through(gateways, sink, count):
     """Accepted and on disk, sent, and the verdict on disk: messages a second, from the first request on."""
-    before, began = sink.messages(), time.monotonic()
-    result = loader(gateway.port, 64, count, body_of("through"))
-    wait_for(lambda: sink.messages() - before >= count, 120, 0.01)
+    before, began, wanted = sink.messages(), time.monotonic(), count * len(gateways)
+    result = posted(gateways, 64, count, body_of("through"))
+    wait_for(lambda: sink.messages() - before >= wanted, 120, 0.01)
     seconds = time.monotonic() - began
     time.sleep(0.5)
     taken = sink.messages() - before
-    return {"per_second": count / seconds, "answers": result["answers"], "at_relay": taken,
-            "count_is_right": taken == result["answers"] == count}  # fmt: skip
+    return {"per_second": wanted / seconds, "answers": result["answers"], "at_relay": taken,
+            "count_is_right": taken == result["answers"] == wanted}  # fmt: skip
 
 
 def row_through(options):
     with store_folder("through") as folder, Sink("pipelining", "chunking") as sink:
         with Gateway(sink, STORE=f"sqlite:{folder}/queue.db") as gateway:
-            rounds = [through(gateway, sink, 30_000) for _ in range(options.rounds)]
+            rounds = [through([gateway], sink, 30_000) for _ in range(options.rounds)]
     return {"per_second": statistics.median(one["per_second"] for one in rounds), "rounds": rounds}
 
 
@@ -147,13 +153,13 @@ def row_million(options):
     rounds, names, room = [], ("empty", "full"), {"QUEUE_MAX": 2 * WAITING}
     with store_folder("empty") as one, store_folder("million") as other, Sink("pipelining", "chunking") as sink:
         with Gateway(sink, STORE=f"sqlite:{other}/queue.db", **room) as gateway:
-            filled = accepted(gateway, 256, WAITING)
+            filled = accepted([gateway], 256, WAITING)
         full = Gateway(sink, STORE=f"sqlite:{other}/queue.db", **room)
         empty = Gateway(sink, STORE=f"sqlite:{one}/queue.db", **room)
         with full, empty:
             for _ in range(options.rounds):
                 rounds.append({
-                    name: {"accepts": accepted(gateway, 64, 20_000), "through": through(gateway, sink, 20_000)}
+                    name: {"accepts": accepted([gateway], 64, 20_000), "through": through([gateway], sink, 20_000)}
                     for name, gateway in zip(names, (empty, full))
                 })  # fmt: skip
             rss_mb = full.memory_kb("VmRSS") / 1024

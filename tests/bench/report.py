@@ -120,6 +120,18 @@ def ratio_table(cells):
     return table(["message", "sessions", *[label for _, label in names]], rows)
 
 
+def shared_table(rows):
+    """A file, PostgreSQL, and two gateways with that, which have as many clients each."""
+    lines = []
+    for found in rows.get("shared", []):
+        cells = [f"{one['per_second']:,.0f}/s, {one['p50_ms']:.1f}, {one['p99_ms']:.1f} ms" for one in found["median"].values()]
+        lines.append([f"accepts, {found['clients']} clients a gateway: p50, p99", *cells])
+    if "shared-through" in rows:
+        cells = [f"{one['per_second']:,.0f}/s" for one in rows["shared-through"]["median"].values()]
+        lines.append(["accepted, sent, and noted", *cells])
+    return table(["queue", "a file", "PostgreSQL", "two gateways with that"], lines) if lines else ""
+
+
 def single_rows(rows):
     lines = []
 
@@ -193,6 +205,7 @@ def text(result):
         f"OpenSSL {where['openssl']}, Node.js {where['node']}, Fastify {where['fastify']}, "
         f"Nodemailer {where['nodemailer']}, wrk {where['wrk']}.",
         single_rows(rows),
+        shared_table(rows),
     ]
     if cells:
         rounds = f"Medians of {result['rounds']} rounds of {result['seconds']} s."
