@@ -66,7 +66,7 @@ def test_the_codes_it_speaks_of_exist(page):
     with gateway.Gateway(SMTP_HOST="capture") as one:
         known = {problem["code"] for problem in one.get("/problems").json["problems"]}
     # names of events and metrics look the same
-    for source in ("session/carrier_log.c", "metrics_print.c", "relay/relay_log.c"):
+    for source in ("session/carrier_log.c", "metrics/metrics_relays.c", "relay/relay_log.c"):
         with open(os.path.join(gateway.ROOT, "service", source), encoding="utf-8") as file:
             known |= set(re.findall(r'"(relay_[a-z_]+)"', file.read()))
     words = set(re.findall(r'"code":\s*"([a-z_]+)"', read(page)))
