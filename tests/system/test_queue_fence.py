@@ -10,45 +10,12 @@ import time
 import pytest
 
 from gateway import SLOW, Gateway, free_port, mail, ms, problem, wait_for
-from postgres import Postgres
 from relay import Relay
+from stores import either_store, in_both, module_server  # noqa: F401  the fixtures `store` and `server`
 from test_queue import queued, reaches, state
 
 WAYS = {"data": {"keywords": ("8BITMIME",)}, "pipelined": {"keywords": ("8BITMIME", "PIPELINING")},
         "bdat": {}}
-
-
-POSTGRES = pytest.param("postgres", marks=pytest.mark.skipif(SLOW > 1, reason="the same with sanitizers"))
-in_both = pytest.mark.parametrize("store", ["sqlite", POSTGRES], indirect=True)
-
-
-@pytest.fixture(name="server", scope="module")
-def _server():
-    server = Postgres()
-    yield server
-    server.close()
-
-
-class Store(str):
-    """What STORE is."""
-    server = None
-
-    def takes_back(self):
-        """What a process held that died, at once: in a database, as if its leases had ended by then."""
-        if self.server:
-            self.server.leases_are_over()
-
-
-@pytest.fixture(name="store")
-def _store(request, tmp_path):
-    if getattr(request, "param", "sqlite") == "sqlite":
-        yield Store("sqlite:%s" % (tmp_path / "queue.db"))
-        return
-    server = request.getfixturevalue("server")
-    store = Store(server.url())
-    store.server = server
-    yield store
-    server.forget()
 
 
 def killed_at(store, step, way="data", policy="hold", receive_buffer=None, **fields):
