@@ -148,7 +148,7 @@ static void add_queue(const struct printing *printing)
 	for (enum message_state state = 0; state < MESSAGE_STATES; state++)
 		print_sample(printing, "queue_messages", "state", message_state_name(state), NULL,
 			NULL, counts->messages[state]);
-	print_gauge(printing, "queue_bytes", "Bytes of those that wait.", counts->bytes);
+	print_gauge(printing, "queue_bytes", "What those that wait count in bytes.", counts->bytes);
 	print_gauge(printing, "queue_oldest_seconds",
 		"How long ago the oldest was accepted that waits and is not scheduled; 0: none.",
 		age_ms > 0 ? (uint64_t)age_ms / 1000 : 0);

@@ -158,7 +158,9 @@ const struct setting settings_table[] = {
 	{ "QUEUE_MAX", SETTING_COUNT, BOUNDS(queue_max, "1000000", 1, 100000000),
 		"messages that may be in the queue; past it: 503 queue_full" },
 	{ "QUEUE_MAX_BYTES", SETTING_BYTES,
-		BOUNDS(queue_max_bytes, "10G", MEGA, 1024 * 1024 * MEGA), "the same in bytes" },
+		BOUNDS(queue_max_bytes, "10G", MEGA, 1024 * 1024 * MEGA),
+		"the same in bytes: of their texts, addresses, tags and metadata, and 1 KB for "
+		"each recipient" },
 	{ "QUEUE_MAX_PER_KEY", SETTING_COUNT, BOUNDS(queue_max_per_key, "off", 0, 100000000),
 		"messages of one API key in the queue; off: no limit" },
 	{ "KEEP_SENT", SETTING_PERIOD, BOUNDS(keep_sent_ms, "7d", 0, 3650 * DAY),

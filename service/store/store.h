@@ -33,7 +33,7 @@ enum {
 
 /* Settings of a store. 0 is no bound. */
 struct store_limits {
-	uint64_t messages, bytes, per_key; /* that are not settled */
+	uint64_t messages, bytes, per_key; /* that are not settled; bytes: by stored_weight */
 };
 
 /* How long things are remembered after they are settled, in ms. */
@@ -112,6 +112,7 @@ struct accept_job {
 	struct region *region; /* ACCEPT_BEGINS: what was told before is copied into it */
 	enum once_found found;
 	struct text answer;
+	uint64_t weight; /* the store's own: what it counts, as stored_weight */
 };
 
 /* A lane out of which no more than so many are to come. */
@@ -131,7 +132,7 @@ struct claim_job {
 	struct narrow_lane *narrow; /* others than those */
 	size_t narrow_count;
 	size_t most;         /* messages */
-	uint64_t most_bytes; /* of theirs: that was the last that passes it; 0: no bound */
+	uint64_t most_bytes; /* by stored_weight: that was the last that passes it; 0: no bound */
 	bool has_body;
 	enum message_mark mark; /* set from the beginning */
 	int64_t now_ms, lease_for_ms;
@@ -139,7 +140,7 @@ struct claim_job {
 	struct stored **claimed; /* room for `most`; the caller's, to be freed by stored_free */
 	struct text *bodies;     /* the same, if has_body; in the message's region */
 	size_t count;
-	uint64_t bytes; /* told: of those that were claimed */
+	uint64_t bytes; /* told: of those that were claimed, the same */
 	bool has_more;  /* there may be others that are due */
 	size_t damaged; /* so many could not be read, and are held from now on; events tell it */
 	char (*damaged_ids)[DELIVERY_ID_LEN +
@@ -315,7 +316,7 @@ struct templates_job {
 struct counts_job {
 	struct job job;
 	uint64_t messages[MESSAGE_STATES];
-	uint64_t bytes; /* of those that are not settled */
+	uint64_t bytes; /* of those that are not settled, by stored_weight */
 	/* Of those that are neither settled nor scheduled, to the second. */
 	int64_t oldest_ms;         /* when the oldest was accepted; 0: there is none */
 	int64_t now_ms;            /* the caller's */

@@ -12,9 +12,8 @@ static enum err pack(struct pg_store *store, const struct stored *stored)
 	return store->head.err ? store->head.err : store->course.err;
 }
 
-/* Before anything is sent: is there room, and can it be packed? */
-static enum err check(
-	struct pg_store *store, const struct accept_job *accept, struct text *body_out)
+/* Before anything is sent: can it be packed, and is there room? */
+static enum err check(struct pg_store *store, struct accept_job *accept, struct text *body_out)
 {
 	const struct stored *stored = accept->stored;
 	char id[ID_BYTES];
@@ -24,13 +23,14 @@ static enum err check(
 		return err;
 	if (!id_to_bytes(stored->id, id))
 		return ERR_VALUE;
-	if (!message_state_is_settled(stored->state) &&
-		!tally_has_room(&store->tally, &store->limits, stored->key_id, stored->size_bytes))
-		return ERR_LIMIT;
 	err = pack(store, stored);
-	if (!err)
-		err = rules_gather(accept, &store->body, body_out);
-	return err;
+	if (err)
+		return err;
+	accept->weight = stored->size_bytes + stored_more_bytes(stored, store->head.len);
+	if (!message_state_is_settled(stored->state) &&
+		!tally_has_room(&store->tally, &store->limits, stored->key_id, accept->weight))
+		return ERR_LIMIT;
+	return rules_gather(accept, &store->body, body_out);
 }
 
 /* In the order of PG_ACCEPT's values. */
@@ -39,6 +39,7 @@ static enum err fill(struct pg_store *store, const struct accept_job *accept,
 {
 	const struct stored *stored = accept->stored;
 	bool is_leased = state == MESSAGE_SENDING;
+	enum err err;
 
 	pg_id(values, stored->id);
 	pg_bytes(values, stored->key_id);
@@ -61,7 +62,9 @@ static enum err fill(struct pg_store *store, const struct accept_job *accept,
 	pg_number(values, pack_crc(0, body));
 	pg_bytes(values, body);
 	pg_events_of(values, accept->events, accept->event_count);
-	return pg_event_places(store, accept->event_count, values);
+	err = pg_event_places(store, accept->event_count, values);
+	pg_number(values, (int64_t)(accept->weight - stored->size_bytes));
+	return err;
 }
 
 static void count_in(struct pg_store *store, const struct accept_job *accept, bool is_in)
@@ -69,7 +72,7 @@ static void count_in(struct pg_store *store, const struct accept_job *accept, bo
 	const struct stored *stored = accept->stored;
 	enum message_state state = rules_state_of(stored, accept->now_ms);
 
-	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes,
+	tally_move(&store->tally, stored->key_id, (int64_t)accept->weight,
 		is_in ? MESSAGE_STATES : state, is_in ? state : MESSAGE_STATES);
 }
 

@@ -23,6 +23,12 @@ static enum err note_turn(struct pg_store *store, const PGresult *result, int ro
 	return store->lane.err ? store->lane.err : store->lane_key.err;
 }
 
+/* Also of one that cannot be read. */
+static int64_t weight_of(const PGresult *result, int row)
+{
+	return pg_int(result, row, PG_SIZE) + pg_int(result, row, PG_MORE);
+}
+
 static enum message_state known_state(int64_t state)
 {
 	return state >= 0 && state < MESSAGE_STATES ? (enum message_state)state : MESSAGE_QUEUED;
@@ -50,7 +56,7 @@ static enum err set_aside(
 		pg_values_free(&values);
 		return err;
 	}
-	tally_move(&store->tally, pg_text(result, row, PG_KEY), pg_int(result, row, PG_SIZE),
+	tally_move(&store->tally, pg_text(result, row, PG_KEY), weight_of(result, row),
 		MESSAGE_SENDING, MESSAGE_HELD);
 	claim->damaged++;
 	return pg_send(store, PG_SET_ASIDE, &values, NULL, NULL);
@@ -94,8 +100,8 @@ static enum err take_row(
 	if (err)
 		return err;
 	store->is_written = true;
-	claim->bytes += (uint64_t)pg_int(result, row, PG_SIZE);
-	tally_move(&store->tally, key_id, pg_int(result, row, PG_SIZE),
+	claim->bytes += (uint64_t)weight_of(result, row);
+	tally_move(&store->tally, key_id, weight_of(result, row),
 		known_state(pg_int(result, row, WAS)), MESSAGE_SENDING);
 	err = read_claimed(claim, result, row, &claim->claimed[claim->count]);
 	if (err == ERR_SYNTAX)

@@ -137,7 +137,7 @@ struct pg_store {
 
 /* ---- values */
 
-enum { PG_VALUES = 32 };
+enum { PG_VALUES = 33 };
 
 /* What goes with a statement; borrowed until it is sent. */
 struct pg_values {
@@ -222,6 +222,7 @@ enum pg_column {
 	PG_EXPIRES,
 	PG_UPDATED,
 	PG_SIZE,
+	PG_MORE,
 	PG_HAS_BODY,
 	PG_TRIES,
 	PG_STRIKES,
@@ -233,8 +234,8 @@ enum pg_column {
 };
 #define PG_COLUMNS                                                                                 \
 	"m.id, m.key_id, m.lane, m.state, m.turn, m.created_ms, m.due_ms, m.expires_ms, "          \
-	"m.updated_ms, m.size_bytes, m.has_body, m.tries, m.strikes, m.maybe_sent, m.token, "      \
-	"m.head, m.course"
+	"m.updated_ms, m.size_bytes, m.more_bytes, m.has_body, m.tries, m.strikes, "               \
+	"m.maybe_sent, m.token, m.head, m.course"
 
 MUST_USE enum err pg_row_read(const PGresult *result, int row, struct stored **stored_out);
 /* The same, to be told: one that is damaged comes as such, with what stands beside its bytes. */

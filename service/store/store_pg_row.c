@@ -25,6 +25,7 @@ static enum err read_numbers(const PGresult *result, int row, struct stored *sto
 	stored->expires_ms = pg_int(result, row, PG_EXPIRES);
 	stored->updated_ms = pg_int(result, row, PG_UPDATED);
 	stored->size_bytes = (uint64_t)pg_int(result, row, PG_SIZE);
+	stored->more_bytes = (uint64_t)pg_int(result, row, PG_MORE);
 	stored->has_body = pg_int(result, row, PG_HAS_BODY) != 0;
 	stored->tries = (unsigned)tries;
 	stored->strikes = (unsigned)strikes;

@@ -67,6 +67,8 @@ static const char *const steps[] = {
 	"CREATE INDEX lettergate_message_waiting ON lettergate_message (created_ms) "
 	"WHERE turn > 0 AND state <> 0;",
 	"CREATE INDEX lettergate_message_held ON lettergate_message (id) WHERE turn = 5;",
+	/* what is there counts as it did */
+	"ALTER TABLE lettergate_message ADD COLUMN more_bytes bigint NOT NULL DEFAULT 0;",
 };
 enum { SCHEMA = sizeof(steps) / sizeof(*steps) };
 

@@ -19,7 +19,7 @@ static enum err note_settled(struct pg_store *store, const PGresult *result, voi
 	if (pg_int(result, 0, 0) == 1)
 		return OK;
 	settle->job.err = ERR_VALUE;
-	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, stored->state,
+	tally_move(&store->tally, stored->key_id, (int64_t)stored_weight(stored), stored->state,
 		MESSAGE_SENDING);
 	return OK;
 }
@@ -69,7 +69,7 @@ enum err pg_settle(void *self, struct settle_job *settle)
 	if (!err)
 		err = send_settle(store, settle);
 	if (!err)
-		tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes,
+		tally_move(&store->tally, stored->key_id, (int64_t)stored_weight(stored),
 			MESSAGE_SENDING, stored->state);
 	return err;
 }
@@ -110,7 +110,8 @@ static enum err carry_out(
 	if (!err)
 		err = tally_make_room(&store->tally, stored->key_id);
 	if (!err && message_state_is_settled(from) &&
-		!tally_has_room(&store->tally, &store->limits, stored->key_id, stored->size_bytes))
+		!tally_has_room(
+			&store->tally, &store->limits, stored->key_id, stored_weight(stored)))
 		err = ERR_LIMIT;
 	if (!err)
 		err = pack_course(store, stored);
@@ -118,7 +119,8 @@ static enum err carry_out(
 		err = put_change(store, change, stored, &event);
 	if (err)
 		return err;
-	tally_move(&store->tally, stored->key_id, (int64_t)stored->size_bytes, from, stored->state);
+	tally_move(
+		&store->tally, stored->key_id, (int64_t)stored_weight(stored), from, stored->state);
 	change->state = stored->state;
 	return OK;
 }

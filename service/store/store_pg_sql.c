@@ -5,10 +5,11 @@
 
 #define M "lettergate_message"
 
-/* Rows for pg_tally_moved out of `moved` (key_id, was, state, size_bytes). */
+/* Rows for pg_tally_moved out of `moved` (key_id, was, state, weight). */
 #define MOVED                                                                                      \
-	"SELECT key_id, was::bigint, state::bigint, count(*), sum(size_bytes)::bigint FROM moved " \
+	"SELECT key_id, was::bigint, state::bigint, count(*), sum(weight)::bigint FROM moved "     \
 	"GROUP BY key_id, was, state"
+#define WEIGHT "size_bytes + more_bytes AS weight"
 
 /* What a claim gives; `l` has the ids and their states before. */
 #define LEASE(mark, token, owner, lease)                                                           \
@@ -39,7 +40,7 @@
 	"maybe_sent = CASE WHEN m.mark = 2 THEN 1 ELSE m.maybe_sent END, "                         \
 	"turn = CASE WHEN o.strikes > 0 THEN 3 ELSE 1 END, state = 5, token = 0, mark = 0, "       \
 	"owner = 0 FROM over o WHERE m.id = o.id "                                                 \
-	"RETURNING m.key_id, 2 AS was, m.state, m.size_bytes) " MOVED
+	"RETURNING m.key_id, 2 AS was, m.state, " WEIGHT ") " MOVED
 
 /* Events of four arrays, at places from these. */
 #define EVENTS(moments, types, keys, contents, base, first, from)                                  \
@@ -71,10 +72,10 @@
 #define MESSAGE_VALUES                                                                             \
 	"INSERT INTO " M " (id, key_id, lane, state, turn, created_ms, due_ms, expires_ms, "       \
 	"updated_ms, size_bytes, has_body, tries, token, owner, lease_ms, head, course, "          \
-	"attempted, strikes, mark, maybe_sent) "                                                   \
+	"attempted, strikes, mark, maybe_sent, more_bytes) "                                       \
 	"SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, " PG_NOW_MS           \
-	" + $15, $16, $17, $18, 0, 0, 0"
-#define MESSAGE_TYPES "ubbnnnnnnnnnnnnbbnnbNBBBnn"
+	" + $15, $16, $17, $18, 0, 0, 0, $27"
+#define MESSAGE_TYPES "ubbnnnnnnnnnnnnbbnnbNBBBnnn"
 
 /* clang-format off */
 const struct pg_statement pg_statements[PG_SQLS] = {
@@ -90,7 +91,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		MESSAGE_TYPES, true },
 	[PG_ACCEPT_ONCE] = {
 		"WITH o AS (INSERT INTO lettergate_once (key_id, word, at_ms, owner, state, hash, "
-		"answer) VALUES ($27, $28, $29, $30, 0, $31, $32) ON CONFLICT DO NOTHING RETURNING "
+		"answer) VALUES ($28, $29, $30, $31, 0, $32, $33) ON CONFLICT DO NOTHING RETURNING "
 		"1), m AS (" MESSAGE_VALUES " FROM o RETURNING id), e AS ("
 		EVENTS("$21", "$22", "$23", "$24", "$25", "$26", "o, ") "), b AS (INSERT INTO "
 		"lettergate_body (id, crc, bytes) SELECT $1, $19, $20 FROM o WHERE $11 = 1) SELECT "
@@ -121,8 +122,8 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"SELECT s.lane, s.key_id, s.lane = ANY ($3), x.n + 1 FROM before x " NEXT_KEY " "
 		"WHERE (x.lane, x.key_id) < ($1, $2)), calm AS MATERIALIZED (SELECT 1 WHERE "
 		NO_SUSPECT_OF("$7", "$13") "), over AS MATERIALIZED (SELECT o.id, o.was, "
-		"o.size_bytes, row_number() OVER () AS n FROM unnest($14) AS l(lane) CROSS JOIN "
-		"LATERAL (SELECT id, state AS was, size_bytes FROM " M " WHERE turn = 1 AND lane "
+		"o.weight, row_number() OVER () AS n FROM unnest($14) AS l(lane) CROSS JOIN "
+		"LATERAL (SELECT id, state AS was, " WEIGHT " FROM " M " WHERE turn = 1 AND lane "
 		"<> '' AND lane = l.lane AND expires_ms <= $15 ORDER BY expires_ms LIMIT $16 FOR UPDATE SKIP LOCKED) "
 		"o WHERE EXISTS (SELECT 1 FROM calm) LIMIT $16), circle AS MATERIALIZED (SELECT * FROM "
 		"(SELECT lane, key_id, n FROM after WHERE n > 0 AND NOT rests UNION ALL SELECT "
@@ -135,12 +136,12 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"FROM waiting w LEFT JOIN unnest($10, $11) AS narrow(lane, room) USING (lane) "
 		"WHERE w.place <= coalesce(room, w.place) ORDER BY w.r, w.n LIMIT $4 - (SELECT "
 		"count(*) FROM over)) t GROUP BY n, "
-		"lane, key_id), free AS MATERIALIZED (SELECT o.id, o.was, o.size_bytes, t.n, "
+		"lane, key_id), free AS MATERIALIZED (SELECT o.id, o.was, o.weight, t.n, "
 		"row_number() OVER (PARTITION BY t.n ORDER BY o.due_ms) AS r FROM turns t CROSS "
-		"JOIN LATERAL (SELECT id, due_ms, state AS was, size_bytes FROM " M " WHERE turn = "
+		"JOIN LATERAL (SELECT id, due_ms, state AS was, " WEIGHT " FROM " M " WHERE turn = "
 		"1 AND lane = t.lane AND key_id = t.key_id ORDER BY due_ms LIMIT t.messages FOR "
-		"UPDATE SKIP LOCKED) o UNION ALL SELECT id, was, size_bytes, n, 0 FROM over), locked AS MATERIALIZED (SELECT id, was, n, r FROM (SELECT "
-		"id, was, n, r, sum(size_bytes) OVER (ORDER BY r, n) - size_bytes AS bytes FROM "
+		"UPDATE SKIP LOCKED) o UNION ALL SELECT id, was, weight, n, 0 FROM over), locked AS MATERIALIZED (SELECT id, was, n, r FROM (SELECT "
+		"id, was, n, r, sum(weight) OVER (ORDER BY r, n) - weight AS bytes FROM "
 		"free) f WHERE bytes < $12), " LEASE("$5", "$6", "$7", "$8") "$9 = 1 ORDER BY m.r, "
 		"m.n",
 		"bbBnnnnnnBNnnBnn", false },
@@ -164,7 +165,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"WITH moved AS (UPDATE " M " SET state = CASE WHEN attempted > 0 THEN 5 ELSE 1 "
 		"END, turn = CASE WHEN $5 = 1 THEN 2 WHEN strikes > 0 THEN 3 ELSE 1 END, lane = "
 		"$3, due_ms = $4, tries = tries - 1, token = 0, mark = 0, owner = 0 WHERE id = $1 "
-		"AND token = $2 AND turn = 4 RETURNING key_id, 2 AS was, state, size_bytes) " MOVED,
+		"AND token = $2 AND turn = 4 RETURNING key_id, 2 AS was, state, " WEIGHT ") " MOVED,
 		"unbnn", true },
 	[PG_SETTLE] = {
 		"WITH s AS (UPDATE " M " SET state = $3, turn = $4, lane = $5, due_ms = $6, "
@@ -286,7 +287,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"$1 AND due_ms <= $2 ORDER BY due_ms LIMIT $3 FOR UPDATE SKIP LOCKED), moved AS "
 		"(UPDATE " M " m SET turn = CASE WHEN m.strikes > 0 THEN 3 ELSE 1 END, state = "
 		"CASE WHEN m.state = 0 THEN 1 ELSE m.state END FROM due d WHERE m.id = d.id "
-		"RETURNING m.key_id, d.state AS was, m.state, m.size_bytes) " MOVED,
+		"RETURNING m.key_id, d.state AS was, m.state, " WEIGHT ") " MOVED,
 		"nnn", false },
 	[PG_NEXT_DUE] = {
 		"SELECT least((SELECT due_ms FROM " M " WHERE turn = 2 AND state = 0 ORDER BY "
@@ -316,7 +317,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"updated_ms < $2 ORDER BY updated_ms LIMIT $3 FOR UPDATE SKIP LOCKED), bodies AS "
 		"(DELETE FROM lettergate_body b USING old WHERE b.id = old.id), moved AS (DELETE "
 		"FROM " M " m USING old WHERE m.id = old.id RETURNING m.key_id, m.state AS was, 11 "
-		"AS state, m.size_bytes) " MOVED,
+		"AS state, " WEIGHT ") " MOVED,
 		"nnn", false },
 	[PG_SWEEP_BODIES] = {
 		"WITH old AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 0 AND has_body = 1 "

@@ -48,16 +48,16 @@ static enum err put_message(struct sqlite_store *store, const struct accept_job 
 	sql_number(put, 14, store->alive_ms + accept->lease_for_ms);
 	sql_bytes(put, 15, buf_text(&store->head));
 	sql_bytes(put, 16, buf_text(&store->course));
+	sql_number(put, 17, (int64_t)(accept->weight - stored->size_bytes));
 	err = sql_run(store, put);
 	if (!err)
-		sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms,
+		sqlite_move(store, stored->key_id, (int64_t)accept->weight, stored->created_ms,
 			MESSAGE_STATES, state);
 	return err;
 }
 
-/* Before anything is written: is there room, and can it be packed? */
-static enum err check(
-	struct sqlite_store *store, const struct accept_job *accept, struct text *body_out)
+/* Before anything is written: can it be packed, and is there room? */
+static enum err check(struct sqlite_store *store, struct accept_job *accept, struct text *body_out)
 {
 	const struct stored *stored = accept->stored;
 	char id[ID_BYTES];
@@ -69,13 +69,14 @@ static enum err check(
 		return ERR_IO;
 	if (!id_to_bytes(stored->id, id))
 		return ERR_VALUE;
-	if (!message_state_is_settled(stored->state) &&
-		!tally_has_room(&store->tally, &store->limits, stored->key_id, stored->size_bytes))
-		return ERR_LIMIT;
 	err = pack(store, stored);
-	if (!err)
-		err = rules_gather(accept, &store->body, body_out);
-	return err;
+	if (err)
+		return err;
+	accept->weight = stored->size_bytes + stored_more_bytes(stored, store->head.len);
+	if (!message_state_is_settled(stored->state) &&
+		!tally_has_room(&store->tally, &store->limits, stored->key_id, accept->weight))
+		return ERR_LIMIT;
+	return rules_gather(accept, &store->body, body_out);
 }
 
 /* Was it accepted before? One that was cut short is the caller's from now on. */

@@ -78,12 +78,12 @@ static enum err lease(struct sqlite_store *store, struct claim_job *claim, struc
 	err = sql_run(store, lease);
 	if (err)
 		return err;
-	sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms,
+	sqlite_move(store, stored->key_id, (int64_t)stored_weight(stored), stored->created_ms,
 		stored->state, MESSAGE_SENDING);
 	stored->state = MESSAGE_SENDING;
 	stored->tries++;
 	stored->token = claim->token;
-	claim->bytes += stored->size_bytes;
+	claim->bytes += stored_weight(stored);
 	if (claim->has_body) {
 		claim->bodies[claim->count] = (struct text){ 0 };
 		err = body_read(store, stored->place, stored->region, &claim->bodies[claim->count]);
@@ -101,7 +101,7 @@ static enum err set_aside(
 	if (claim->damaged_ids)
 		memcpy(claim->damaged_ids[claim->damaged], stored->id, sizeof(stored->id));
 	claim->damaged++;
-	err = row_move(store, stored->place, stored->key_id, (int64_t)stored->size_bytes,
+	err = row_move(store, stored->place, stored->key_id, (int64_t)stored_weight(stored),
 		stored->created_ms, stored->state, MESSAGE_HELD, TURN_HELD);
 	rules_tell_damaged(stored->id, stored->key_id, claim->now_ms, &store->course, &event);
 	if (!err)
@@ -117,6 +117,7 @@ static enum err set_row_aside(
 	struct stored known = { .place = sqlite3_column_int64(row, ROW_PLACE),
 		.key_id = sql_column(row, ROW_KEY),
 		.size_bytes = (uint64_t)sqlite3_column_int64(row, ROW_SIZE),
+		.more_bytes = (uint64_t)sqlite3_column_int64(row, ROW_MORE),
 		.created_ms = sqlite3_column_int64(row, ROW_CREATED),
 		.state = state >= 0 && state < MESSAGE_STATES ? (enum message_state)state
 							      : MESSAGE_QUEUED };
@@ -366,8 +367,8 @@ static enum err give_back(
 	sql_number(statement, 5, release->due_ms);
 	err = sql_run(store, statement);
 	if (!err)
-		sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms,
-			MESSAGE_SENDING, state);
+		sqlite_move(store, stored->key_id, (int64_t)stored_weight(stored),
+			stored->created_ms, MESSAGE_SENDING, state);
 	return err;
 }
 

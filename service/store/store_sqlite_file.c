@@ -55,6 +55,8 @@ static const char *const additions[SCHEMA - 1] = {
 	/* most wait for any relay, and are in none */
 	"CREATE INDEX message_over ON message (lane, expires_ms) WHERE turn = 1 AND lane <> '';",
 	"CREATE INDEX message_held ON message (id) WHERE turn = 5;",
+	/* what is there counts as it did */
+	"ALTER TABLE message ADD COLUMN more_bytes BIGINT NOT NULL DEFAULT 0;",
 };
 
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db)

@@ -135,7 +135,7 @@ struct text sql_column(sqlite3_stmt *statement, int column); /* until the next s
 
 /* ---- files */
 
-enum { FILE_SCHEMA = 4, PATH_BYTES = 4096 };
+enum { FILE_SCHEMA = 5, PATH_BYTES = 4096 };
 
 /* Without opening it as a database. ERR_MISSING: there is none; else as store_sqlite_open. */
 MUST_USE enum err sqlite_file_look(const char *path, unsigned *version_out, struct buf *why);
@@ -179,6 +179,7 @@ enum row_column {
 	ROW_EXPIRES,
 	ROW_UPDATED,
 	ROW_SIZE,
+	ROW_MORE,
 	ROW_HAS_BODY,
 	ROW_TRIES,
 	ROW_STRIKES,
@@ -189,13 +190,13 @@ enum row_column {
 };
 #define ROW_COLUMNS                                                                                \
 	"place, id, key_id, lane, state, turn, created_ms, due_ms, expires_ms, updated_ms, "       \
-	"size_bytes, has_body, tries, strikes, maybe_sent, token, head, course"
+	"size_bytes, more_bytes, has_body, tries, strikes, maybe_sent, token, head, course"
 /* The message of this id, if it is this key's (`at` NULL: whosever). ERR_MISSING. */
 MUST_USE enum err row_find(struct sqlite_store *store, const char *id, struct text key_id,
 	struct stored **stored_out, enum turn *turn_out);
 /* Moves it to another state without a verdict. */
 MUST_USE enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id,
-	int64_t size, int64_t created_ms, enum message_state from, enum message_state to,
+	int64_t weight, int64_t created_ms, enum message_state from, enum message_state to,
 	enum turn turn);
 MUST_USE enum err body_read(
 	struct sqlite_store *store, int64_t place, struct region *region, struct text *body_out);

@@ -45,6 +45,7 @@ static enum err read_numbers(sqlite3_stmt *row, struct stored *stored)
 	stored->expires_ms = number(row, ROW_EXPIRES);
 	stored->updated_ms = number(row, ROW_UPDATED);
 	stored->size_bytes = (uint64_t)number(row, ROW_SIZE);
+	stored->more_bytes = (uint64_t)number(row, ROW_MORE);
 	stored->has_body = number(row, ROW_HAS_BODY) != 0;
 	stored->tries = (unsigned)tries;
 	stored->strikes = (unsigned)strikes;
@@ -150,7 +151,7 @@ enum err row_find(struct sqlite_store *store, const char *id, struct text key_id
 	return err;
 }
 
-enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id, int64_t size,
+enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id, int64_t weight,
 	int64_t created_ms, enum message_state from, enum message_state to, enum turn turn)
 {
 	sqlite3_stmt *move = sql_use(store, SQL_MOVE);
@@ -163,7 +164,7 @@ enum err row_move(struct sqlite_store *store, int64_t place, struct text key_id,
 	sql_number(move, 3, turn);
 	err = sql_run(store, move);
 	if (!err)
-		sqlite_move(store, key_id, size, created_ms, from, to);
+		sqlite_move(store, key_id, weight, created_ms, from, to);
 	return err;
 }
 

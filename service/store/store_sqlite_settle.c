@@ -55,7 +55,7 @@ enum err sqlite_settle(void *self, struct settle_job *settle)
 		err = put_verdict(store, settle, keeps_body);
 	if (err)
 		return err;
-	sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms,
+	sqlite_move(store, stored->key_id, (int64_t)stored_weight(stored), stored->created_ms,
 		MESSAGE_SENDING, stored->state);
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);
@@ -91,7 +91,8 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 	if (!err)
 		err = sqlite_make_room(store, stored->key_id);
 	if (!err && message_state_is_settled(from) &&
-		!tally_has_room(&store->tally, &store->limits, stored->key_id, stored->size_bytes))
+		!tally_has_room(
+			&store->tally, &store->limits, stored->key_id, stored_weight(stored)))
 		err = ERR_LIMIT;
 	if (!err)
 		err = pack_course(store, stored);
@@ -99,7 +100,7 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 		err = put_change(store, change, stored, keeps_body);
 	if (err)
 		return err;
-	sqlite_move(store, stored->key_id, (int64_t)stored->size_bytes, stored->created_ms, from,
+	sqlite_move(store, stored->key_id, (int64_t)stored_weight(stored), stored->created_ms, from,
 		stored->state);
 	change->state = stored->state;
 	if (stored->has_body && !keeps_body)

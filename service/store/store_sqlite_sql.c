@@ -3,7 +3,8 @@
  * store_sqlite_file.c: without them an index is of no use. */
 #include "service/store/store_sqlite_own.h"
 
-#define READY "SELECT " ROW_COLUMNS " FROM message WHERE turn = 1"
+#define WEIGHT "size_bytes + more_bytes"
+#define READY  "SELECT " ROW_COLUMNS " FROM message WHERE turn = 1"
 
 const char *const sql_texts[SQLS] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -12,8 +13,8 @@ const char *const sql_texts[SQLS] = {
 
 	[SQL_ACCEPT] = "INSERT INTO message (id, key_id, lane, state, turn, created_ms, due_ms, "
 		       "expires_ms, updated_ms, size_bytes, has_body, tries, strikes, mark, "
-		       "maybe_sent, token, lease_ms, head, course) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-		       "?7, ?8, ?9, ?10, ?11, ?12, 0, 0, 0, ?13, ?14, ?15, ?16)",
+		       "maybe_sent, token, lease_ms, head, course, more_bytes) VALUES (?1, ?2, ?3, "
+		       "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 0, 0, ?13, ?14, ?15, ?16, ?17)",
 	[SQL_BODY_PUT] = "INSERT INTO body (place, crc, bytes) VALUES (?1, ?2, ?3)",
 	[SQL_BODY_GET] = "SELECT crc, bytes FROM body WHERE place = ?1",
 	[SQL_BODY_DROP] = "DELETE FROM body WHERE place = ?1",
@@ -59,14 +60,14 @@ const char *const sql_texts[SQLS] = {
 		       "updated_ms = ?6, has_body = ?7, course = ?8, strikes = 0, maybe_sent = 0 "
 		       "WHERE place = ?1",
 
-	[SQL_RIPE] = "SELECT place, key_id, state, size_bytes, strikes, created_ms FROM message "
+	[SQL_RIPE] = "SELECT place, key_id, state, " WEIGHT ", strikes, created_ms FROM message "
 		     "WHERE turn = 2 AND state = ?1 AND due_ms <= ?2 ORDER BY due_ms LIMIT 1",
 	[SQL_NEXT_DUE] = "SELECT due_ms FROM message WHERE turn = 2 AND state = ?1 "
 			 "ORDER BY due_ms LIMIT 1",
 	[SQL_HASTEN] = "UPDATE message SET due_ms = ?1 WHERE place IN (SELECT place FROM message "
 		       "WHERE turn = 2 AND state IN (1, 5) AND due_ms > ?1 LIMIT ?2)",
 	[SQL_LEASES_OVER] =
-		"SELECT place, key_id, state, size_bytes, strikes, created_ms FROM message "
+		"SELECT place, key_id, state, " WEIGHT ", strikes, created_ms FROM message "
 		"WHERE turn = 4 AND lease_ms <= ?1 LIMIT 1",
 	[SQL_MAYBE_SENT] = "UPDATE message SET maybe_sent = 1 WHERE place = ?1 AND mark = 2",
 	[SQL_STRUCK] = "UPDATE message SET mark = 1 WHERE id = ?1 AND turn = 4 AND mark = 0",
@@ -88,7 +89,7 @@ const char *const sql_texts[SQLS] = {
 	[SQL_WAITING] = "SELECT created_ms FROM message WHERE turn > 0 ORDER BY created_ms",
 	[SQL_SCHEDULED] = "SELECT created_ms FROM message WHERE turn = 2 AND state = 0",
 
-	[SQL_SETTLED] = "SELECT place, key_id, state, size_bytes, has_body FROM message "
+	[SQL_SETTLED] = "SELECT place, key_id, state, " WEIGHT ", has_body FROM message "
 			"WHERE turn = 0 AND state = ?1 AND updated_ms < ?2 "
 			"ORDER BY updated_ms LIMIT 1",
 	/* what was captured is there to be read */

@@ -10,7 +10,7 @@ static const enum message_state later_states[] = { MESSAGE_SCHEDULED, MESSAGE_QU
 	MESSAGE_DEFERRED };
 enum { LATER_STATES = sizeof(later_states) / sizeof(*later_states) };
 
-/* Moves the message of a row of place, key_id, state, size_bytes, strikes, created_ms. */
+/* Moves the message of a row of place, key_id, state, weight, strikes, created_ms. */
 static enum err make_due(struct sqlite_store *store, sqlite3_stmt *row, enum message_state to)
 {
 	bool is_suspect = sqlite3_column_int64(row, 4) > 0;

@@ -139,6 +139,18 @@ void stored_pack_course(const struct stored *stored, struct buf *buf)
 	pack_seal(buf, start);
 }
 
+/* ---- how much it counts */
+
+uint64_t stored_more_bytes(const struct stored *stored, size_t head_bytes)
+{
+	return head_bytes + stored->count * STORED_COURSE_ROOM;
+}
+
+uint64_t stored_weight(const struct stored *stored)
+{
+	return stored->size_bytes + stored->more_bytes;
+}
+
 /* ---- unpacking */
 
 static enum err unpack_texts(struct unpack *unpack, struct region *region,

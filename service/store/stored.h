@@ -13,6 +13,7 @@ enum {
 	STORED_ATTEMPTS = 100, /* the latest are kept */
 	STORED_HEAD_BYTES = 8 << 20,
 	STORED_COURSE_BYTES = 8 << 20,
+	STORED_COURSE_ROOM = 1024, /* of each recipient, see stored_more_bytes */
 	STORE_AGES = 8,
 };
 
@@ -78,6 +79,7 @@ struct stored {
 	enum message_state state;
 	int64_t created_ms, due_ms, expires_ms, updated_ms;
 	uint64_t size_bytes; /* of its bytes, on the wire */
+	uint64_t more_bytes; /* of all else, as it was counted when it came in */
 	bool has_body;       /* they are still kept */
 	unsigned tries;      /* claims, this one included */
 	unsigned strikes;    /* processes that died with its MAIL written */
@@ -97,6 +99,13 @@ bool message_state_is_settled(enum message_state state);
 /* Appends. On an error, in buf->err, what was appended is of no use. */
 void stored_pack_head(const struct stored *stored, struct buf *buf);
 void stored_pack_course(const struct stored *stored, struct buf *buf);
+/* What the queue's bound counts of a message beside its bytes: its packed head, and room for what
+ * its course becomes. The answer to a recipient takes 530 bytes at the most (SMTP_REPLY_TEXT), and
+ * has as much again for the attempts: those of a day, where relays say what they usually say. */
+uint64_t stored_more_bytes(const struct stored *stored, size_t head_bytes);
+/* All that it counts: what was added is what is taken away, so messages of before count as they
+ * did. */
+uint64_t stored_weight(const struct stored *stored);
 /* Fills those fields of *stored, borrowed from the bytes or allocated in `region`. ERR_SYNTAX:
  * these are not the bytes that were packed. ERR_MEMORY. The head comes first: it has the addresses.
  */

@@ -141,6 +141,20 @@ static inline void letter_write(struct letter *letter, unsigned number, const ch
 	letter->stored.has_body = true;
 }
 
+/* What letter `number` counts. */
+static inline uint64_t letter_weight(unsigned number, const char *key_id)
+{
+	struct buf head = buf_born(STORED_HEAD_BYTES);
+	struct letter letter;
+	uint64_t weight;
+
+	letter_write(&letter, number, key_id);
+	stored_pack_head(&letter.stored, &head);
+	weight = letter.body.len + head.len + UINT64_C(2) * STORED_COURSE_ROOM;
+	buf_free(&head);
+	return weight;
+}
+
 static inline enum err letter_accept(struct kit *kit, struct letter *letter, int64_t now_ms)
 {
 	struct accept_job accept = { .job.kind = JOB_ACCEPT,

@@ -205,13 +205,14 @@ START_TEST(keys_take_turns)
 }
 END_TEST
 
-/* Each of these has 22 bytes. */
+/* All of these count the same. */
 START_TEST(a_claim_ends_with_its_bytes)
 {
-	static const struct {
+	uint64_t weight = letter_weight(1, "a");
+	const struct {
 		uint64_t most_bytes;
 		size_t count;
-	} rows[] = { { 1, 1 }, { 22, 1 }, { 23, 2 }, { 66, 3 }, { 0, 2 } };
+	} rows[] = { { 1, 1 }, { weight, 1 }, { weight + 1, 2 }, { 3 * weight, 3 }, { 0, 2 } };
 	OPENED(kit);
 	struct claimed claimed = { 0 };
 
@@ -220,7 +221,7 @@ START_TEST(a_claim_ends_with_its_bytes)
 	for (int row = 0; row < 5; row++) {
 		claimed.job.most_bytes = rows[row].most_bytes;
 		ck_assert_uint_eq(claim(&kit, &claimed, 20), rows[row].count);
-		ck_assert_uint_eq(claimed.job.bytes, 22 * rows[row].count);
+		ck_assert_uint_eq(claimed.job.bytes, weight * rows[row].count);
 		ck_assert_int_eq(claimed.job.has_more, row < 4);
 		claimed_free(&claimed);
 	}
@@ -496,11 +497,11 @@ END_TEST
 
 START_TEST(a_full_queue_takes_no_more)
 {
-	static const struct {
+	const struct {
 		struct store_limits limits;
 		bool others_may;
-	} rows[] = { { { .messages = 2 }, false }, { { .bytes = 50 }, false },
-		{ { .per_key = 2 }, true } };
+	} rows[] = { { { .messages = 2 }, false },
+		{ { .bytes = 3 * letter_weight(1, "a") - 1 }, false }, { { .per_key = 2 }, true } };
 
 	for (int row = 0; row < 3; row++) {
 		struct kit kit = kit_open(_i, rows[row].limits);
@@ -545,7 +546,7 @@ START_TEST(counts_are_by_state)
 	ck_assert_uint_eq(now.messages[MESSAGE_SENDING], 1);
 	ck_assert_uint_eq(now.messages[MESSAGE_SENT], 1);
 	ck_assert_uint_eq(now.messages[MESSAGE_HELD], 1);
-	ck_assert_uint_eq(now.bytes, 4 * TEXT("Subject: x\r\n\r\nHello.\r\n").len);
+	ck_assert_uint_eq(now.bytes, 4 * letter_weight(1, "a"));
 	ck_assert_int_eq(now.oldest_ms, NOW / 1000 * 1000); /* to the second */
 	claimed_free(&claimed);
 	kit_close(&kit);
@@ -597,6 +598,55 @@ START_TEST(those_that_wait_are_counted_by_age)
 	ck_assert_int_eq(counts_at(&kit, NOW).oldest_ms,
 		(NOW - store_ages_ms[STORE_AGES - 1]) / 1000 * 1000);
 	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
+/* … its head and its recipients, too; however long what relays say becomes, it counts the same
+ * until it is settled, and again when it is tried again. */
+START_TEST(all_of_a_message_counts)
+{
+	OPENED(kit);
+	uint64_t weight = letter_weight(1, "a") - TEXT("{\"order\":\"42\"}").len + 4000;
+	struct claimed claimed = { 0 };
+	char said[400], metadata[4000];
+	struct letter letter;
+	struct change_job change = { .id = letter.stored.id,
+		.now_ms = NOW,
+		.expires_ms = NOW + 1000 * SECOND,
+		.change = CHANGE_RETRY };
+	struct release_job release = { .id = letter.stored.id, .token = TOKEN, .now_ms = NOW };
+
+	memset(said, 'x', sizeof(said));
+	memset(metadata, 'y', sizeof(metadata));
+	letter_write(&letter, 1, "a");
+	letter.stored.metadata = (struct text){ metadata, sizeof(metadata) };
+	ck_assert_int_eq(letter_accept(&kit, &letter, NOW + 1), OK);
+	ck_assert_uint_eq(counts(&kit).bytes, weight + 1); /* its length takes a byte more */
+	for (int round = 0; round < 2; round++) {
+		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+		ck_assert_uint_eq(claimed.at[0]->size_bytes, letter.body.len);
+		claimed.at[0]->to[0].said.text = (struct text){ said, sizeof(said) };
+		ck_assert_int_eq(
+			settle(&kit, claimed.at[0], MESSAGE_DEFERRED, 10 * SECOND, true), OK);
+		claimed_free(&claimed);
+		ck_assert_uint_eq(counts(&kit).bytes, weight + 1);
+		tick_at(&kit, NOW + 10 * SECOND);
+		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+		claimed_free(&claimed);
+		ck_assert_int_eq(DO(&kit, release, &release), OK);
+		ck_assert_uint_eq(counts(&kit).bytes, weight + 1);
+		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+		kit.store.verbs->close(kit.store.self); /* its lease is void */
+		kit_open_again(&kit);
+		claimed_free(&claimed);
+		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+		ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_FAILED, 0, true), OK);
+		claimed_free(&claimed);
+		ck_assert_uint_eq(counts(&kit).bytes, 0);
+		ck_assert_int_eq(DO(&kit, change, &change), OK);
+		ck_assert_uint_eq(counts(&kit).bytes, weight + 1);
+	}
 	kit_close(&kit);
 }
 END_TEST
@@ -1458,8 +1508,9 @@ UNIT_MAIN(
 	EACH(a_lease_that_is_over_gives_the_message_to_others);
 	EACH(what_is_given_back_untried_does_not_count);
 	EACH(a_clock_that_is_set_back_leaves_nobody_waiting); EACH(a_full_queue_takes_no_more);
-	EACH(counts_are_by_state); EACH(those_that_wait_are_counted_by_age);
-	EACH(what_is_rolled_back_never_was); EACH(another_keys_message_is_not_there);
+	EACH(counts_are_by_state); EACH(all_of_a_message_counts);
+	EACH(those_that_wait_are_counted_by_age); EACH(what_is_rolled_back_never_was);
+	EACH(another_keys_message_is_not_there);
 	EACH(the_bytes_go_with_the_verdict_unless_they_are_to_stay);
 	EACH(what_was_not_sent_can_be_cancelled); EACH(what_is_cancelled_is_told_as_it_was_found);
 	EACH(a_failed_one_can_be_tried_again); EACH(lists_are_newest_first_in_pages);

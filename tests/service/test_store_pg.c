@@ -160,7 +160,8 @@ END_TEST
 /* What raised them from version 1, taken back. */
 static const char older[] =
 	"DROP INDEX lettergate_message_over, lettergate_message_waiting, lettergate_message_held;"
-	"ALTER TABLE lettergate_message DROP COLUMN out_ms;"
+	"ALTER TABLE lettergate_message DROP COLUMN out_ms, DROP COLUMN more_bytes;"
+	"UPDATE lettergate_tally SET bytes = 22 * messages;"
 	"CREATE INDEX lettergate_message_unsettled ON lettergate_message (created_ms) "
 	"WHERE turn > 0;"
 	"UPDATE lettergate_schema SET version = 1";
@@ -176,7 +177,8 @@ START_TEST(tables_of_an_older_version_are_raised)
 	for (int i = 1; i <= 2; i++) {
 		(void)sql(&kit, i == 1 ? older : "SELECT 1");
 		kit_open_again(&kit);
-		ck_assert_int_eq(sql(&kit, "SELECT version FROM lettergate_schema"), 3);
+		ck_assert_int_eq(sql(&kit, "SELECT version FROM lettergate_schema"), 4);
+		ck_assert_uint_eq(counts(&kit).bytes, 22 * (3 - (unsigned)i));
 		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
 		ck_assert_uint_eq(number_of(claimed.at[0]), (unsigned)i);
 		ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), OK);
@@ -184,6 +186,7 @@ START_TEST(tables_of_an_older_version_are_raised)
 		kit.store.verbs->close(kit.store.self);
 	}
 	kit_open_again(&kit);
+	ck_assert_uint_eq(counts(&kit).bytes, 0);
 	kit_close(&kit);
 }
 END_TEST

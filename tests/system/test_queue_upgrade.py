@@ -11,10 +11,13 @@ from postgres import Postgres
 from relay import Relay
 
 # What later versions added, taken back.
-FILE_1 = ("DROP INDEX message_held; DROP INDEX message_over; DROP TABLE note; "
-          "PRAGMA user_version = 1")
-DATABASE_1 = ("DROP INDEX lettergate_message_over, lettergate_message_waiting, lettergate_message_held; "
-              "ALTER TABLE lettergate_message DROP COLUMN out_ms; "
+FILE_1 = ("ALTER TABLE message DROP COLUMN more_bytes; UPDATE tally SET bytes = coalesce((SELECT sum(size_bytes) "
+          "FROM message m WHERE m.key_id = tally.key_id AND m.state = tally.state), 0); "
+          "DROP INDEX message_held; DROP INDEX message_over; DROP TABLE note; PRAGMA user_version = 1")
+DATABASE_1 = ("UPDATE lettergate_tally t SET bytes = coalesce((SELECT sum(size_bytes) FROM lettergate_message m "
+              "WHERE m.key_id = t.key_id AND m.state = t.state), 0); "
+              "DROP INDEX lettergate_message_over, lettergate_message_waiting, lettergate_message_held; "
+              "ALTER TABLE lettergate_message DROP COLUMN out_ms, DROP COLUMN more_bytes; "
               "CREATE INDEX lettergate_message_unsettled ON lettergate_message (created_ms) WHERE turn > 0; "
               "UPDATE lettergate_schema SET version = 1")
 
@@ -67,5 +70,6 @@ def test_all_of_it_is_delivered_by_this_version(tmp_path, kind):
             assert wait_for(lambda: len(relay.ledger) >= len(accepted), 60, 0.1)
             for state in ("queued", "deferred", "sending", "failed", "held"):
                 assert wait_for(lambda state=state: not gateway.get("/messages?state=" + state)["messages"], 20)
+            assert "lettergate_queue_bytes 0\n" in gateway.get("/metrics", key=None).body.decode()
         arrived = collections.Counter(transaction.message_id for transaction in relay.ledger)
         assert set(arrived) == accepted and max(arrived.values()) == 1
