@@ -61,8 +61,8 @@ static const struct problem_words own[] = {
 		409, true },
 	{ "already_settled", "The message is in a state in which that cannot be done",
 		"detail names the state. What waits or is held can be cancelled, until it is being "
-		"sent; what failed, is deferred or held can be tried again, while its text is "
-		"kept.",
+		"sent; what is deferred, held, failed, partial or unknown can be tried again, "
+		"while its text is kept.",
 		409, false },
 	{ "template_not_found", "No such template", "No template has this name.", 404, false },
 	{ "template_error", "The template is wrong, or a value does not fit it",
