@@ -38,6 +38,21 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if not os.path.exists(os.path.join(folder, link))] == []
 
 
+def headings(page):
+    """The names that links may give behind a #, as GitHub makes them."""
+    lines = re.sub(r"^```.*?^```", "", read(page), flags=re.MULTILINE | re.DOTALL)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-")
+            for line in re.findall(r"^#+ (.*)$", lines, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_a_heading(page):
+    folder = os.path.dirname(page)
+    links = re.findall(r"\]\(([^)#:\s]*)#([^)]*)\)", read(page))
+    assert [(to, name) for to, name in links
+            if name not in headings(os.path.normpath(os.path.join(folder, to)) if to else page)] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_examples_of_json_are_json(page):
     for example in re.findall(r"^```json\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL):
