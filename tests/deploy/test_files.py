@@ -141,6 +141,15 @@ def test_the_unit_leaves_time_to_drain():
     assert seconds(known_settings()["SEND_DEADLINE"]) <= most < stop
 
 
+def test_the_unit_waits_for_its_store(tmp_path):
+    """Without PostgreSQL it ends at once, with 1; systemd starts it again for as long as that takes."""
+    unit = read("deploy/lettergate.service")
+    assert "\nStartLimitIntervalSec=0\n" in unit.partition("[Service]")[0]
+    assert "\nRestart=on-failure\n" in unit and "\nRestartPreventExitStatus=2\n" in unit
+    done = gateway.command("serve", settings={"SMTP_HOST": "capture", "STORE": "postgresql://127.0.0.1:1/none"}, cwd=tmp_path)
+    assert done.returncode == 1 and "PostgreSQL" in done.stderr
+
+
 # ---- sandboxes
 
 def test_kubernetes_gives_the_container_nothing_it_does_not_need(pod):
