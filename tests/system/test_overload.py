@@ -10,6 +10,7 @@ import pytest
 
 from gateway import KEY, SLOW, Answer, Gateway, free_port, mail, metric, problem, together, wait_for
 from relay import Relay
+from stores import either_store, in_both, module_server  # noqa: F401  the fixtures `store` and `server`
 
 PAUSE_MOST = 60  # what the gateway asks for of its own, at most
 
@@ -116,11 +117,12 @@ def test_past_the_bytes_in_flight_as_well():
         assert wait_for(lambda: gateway.send(text="x" * 1000000).status == 200)
 
 
-def test_what_is_out_of_the_queue_has_half_of_the_bytes(tmp_path):
+@in_both
+def test_what_is_out_of_the_queue_has_half_of_the_bytes(store):
     """Messages that are large: no more of them lie in memory at a time, and all of them go."""
     gate = Gate()
-    with Relay({"dot": gate}) as relay, Gateway(relay, STORE="sqlite:%s" % (tmp_path / "queue.db"),
-                                             MAX_IN_FLIGHT_BYTES="4M", HTTP_MAX_BODY="2M") as gateway:
+    with Relay({"dot": gate}) as relay, \
+            Gateway(relay, STORE=store, MAX_IN_FLIGHT_BYTES="4M", HTTP_MAX_BODY="2M") as gateway:
         for _ in range(12):
             assert gateway.send({"delivery": "queue"}, text="a line of text\n" * 30000).status == 202
         assert wait_for(lambda: in_flight_bytes(gateway) > 1 << 21)
