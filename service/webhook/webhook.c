@@ -132,12 +132,6 @@ static void disable(struct webhook *webhook)
 	pthread_mutex_unlock(&webhook->webhooks->lock);
 }
 
-static void go_on(struct webhook *webhook, const struct event *event)
-{
-	webhook->place = (struct webhook_place){ .cursor = event->cursor };
-	webhook->at++;
-}
-
 static void put_off(
 	struct webhook *webhook, const struct event *event, const char *id, uint32_t retry_after_s)
 {
@@ -154,7 +148,7 @@ static void put_off(
 		return;
 	metrics_webhook(webhook->webhooks->metrics, WEBHOOK_GIVEN_UP);
 	log_given_up(webhook, event, id);
-	go_on(webhook, event);
+	webhook_page_pass(webhook);
 }
 
 /* Who says "too many" gets the next ones slower, and faster again as it takes them. */
@@ -198,7 +192,7 @@ static bool try_event(struct webhook *webhook, const struct event *event)
 	webhook->next_us = now_us() + UINT64_C(1000) * webhook->pace_ms;
 	webhook->is_behind = true;
 	if (result == WEBHOOK_DELIVERED)
-		go_on(webhook, event);
+		webhook_page_pass(webhook);
 	else if (result == WEBHOOK_GONE)
 		disable(webhook);
 	else

@@ -60,7 +60,8 @@ struct webhook {
 	struct region *region; /* of the page; NULL: there is none */
 	struct event events[PAGE_EVENTS];
 	size_t count, at;
-	uint64_t page_cursor, news;
+	uint64_t page_cursor, page_next, news; /* page_next: the first of the next page; 0: it is
+						  not known */
 };
 
 /* webhook.c: the thread of one; `self` is it. */
@@ -70,6 +71,8 @@ void *webhook_run(void *self);
 MUST_USE enum err webhook_page_read(struct webhook *webhook);
 /* The next one that it wants; NULL: none in this page. */
 const struct event *webhook_page_next(struct webhook *webhook);
+/* That one is done with. */
+void webhook_page_pass(struct webhook *webhook);
 /* All of it is done with. */
 void webhook_page_end(struct webhook *webhook);
 void webhook_page_drop(struct webhook *webhook);

@@ -10,6 +10,40 @@ void webhook_page_drop(struct webhook *webhook)
 	webhook->count = webhook->at = 0;
 }
 
+/* What comes behind the page is known where it has more than one: the last one is left for the next
+ * page. So it is seen when that has been forgotten by then. */
+static void take_page(struct webhook *webhook, const struct events_job *job)
+{
+	bool leaves_one = job->count > 1 && job->newest > job->cursor;
+
+	webhook->count = job->count - leaves_one;
+	webhook->at = 0;
+	webhook->page_next = leaves_one ? webhook->events[webhook->count].cursor : 0;
+	webhook->page_cursor =
+		leaves_one ? webhook->events[webhook->count - 1].cursor : job->cursor;
+}
+
+/* The store does not go on where it was. */
+static void check_place(struct webhook *webhook, const struct events_job *job)
+{
+	struct webhook_place *place = &webhook->place;
+	uint64_t first = job->count ? job->events[0].cursor : UINT64_MAX;
+
+	if (place->cursor > job->last) { /* or what is written next would be missed */
+		webhook_log_trouble(webhook, ERR_VALUE,
+			"the store is older than its place in it: it goes on from now");
+		webhook->page_cursor = job->newest;
+	} else if (webhook_place_is_lost(place, first)) {
+		webhook_log_trouble(webhook, ERR_MISSING,
+			"events that it had not taken were kept no longer: it goes on with those "
+			"that there are");
+	} else {
+		return;
+	}
+	*place = (struct webhook_place){ .cursor = place->cursor };
+	webhook->is_behind = true;
+}
+
 void webhook_page_end(struct webhook *webhook)
 {
 	webhook->is_behind = webhook->is_behind || webhook->place.cursor != webhook->page_cursor;
@@ -38,14 +72,8 @@ enum err webhook_page_read(struct webhook *webhook)
 		webhook_page_drop(webhook);
 		return err;
 	}
-	webhook->count = job.count;
-	webhook->at = 0;
-	webhook->page_cursor = job.cursor;
-	if (webhook->place.cursor > job.last) { /* or what is written next would be missed */
-		webhook_log_trouble(webhook, ERR_VALUE,
-			"the store is older than its place in it: it goes on from now");
-		webhook->page_cursor = job.newest;
-	}
+	take_page(webhook, &job);
+	check_place(webhook, &job);
 	return OK;
 }
 
@@ -59,13 +87,22 @@ void webhook_page_age(struct webhook *webhook, bool is_ours, int64_t oldest_ms)
 
 const struct event *webhook_page_next(struct webhook *webhook)
 {
-	for (; webhook->at < webhook->count; webhook->at++) {
+	while (webhook->at < webhook->count) {
 		const struct event *event = &webhook->events[webhook->at];
 
 		if (event_fits(event, &webhook->webhook->filter))
 			return event;
-		webhook->place.cursor = event->cursor;
+		webhook_page_pass(webhook);
 		webhook->is_behind = true;
 	}
 	return NULL;
+}
+
+void webhook_page_pass(struct webhook *webhook)
+{
+	uint64_t cursor = webhook->events[webhook->at++].cursor;
+
+	webhook->place = (struct webhook_place){ .cursor = cursor,
+		.head = webhook->at < webhook->count ? webhook->events[webhook->at].cursor
+						     : webhook->page_next };
 }

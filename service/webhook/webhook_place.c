@@ -4,6 +4,11 @@
 
 enum { VERSION = 1, NUMBERS = 5 };
 
+bool webhook_place_is_lost(const struct webhook_place *place, uint64_t first)
+{
+	return place->head > place->cursor && place->head < first;
+}
+
 void webhook_place_write(const struct webhook_place *place, struct buf *out)
 {
 	buf_addf(out, "%d %" PRIu64 " %" PRIu64 " %u %" PRId64, VERSION, place->cursor, place->head,

@@ -215,6 +215,30 @@ def test_given_up_after_the_last_try(context, usual):
             assert receiver.told[2] == ("message.sent", second), "it goes on with the next"
 
 
+def test_what_was_forgotten_before_it_was_taken(context, usual, tmp_path):
+    """One goes on with what there is, and it is told; one that had all misses nothing."""
+    path = tmp_path / "config.json"
+    later = {"status": 503, "headers": {"Retry-After": "600"}}
+    with Receiver(context) as good, Receiver(context, [None, later, None]) as late, Relay() as relay:
+        path.write_text(json.dumps({"webhooks": [
+            {"name": name, "url": receiver.url, "secret": secret(OLD)} for name, receiver in (("good", good), ("late", late))]}))
+        with Gateway(relay, args=("--config", path), **usual) as gateway:
+            sent = [gateway.send()["id"] for _ in range(4)]
+            assert wait_for(lambda: len(good.posts) == 4 and len(late.posts) == 2)
+        with contextlib.closing(sqlite3.connect(usual["STORE"][7:])) as store:
+            store.execute("UPDATE event SET at_ms = at_ms - 7200000")
+            store.commit()
+        with Gateway(relay, **usual, KEEP_FAILED="1h") as gateway:
+            assert wait_for(lambda: not gateway.get("/events")["events"])
+            sent.append(gateway.send()["id"])
+        with Gateway(relay, args=("--config", path), **usual) as gateway:
+            assert wait_for(lambda: len(good.posts) == 5 and len(late.posts) == 3)
+            assert [number for _type, number in good.told] == sent
+            assert [number for _type, number in late.told] == [sent[0], sent[1], sent[4]]
+            told, = gateway.log("webhook_trouble")
+            assert told["webhook"] == "late" and "kept no longer" in told["detail"]
+
+
 def test_an_untrusted_certificate(context, usual):
     usual["SSL_CERT_FILE"] = "/etc/ssl/certs/ca-certificates.crt"
     with Receiver(context) as receiver, Relay() as relay, \
