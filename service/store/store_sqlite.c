@@ -154,15 +154,15 @@ static enum err checkpoint(struct sqlite_store *store, int mode)
 static enum err tidy(void *self)
 {
 	struct sqlite_store *store = self;
-	bool was_full = store->is_full;
+	bool was_spent = store->is_spent;
 	enum err err;
 
 	if (store->is_failed)
 		return ERR_IO;
-	if (store->wal_pages == 0 || (store->wal_pages < store->wal_most && !store->is_full))
+	if (store->wal_pages == 0 || (store->wal_pages < store->wal_most && !store->is_spent))
 		return OK;
 	err = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
-	if (err && store->is_full && !was_full) /* there is room now that was set aside */
+	if (err && store->is_spent && !was_spent) /* there is room now that was set aside */
 		err = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
 	return err;
 }
@@ -175,7 +175,7 @@ static enum err begin(void *self)
 	if (store->is_failed)
 		return ERR_IO;
 	reserve_restore(store);
-	if (store->is_full)
+	if (store->is_spent)
 		(void)tidy(store); /* without it, what little is left has to do */
 	return store->is_failed ? ERR_IO : sql_run(store, sql_use(store, SQL_BEGIN));
 }

@@ -60,12 +60,13 @@ static enum err put_message(struct sqlite_store *store, const struct accept_job 
 static enum err check(struct sqlite_store *store, struct accept_job *accept, struct text *body_out)
 {
 	const struct stored *stored = accept->stored;
+	uint64_t body_bytes = stored->has_body ? stored->size_bytes : 0;
 	char id[ID_BYTES];
 	enum err err = sqlite_make_room(store, stored->key_id);
 
 	if (err)
 		return err;
-	if (store->is_full)
+	if (!reserve_takes(store, body_bytes))
 		return ERR_IO;
 	if (!id_to_bytes(stored->id, id))
 		return ERR_VALUE;

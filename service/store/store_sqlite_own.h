@@ -81,6 +81,8 @@ enum sql {
 
 extern const char *const sql_texts[SQLS];
 
+enum { PATH_BYTES = 4096 };
+
 /* Messages that wait, by the second in which they were accepted. */
 struct ages {
 	struct age {
@@ -112,9 +114,12 @@ struct sqlite_store {
 	int wal_pages, wal_most; /* of the log; at how many they are put into the file */
 	bool is_failed; /* a sync failed, or the file is damaged: nothing is believed any more */
 	bool is_full;   /* nothing more is accepted, see store_sqlite_reserve.c */
+	bool is_spent;  /* the reserve was given up, or could not be set aside */
+	char reserve_path[PATH_BYTES];
 	int reserve_fd;
-	uint64_t tried_us; /* when room was last looked for */
-	int64_t swept;     /* all events up to this place were written by a clock that was ahead */
+	int64_t reserve_bytes; /* that are to be set aside; 0: not known yet */
+	uint64_t tried_us;     /* when room was last looked for */
+	int64_t swept; /* all events up to this place were written by a clock that was ahead */
 };
 
 /* ---- statements: a statement is used from sql_use() to the end of sql_run() or sql_end() */
@@ -135,7 +140,7 @@ struct text sql_column(sqlite3_stmt *statement, int column); /* until the next s
 
 /* ---- files */
 
-enum { FILE_SCHEMA = 5, PATH_BYTES = 4096 };
+enum { FILE_SCHEMA = 5 };
 
 /* Without opening it as a database. ERR_MISSING: there is none; else as store_sqlite_open. */
 MUST_USE enum err sqlite_file_look(const char *path, unsigned *version_out, struct buf *why);
@@ -157,6 +162,8 @@ MUST_USE enum err reserve_open(struct sqlite_store *store, const char *path);
 void reserve_release(struct sqlite_store *store);
 /* Is there room again? Looked at now and then; outside of transactions. */
 void reserve_restore(struct sqlite_store *store);
+/* May so much more be accepted? Where the reserve is spent, out of free room in the file alone. */
+bool reserve_takes(struct sqlite_store *store, uint64_t bytes);
 void reserve_close(struct sqlite_store *store);
 
 /* ---- rows */
