@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway import KEY, Gateway, free_port
+from gateway import KEY, Gateway, free_port, wait_for
 from relay import Relay
 
 PLAIN = {"Date", "Content-Type", "Content-Length", "Cache-Control", "X-Content-Type-Options", "Connection"}
@@ -68,17 +68,19 @@ def test_what_is_sent_and_queued(store):
 
 
 def test_what_goes_wrong(store):
-    with Relay() as relay, Gateway(relay, STORE=store, SEND_DEADLINE="1s") as gateway:
+    with Relay() as relay, Gateway(relay, STORE=store, SEND_DEADLINE="1s", RETRY_DELAYS="1h") as gateway:
         described = Described(gateway)
         for reply, status, waits in (("550 5.1.1 no", 422, 422), ("535 5.7.8 no", 502, 202), ("451 4.3.0 later", 503, 202)):
             relay.script["mail"] = reply
             described.send(status, headers=keyed("direct %d" % status))
             described.send(waits, headers=keyed("waits %d" % status, "wait=1"))
-        deferred = gateway.get("/messages?state=deferred")["messages"][0]["id"]
-        described.ask(200, "POST", "/messages/%s/retry" % deferred, "/messages/{id}/retry")
-        described.ask(200, "DELETE", "/messages/" + deferred, "/messages/{id}")
         relay.script["mail"] = {"then": "stall", "reply": ""}
         described.send(504, headers=keyed("silent"))
+        relay.script.clear()
+        assert wait_for(lambda: len(gateway.get("/messages?state=deferred")["messages"]) == 2)
+        first, second = [message["id"] for message in gateway.get("/messages")["messages"] if message["state"] == "deferred"]
+        described.ask(200, "DELETE", "/messages/" + first, "/messages/{id}")
+        described.ask(200, "POST", "/messages/%s/retry" % second, "/messages/{id}/retry")
         assert not described.wrong
 
 
