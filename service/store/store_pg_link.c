@@ -170,11 +170,12 @@ static size_t size_of(const struct pg_values *values)
 
 static enum err send(struct pg_store *store, enum pg_sql sql, const struct pg_values *values)
 {
-	static const int formats[PG_VALUES] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-		1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+	int formats[PG_VALUES];
 	char name[16];
 	struct buf buf = buf_over(name, sizeof(name));
 
+	for (int i = 0; i < values->count; i++)
+		formats[i] = 1; /* binary */
 	buf_addf(&buf, "s%d", (int)sql);
 	buf_add_byte(&buf, '\0');
 	if (!PQsendQueryPrepared(

@@ -1207,7 +1207,7 @@ START_TEST(a_message_that_is_to_be_accepted_once_is_accepted_once)
 	struct region *region;
 	struct letter letter;
 	struct once once = {
-		.key_id = TEXT("a"), .key = TEXT("k1"), .hash = "one", .answer = TEXT("202")
+		.key_id = TEXT("a"), .key = TEXT("k1"), .hash = "one", .answer = TEXT("2\0002")
 	};
 	struct accept_job accept = { .stored = &letter.stored,
 		.pieces = &letter.body,
@@ -1223,7 +1223,7 @@ START_TEST(a_message_that_is_to_be_accepted_once_is_accepted_once)
 	letter_write(&letter, 2, "a");
 	ck_assert_int_eq(DO(&kit, accept, &accept), OK);
 	ck_assert_int_eq(accept.found, ONCE_DONE);
-	ck_assert(text_equal(accept.answer, TEXT("202")));
+	ck_assert(text_equal(accept.answer, TEXT("2\0002")));
 	ck_assert_ptr_null(look_up(&kit, 2, NULL));
 	ck_assert_uint_eq(counts(&kit).messages[MESSAGE_QUEUED], 1);
 	region_close(region);
