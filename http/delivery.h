@@ -56,6 +56,7 @@ struct result {
 	struct smtp_verdict verdict; /* on the whole message */
 	struct smtp_verdict last;    /* on what was tried last: in parts, that was one of them */
 	struct smtp_said said;       /* the reply that decided; code 0: none */
+	bool is_mixed;               /* to some recipients the relay gave another one */
 	const char *detail;          /* more words where the link failed; NULL: none. Static,
 					or in the region */
 	struct text relay_name, relay_host;
@@ -154,7 +155,10 @@ struct record {
 	const char *state;                     /* "scheduled" … "cancelled" */
 	bool is_damaged;                       /* nothing else can be read but the times and size */
 	int64_t next_ms;                       /* when it is tried (again); 0: never */
+	int64_t send_at_ms;                    /* not sooner; 0: at once */
+	int64_t expires_ms;                    /* it is given up then; 0: never, or it is over */
 	const char *why;                       /* … and not before something changes; NULL: no */
 	const struct record_attempt *attempts; /* in place of the result's */
 	size_t attempt_count;
+	struct text detail; /* what happened at the last of them, where the relay does not say */
 };

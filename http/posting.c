@@ -332,6 +332,7 @@ void posting_forget(struct delivery *delivery)
 
 void posting_set_pause(struct result *result)
 {
-	if (result_status(result) == 503 && !result->verdict.retry_after_s)
+	if (result_status(result) == 503 && !result->verdict.expired &&
+		!result->verdict.retry_after_s)
 		result->verdict.retry_after_s = USUAL_PAUSE_S;
 }

@@ -32,6 +32,8 @@ static void add_trouble(struct buf *out, const struct smtp_verdict *verdict)
 {
 	if (verdict->phase != SMTP_IN_QUEUE)
 		json_add_member(out, "phase", text_of(smtp_phase_name(verdict->phase)));
+	if (verdict->expired)
+		json_add_member_bool(out, "expired", true);
 	json_add_member_bool(out, "retryable", verdict->retryable);
 	json_add_member_some(out, "retry_after", verdict->retry_after_s);
 	json_add_member_bool(out, "duplicate_risk", verdict->outcome == SMTP_UNKNOWN);
@@ -75,7 +77,8 @@ static void add_relay(struct buf *out, const struct result *result)
 	json_add_name(out, "relay");
 	buf_add_byte(out, '{');
 	json_add_member(out, "name", result->relay_name);
-	json_add_member(out, "host", result->relay_host);
+	if (result->relay_host.len)
+		json_add_member(out, "host", result->relay_host);
 	if (result->tls)
 		json_add_member(out, "tls", text_of(result->tls));
 	if (result->queue_id.len)
@@ -83,19 +86,20 @@ static void add_relay(struct buf *out, const struct result *result)
 	buf_add_byte(out, '}');
 }
 
-static void add_attempt(struct buf *out, const struct attempt *attempt)
+/* Leaves the object open. In an answer the reply of one that went well stands beside it. */
+static void open_attempt(struct buf *out, const struct attempt *attempt, bool is_whole)
 {
 	json_add_comma(out);
 	buf_add_byte(out, '{');
 	json_add_member(out, "relay", attempt->relay);
 	json_add_member(out, "outcome", text_of(smtp_outcome_name(attempt->outcome)));
-	if (attempt->category != SMTP_OK_CATEGORY) {
+	if (attempt->category != SMTP_OK_CATEGORY)
 		json_add_member(out, "code", text_of(smtp_category_words(attempt->category)->code));
+	if (attempt->category != SMTP_OK_CATEGORY || (is_whole && attempt->said.code)) {
 		json_add_member(out, "phase", text_of(smtp_phase_name(attempt->phase)));
 		result_add_said(out, &attempt->said);
 	}
 	json_add_member_ms(out, "ms", attempt->took_us);
-	buf_add_byte(out, '}');
 }
 
 static void add_record_attempts(struct buf *out, const struct record *record)
@@ -103,8 +107,9 @@ static void add_record_attempts(struct buf *out, const struct record *record)
 	json_add_name(out, "attempts");
 	buf_add_byte(out, '[');
 	for (size_t i = 0; i < record->attempt_count; i++) {
-		add_attempt(out, &record->attempts[i].attempt);
-		out->len -= !out->err; /* one member more */
+		open_attempt(out, &record->attempts[i].attempt, true);
+		if (i + 1 == record->attempt_count && record->detail.len)
+			json_add_member(out, "detail", record->detail);
 		json_add_name(out, "time");
 		json_add_time(out, record->attempts[i].at_ms);
 		buf_add_byte(out, '}');
@@ -116,8 +121,10 @@ static void add_attempts(struct buf *out, const struct result *result)
 {
 	json_add_name(out, "attempts");
 	buf_add_byte(out, '[');
-	for (size_t i = 0; i < result->attempt_count; i++)
-		add_attempt(out, &result->attempts[i]);
+	for (size_t i = 0; i < result->attempt_count; i++) {
+		open_attempt(out, &result->attempts[i], false);
+		buf_add_byte(out, '}');
+	}
 	buf_add_byte(out, ']');
 }
 
@@ -145,8 +152,9 @@ static void add_trace(struct buf *out, const struct buf *trace)
 	buf_add_byte(out, ']');
 }
 
-/* The relay's words as it said them, else what happened in ours. */
-static void add_detail(struct buf *out, const struct result *result)
+/* The relay's words as it said them, else what happened in ours, else `usual`; NULL: then nothing.
+ */
+static void add_detail(struct buf *out, const struct result *result, const char *usual)
 {
 	const struct smtp_said *said = &result->said;
 	struct buf line = buf_born(2048);
@@ -159,10 +167,11 @@ static void add_detail(struct buf *out, const struct result *result)
 		buf_add(&line, said->text);
 	} else if (result->detail) {
 		buf_add_string(&line, result->detail);
-	} else {
-		buf_add_string(&line, smtp_category_words(result->verdict.category)->title);
+	} else if (usual) {
+		buf_add_string(&line, usual);
 	}
-	json_add_member(out, "detail", buf_text(&line));
+	if (line.len)
+		json_add_member(out, "detail", buf_text(&line));
 	buf_free(&line);
 }
 
@@ -193,7 +202,7 @@ static void add_problem(struct buf *out, const struct delivery *delivery)
 	const struct smtp_verdict *verdict = &result->verdict;
 
 	open_problem(out, result);
-	add_detail(out, result);
+	add_detail(out, result, smtp_category_words(verdict->category)->title);
 	add_outcome(out, verdict);
 	add_trouble(out, verdict);
 	if (verdict->hint && verdict->hint[0])
@@ -282,8 +291,33 @@ static void add_next(struct buf *out, const struct record *record)
 		json_add_time(out, record->next_ms);
 	else
 		buf_add_string(out, "null");
+	if (record->send_at_ms) {
+		json_add_name(out, "send_at");
+		json_add_time(out, record->send_at_ms);
+	}
+	if (record->expires_ms) {
+		json_add_name(out, "expires");
+		json_add_time(out, record->expires_ms);
+	}
 	if (record->why)
 		json_add_member(out, "why", text_of(record->why));
+}
+
+/* What the relay said to it, and how it came to that. */
+static void add_course(struct buf *out, const struct record *record)
+{
+	const struct result *result = &record->result;
+
+	if (result_is_problem(result))
+		add_detail(out, result, NULL);
+	result_add_said(out, &result->said);
+	add_relay(out, result);
+	if (record->state)
+		add_record_attempts(out, record);
+	else
+		add_attempts(out, result);
+	if (!record->state || result->total_us)
+		add_timing(out, result);
 }
 
 void result_add_record(struct buf *out, const struct record *record, bool brief)
@@ -312,15 +346,9 @@ void result_add_record(struct buf *out, const struct record *record, bool brief)
 	json_add_time(out, record->updated_ms);
 	add_labels(out, record);
 	add_recipients(out, result);
-	if (record->state) {
+	if (record->state)
 		add_next(out, record);
-		if (!brief)
-			add_record_attempts(out, record);
-	} else if (!brief) {
-		result_add_said(out, &result->said);
-		add_relay(out, result);
-		add_attempts(out, result);
-		add_timing(out, result);
-	}
+	if (!brief)
+		add_course(out, record);
 	buf_add_byte(out, '}');
 }

@@ -57,6 +57,7 @@ static void note_answer(const struct stored *stored, const struct result *result
 			  verdict->outcome == SMTP_UNKNOWN;
 
 	to->is_open = stays_open(stored, result, verdict);
+	to->is_given_up = false;
 	to->outcome = verdict->outcome;
 	to->phase = verdict->phase;
 	to->category = verdict->category;
@@ -94,6 +95,19 @@ static enum err note_attempts(struct stored *stored, const struct result *result
 	stored->attempts = attempts;
 	stored->attempt_count = count;
 	return OK;
+}
+
+static void note_try(struct stored *stored, const struct result *result)
+{
+	stored->last = (struct stored_try){ .host = result->relay_host,
+		.tls = result->tls ? text_of(result->tls) : (struct text){ 0 },
+		.detail = result->detail ? text_of(result->detail) : (struct text){ 0 },
+		.is_mixed = result->is_mixed,
+		.said = result->said,
+		.queue_us = result->queue_us,
+		.connect_us = result->connect_us,
+		.send_us = result->send_us,
+		.total_us = result->total_us };
 }
 
 /* True: some recipient is still open. */
@@ -155,7 +169,17 @@ void course_hold(struct stored *stored, enum smtp_category category)
 			.phase = is_unsent ? SMTP_IN_MAIL : SMTP_IN_DOT,
 			.category = category };
 	}
+	stored->last = (struct stored_try){ 0 };
 	stored->state = MESSAGE_HELD;
+}
+
+/* What was never to be tried again (expires_ms 0) is not given up. */
+static void give_up(struct stored *stored)
+{
+	for (size_t i = 0; i < stored->count; i++) {
+		stored->to[i].is_given_up |= stored->to[i].is_open && stored->expires_ms;
+		stored->to[i].is_open = false;
+	}
 }
 
 enum err course_note(struct stored *stored, const struct result *result,
@@ -167,14 +191,14 @@ enum err course_note(struct stored *stored, const struct result *result,
 		err = note_attempts(stored, result, moment.now_ms);
 	if (err)
 		return err;
+	note_try(stored, result);
 	if (note_answers(stored, result) &&
 		schedule_next(schedule, stored->tries, asked_s(stored), stored->expires_ms,
 			moment.now_ms, moment.chance, &stored->due_ms)) {
 		stored->state = MESSAGE_DEFERRED;
 		return OK;
 	}
-	for (size_t i = 0; i < stored->count; i++)
-		stored->to[i].is_open = false;
+	give_up(stored);
 	stored->state = last_state(stored);
 	return OK;
 }

@@ -12,7 +12,8 @@ static struct smtp_verdict verdict_of(const struct stored_recipient *to)
 		.category = to->category,
 		.status = is_taken ? 200 : smtp_category_words(to->category)->status,
 		.retryable = to->is_open,
-		.hint = "" };
+		.expired = to->is_given_up,
+		.hint = to->is_open ? "" : smtp_category_hint(to->category) };
 }
 
 /* It was to be sent yet when its message was cancelled. One that nobody knows of stays so. */
@@ -104,6 +105,86 @@ struct smtp_verdict recorded_verdict(const struct stored *stored, const struct s
 	return verdict;
 }
 
+/* ---- whose reply speaks for the whole */
+
+static bool is_taken(enum smtp_outcome outcome)
+{
+	return outcome == SMTP_ACCEPTED || outcome == SMTP_PARTIAL || outcome == SMTP_CAPTURED;
+}
+
+/* The latest attempt that came out as the whole did. Of what was not taken that is the last one
+ * alone, where it is known that this was the end: a process that dies notes none. NULL: none. */
+static const struct stored_attempt *find_decisive(
+	const struct stored *stored, const struct smtp_verdict *verdict)
+{
+	const struct stored_attempt *last = stored->attempts + stored->attempt_count;
+
+	if (is_taken(verdict->outcome)) {
+		while (last > stored->attempts)
+			if (is_taken((--last)->attempt.outcome))
+				return last;
+		return NULL;
+	}
+	if (!stored->attempt_count || !stored->last.host.len)
+		return NULL;
+	last--;
+	return last->attempt.outcome == verdict->outcome &&
+			       last->attempt.category == verdict->category
+		       ? last
+		       : NULL;
+}
+
+static void add_last(const struct stored_try *last, struct region *region, struct result *result)
+{
+	result->relay_host = region_copy(region, last->host);
+	result->tls = last->tls.len ? region_copy(region, last->tls).at : NULL;
+	result->connect_us = last->connect_us;
+	result->send_us = last->send_us;
+	result->queue_us = last->queue_us;
+	result->total_us = last->total_us;
+}
+
+void recorded_add_reply(const struct stored *stored, struct region *region, struct result *result)
+{
+	const struct smtp_verdict *verdict = &result->verdict;
+	const struct stored_attempt *decisive = find_decisive(stored, verdict);
+	const struct stored_try *last = &stored->last;
+
+	if (!is_taken(verdict->outcome) && verdict->category != SMTP_CANCELLED && last->detail.len)
+		result->detail = region_copy(region, text_head(last->detail, STORED_DETAIL)).at;
+	if (!decisive)
+		return;
+	result->said = decisive->attempt.said;
+	result->said.text = region_copy(region, result->said.text);
+	result->relay_name = region_copy(region, decisive->attempt.relay);
+	if (is_taken(verdict->outcome) && result->said.code / 100 == 2)
+		result->queue_id = smtp_queue_id(result->said.text);
+	if (decisive == &stored->attempts[stored->attempt_count - 1])
+		add_last(last, region, result);
+}
+
+/* ---- all of it */
+
+static int64_t expires_ms(const struct stored *stored)
+{
+	bool may_expire = is_waiting(stored->state) || stored->state == MESSAGE_SENDING;
+
+	return may_expire && stored->expires_ms < INT64_MAX ? stored->expires_ms : 0;
+}
+
+/* Why it waits for something else than time, or was given up. */
+static const char *why_of(const struct stored *stored)
+{
+	if (is_waiting(stored->state))
+		return stored->lane.len && stored->lane.at[0] == LANE_OF_NOBODY
+			       ? "no relay of the settings in force has this name"
+			       : NULL;
+	for (size_t i = 0; i < stored->count; i++)
+		if (stored->to[i].is_given_up)
+			return "it was tried until its time (RETRY_FOR) was over";
+	return NULL;
+}
+
 bool recorded_describe(
 	const struct stored *stored, struct region *region, struct record *record_out)
 {
@@ -122,8 +203,9 @@ bool recorded_describe(
 	record_out->size_bytes = stored->size_bytes;
 	record_out->state = message_state_name(stored->state);
 	record_out->next_ms = is_waiting(stored->state) ? stored->due_ms : 0;
-	if (is_waiting(stored->state) && stored->lane.len && stored->lane.at[0] == LANE_OF_NOBODY)
-		record_out->why = "no relay of the settings in force has this name";
+	record_out->send_at_ms = stored->state == MESSAGE_SCHEDULED ? stored->due_ms : 0;
+	record_out->expires_ms = expires_ms(stored);
+	record_out->why = why_of(stored);
 	record_out->attempts = attempts_of(stored, region);
 	record_out->attempt_count = stored->attempt_count;
 	result->count = stored->count;
@@ -137,5 +219,8 @@ bool recorded_describe(
 					  stored->is_damaged || is_held_untried(stored)
 				  ? queued
 				  : recorded_verdict(stored, result->answers);
+	if (result->verdict.outcome != SMTP_QUEUED)
+		recorded_add_reply(stored, region, result);
+	record_out->detail = region_copy(region, text_head(stored->last.detail, STORED_DETAIL));
 	return true;
 }

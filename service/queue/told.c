@@ -81,13 +81,39 @@ enum err told_of_cancelled(const struct stored *stored, int64_t now_ms, struct e
 
 /* ---- an attempt */
 
+static bool is_taken(const struct stored_recipient *to)
+{
+	return to->outcome == SMTP_ACCEPTED || to->outcome == SMTP_CAPTURED;
+}
+
 static const char *type_of(const struct stored_recipient *to)
 {
-	if (to->outcome == SMTP_ACCEPTED || to->outcome == SMTP_CAPTURED)
+	if (is_taken(to))
 		return "message.sent";
 	if (to->outcome == SMTP_UNKNOWN)
 		return "message.unknown";
 	return to->is_open ? "message.deferred" : "message.failed";
+}
+
+/* Who has it was told so by the reply to its data; of a message in parts, only one of several. */
+static void add_answer(
+	struct buf *out, const struct stored *stored, const struct stored_recipient *to)
+{
+	const struct stored_try *last = &stored->last;
+	struct text queue_id;
+
+	if (!is_taken(to)) {
+		result_add_said(out, &to->said);
+		if (!to->said.code && last->detail.len)
+			json_add_member(out, "detail", text_head(last->detail, STORED_DETAIL));
+		return;
+	}
+	if (last->is_mixed)
+		return;
+	result_add_said(out, &last->said);
+	queue_id = smtp_queue_id(last->said.text);
+	if (queue_id.len)
+		json_add_member(out, "queue_id", queue_id);
 }
 
 static void add_recipient(
@@ -103,7 +129,9 @@ static void add_recipient(
 		json_add_member(out, "code", text_of(smtp_category_words(to->category)->code));
 	if (to->phase != SMTP_IN_QUEUE)
 		json_add_member(out, "phase", text_of(smtp_phase_name(to->phase)));
-	result_add_said(out, &to->said);
+	if (to->is_given_up)
+		json_add_member_bool(out, "expired", true);
+	add_answer(out, stored, to);
 	if (last)
 		json_add_member(out, "relay", last->attempt.relay);
 	json_add_member_u64(out, "attempt", stored->tries);

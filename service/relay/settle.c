@@ -101,6 +101,7 @@ static bool is_kept(struct lettergate *lettergate, struct delivery *delivery, st
 void settle(struct lettergate *lettergate, struct delivery *delivery, struct text raw)
 {
 	delivery->result.total_us = now_us() - delivery->began_us;
+	delivery->result.is_mixed = delivery->parts > 0;
 	share_give_back(&lettergate->room, delivery);
 	count(lettergate, delivery);
 	tell(lettergate, delivery);

@@ -7,7 +7,11 @@
 const int64_t store_ages_ms[STORE_AGES] = { 60000, 300000, 900000, 3600000, 14400000, 43200000,
 	86400000, 259200000 };
 
-enum { VERSION = 1, LIST_MOST = 10000 };
+/* The second version of a course tells more of the last try; where there is nothing of that, it is
+ * written as the first, and that is read as well. */
+enum { VERSION = 1, TRIED_VERSION = 2, LIST_MOST = 10000 };
+
+enum openness { DONE, OPEN, GIVEN_UP };
 
 static const char *const names[MESSAGE_STATES] = {
 	[MESSAGE_SCHEDULED] = "scheduled",
@@ -111,21 +115,34 @@ static void pack_outcome(struct buf *buf, enum smtp_outcome outcome, enum smtp_p
 	pack_number(buf, category);
 }
 
-void stored_pack_course(const struct stored *stored, struct buf *buf)
+static bool is_tried(const struct stored *stored)
 {
-	size_t start = buf->len, first = 0;
+	const struct stored_try *last = &stored->last;
+	bool any = last->host.len || last->detail.len || last->is_mixed || last->total_us;
 
-	if (stored->attempt_count > STORED_ATTEMPTS)
-		first = stored->attempt_count - STORED_ATTEMPTS;
-	pack_number(buf, VERSION);
+	for (size_t i = 0; !any && i < stored->count; i++)
+		any = stored->to[i].is_given_up;
+	return any;
+}
+
+static void pack_recipients(const struct stored *stored, struct buf *buf)
+{
 	pack_number(buf, stored->count);
 	for (size_t i = 0; i < stored->count; i++) {
 		const struct stored_recipient *to = &stored->to[i];
 
-		pack_number(buf, to->is_open);
+		pack_number(buf, to->is_open ? OPEN : to->is_given_up ? GIVEN_UP : DONE);
 		pack_outcome(buf, to->outcome, to->phase, to->category);
 		pack_said(buf, &to->said);
 	}
+}
+
+static void pack_attempts(const struct stored *stored, struct buf *buf)
+{
+	size_t first = 0;
+
+	if (stored->attempt_count > STORED_ATTEMPTS)
+		first = stored->attempt_count - STORED_ATTEMPTS;
 	pack_number(buf, stored->attempt_count - first);
 	for (size_t i = first; i < stored->attempt_count; i++) {
 		const struct attempt *attempt = &stored->attempts[i].attempt;
@@ -136,6 +153,31 @@ void stored_pack_course(const struct stored *stored, struct buf *buf)
 		pack_said(buf, &attempt->said);
 		pack_number(buf, attempt->took_us);
 	}
+}
+
+/* Some 30 bytes, 600 at the most. */
+static void pack_try(const struct stored_try *last, struct buf *buf)
+{
+	pack_text(buf, text_head(last->host, STORED_HOST));
+	pack_text(buf, last->tls);
+	pack_text(buf, text_head(last->detail, STORED_DETAIL));
+	pack_number(buf, last->is_mixed);
+	pack_number(buf, last->queue_us);
+	pack_number(buf, last->connect_us);
+	pack_number(buf, last->send_us);
+	pack_number(buf, last->total_us);
+}
+
+void stored_pack_course(const struct stored *stored, struct buf *buf)
+{
+	size_t start = buf->len;
+	bool tried = is_tried(stored);
+
+	pack_number(buf, tried ? TRIED_VERSION : VERSION);
+	pack_recipients(stored, buf);
+	pack_attempts(stored, buf);
+	if (tried)
+		pack_try(&stored->last, buf);
 	pack_seal(buf, start);
 }
 
@@ -257,22 +299,43 @@ static enum err unpack_attempts(struct unpack *unpack, struct region *region, st
 	return OK;
 }
 
+static struct stored_try unpack_try(struct unpack *unpack)
+{
+	struct stored_try last = { .host = unpack_text(unpack) };
+
+	last.tls = unpack_text(unpack);
+	last.detail = unpack_text(unpack);
+	last.is_mixed = unpack_number(unpack, 1);
+	last.queue_us = unpack_number(unpack, UINT64_MAX);
+	last.connect_us = unpack_number(unpack, UINT64_MAX);
+	last.send_us = unpack_number(unpack, UINT64_MAX);
+	last.total_us = unpack_number(unpack, UINT64_MAX);
+	return last;
+}
+
 enum err stored_unpack_course(struct text bytes, struct region *region, struct stored *stored)
 {
 	struct unpack unpack;
+	uint64_t version;
 	enum err err;
 
-	if (!unpack_open(bytes, &unpack) || unpack_number(&unpack, VERSION) != VERSION ||
-		unpack_number(&unpack, STORED_RECIPIENTS) != stored->count)
+	if (!unpack_open(bytes, &unpack))
+		return ERR_SYNTAX;
+	version = unpack_number(&unpack, TRIED_VERSION);
+	if (version < VERSION || unpack_number(&unpack, STORED_RECIPIENTS) != stored->count)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < stored->count; i++) {
 		struct stored_recipient *to = &stored->to[i];
+		uint64_t open = unpack_number(&unpack, version == VERSION ? OPEN : GIVEN_UP);
 
-		to->is_open = unpack_number(&unpack, 1);
+		to->is_open = open == OPEN;
+		to->is_given_up = open == GIVEN_UP;
 		unpack_outcome(&unpack, &to->outcome, &to->phase, &to->category);
 		to->said = unpack_said(&unpack);
 	}
 	err = unpack_attempts(&unpack, region, stored);
+	if (!err && version == TRIED_VERSION)
+		stored->last = unpack_try(&unpack);
 	return err ? err : unpack_is_done(&unpack) ? OK : ERR_SYNTAX;
 }
 

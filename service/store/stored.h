@@ -11,6 +11,8 @@
 enum {
 	STORED_RECIPIENTS = 1000,
 	STORED_ATTEMPTS = 100, /* the latest are kept */
+	STORED_HOST = 255,
+	STORED_DETAIL = 300,
 	STORED_HEAD_BYTES = 8 << 20,
 	STORED_COURSE_BYTES = 8 << 20,
 	STORED_COURSE_ROOM = 1024, /* of each recipient, see stored_more_bytes */
@@ -44,7 +46,8 @@ enum message_mark {
 
 struct stored_recipient {
 	struct text address;
-	bool is_open; /* to be tried (again) */
+	bool is_open;     /* to be tried (again) */
+	bool is_given_up; /* it would be, but for its time, which is over */
 	enum smtp_outcome outcome;
 	enum smtp_phase phase;
 	enum smtp_category category;
@@ -54,6 +57,16 @@ struct stored_recipient {
 struct stored_attempt {
 	int64_t at_ms;
 	struct attempt attempt;
+};
+
+/* What the last try was like, beside its attempts. */
+struct stored_try {
+	struct text host, tls; /* of the relay that it ended at; empty: it came to none, clear */
+	struct text detail;    /* what happened, where the relay did not say it; at most
+				  STORED_DETAIL bytes are kept */
+	bool is_mixed;         /* some of its recipients had another reply than the last attempt */
+	struct smtp_said said; /* the reply that decided; not kept: the attempt has it */
+	uint64_t queue_us, connect_us, send_us, total_us;
 };
 
 struct stored {
@@ -74,6 +87,7 @@ struct stored {
 	size_t count;
 	struct stored_attempt *attempts; /* where the store made it, with room for one more */
 	size_t attempt_count;
+	struct stored_try last; /* { 0 }: nothing is known of it */
 	/* columns of their own */
 	struct text lane; /* the relay that it waits for; empty: any. At most 255 bytes */
 	enum message_state state;

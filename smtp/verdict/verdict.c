@@ -303,3 +303,8 @@ const struct smtp_category_words *smtp_category_words(enum smtp_category categor
 {
 	return &smtp_categories[category].words;
 }
+
+const char *smtp_category_hint(enum smtp_category category)
+{
+	return smtp_categories[category].hint;
+}

@@ -137,6 +137,7 @@ struct smtp_verdict {
 	enum smtp_phase phase;
 	uint16_t status; /* HTTP */
 	bool retryable;
+	bool expired;        /* of a queue: it was tried until its time was over */
 	bool fresh_may_help; /* a silent try on a fresh session is right, if this one was reused */
 	uint32_t retry_after_s; /* from the relay's words, else the category's usual pause; 0: none
 				 */
@@ -185,3 +186,5 @@ struct smtp_category_words {
 	uint16_t status;
 };
 const struct smtp_category_words *smtp_category_words(enum smtp_category category);
+/* What to do about it, where nothing more is known; "" where there is nothing to add. */
+const char *smtp_category_hint(enum smtp_category category);

@@ -177,13 +177,14 @@ static const struct {
 	const char *letters;
 	enum message_state state;
 	bool hold;
+	const char *given_up;
 } ends[] = {
-	{ "444", MESSAGE_FAILED, false },
-	{ "244", MESSAGE_PARTIAL, false },
-	{ "ddd", MESSAGE_FAILED, false },
-	{ "??4", MESSAGE_UNKNOWN, false },
-	{ "2??", MESSAGE_UNKNOWN, false },
-	{ "?44", MESSAGE_HELD, true },
+	{ "444", MESSAGE_FAILED, false, "xxx" },
+	{ "244", MESSAGE_PARTIAL, false, "-xx" },
+	{ "45d", MESSAGE_FAILED, false, "x-x" },
+	{ "??4", MESSAGE_UNKNOWN, false, "xxx" },
+	{ "2??", MESSAGE_UNKNOWN, false, "-xx" },
+	{ "?44", MESSAGE_HELD, true, "-xx" },
 };
 
 START_TEST(when_its_time_is_over)
@@ -193,8 +194,69 @@ START_TEST(when_its_time_is_over)
 	stored.expires_ms = NOW;
 	attempt(ends[_i].letters);
 	ck_assert_str_eq(message_state_name(stored.state), message_state_name(ends[_i].state));
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 3; i++) {
 		ck_assert(!to[i].is_open);
+		ck_assert_int_eq(to[i].is_given_up, ends[_i].given_up[i] == 'x');
+	}
+}
+END_TEST
+
+/* What was sent directly was never to be tried again, so its time is not why it ended. */
+START_TEST(what_has_no_time_is_not_given_up)
+{
+	set_message(3);
+	stored.expires_ms = 0;
+	attempt("4d?");
+	ck_assert_int_eq(stored.state, MESSAGE_UNKNOWN);
+	for (size_t i = 0; i < 3; i++)
+		ck_assert(!to[i].is_open && !to[i].is_given_up);
+}
+END_TEST
+
+/* The data of a message in parts has several replies, and nobody is told another one's. */
+START_TEST(who_took_it_is_told_the_reply_to_its_data)
+{
+	static const struct smtp_said taken = { 250, { 2, 0, 0 }, { "Ok: queued as 4XyZ", 18 } };
+	const struct event *events;
+	size_t count;
+
+	for (int mixed = 0; mixed < 2; mixed++) {
+		set_message(2);
+		result.said = taken;
+		result.is_mixed = mixed;
+		result.detail = "nobody needs to know";
+		attempt("24");
+		events = told_of_attempt(&stored, NULL, NOW, &count);
+		ck_assert_uint_eq(count, 2);
+		ck_assert_int_eq(mixed,
+			!text_contains_nocase(events[0].content, TEXT("\"text\":\"Ok: queued")));
+		ck_assert_int_eq(mixed,
+			!text_contains_nocase(events[0].content, TEXT("\"queue_id\":\"4XyZ\"")));
+		ck_assert(!text_contains_nocase(events[1].content, TEXT("queue_id")));
+		ck_assert(text_contains_nocase(events[1].content, TEXT("\"code\":450")));
+		ck_assert(!text_contains_nocase(events[1].content, TEXT("detail")));
+	}
+}
+END_TEST
+
+/* A process died over it: what came of tries before says nothing of that one. */
+START_TEST(what_a_process_died_over_has_no_reply)
+{
+	struct record record = { 0 };
+
+	set_message(1);
+	result.relay_host = TEXT("smtp.example.com");
+	result.detail = "once upon a time";
+	result.attempt_count = 1;
+	result.attempts[0] = (struct attempt){
+		.outcome = SMTP_UNKNOWN, .category = SMTP_OUTCOME_UNKNOWN, .relay = TEXT("primary")
+	};
+	attempt("?");
+	course_hold(&stored, SMTP_OUTCOME_UNKNOWN);
+	ck_assert(recorded_describe(&stored, region, &record));
+	ck_assert_int_eq(record.result.verdict.outcome, SMTP_UNKNOWN);
+	ck_assert(!record.result.relay_name.len && !record.result.said.code);
+	ck_assert(!record.result.detail && !record.detail.len);
 }
 END_TEST
 
@@ -320,6 +382,9 @@ END_TEST
 UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_loop_test(cases, what_comes_of_an_attempt, 0, COUNT(rows));
 	  tcase_add_loop_test(cases, when_its_time_is_over, 0, COUNT(ends));
+	  tcase_add_test(cases, what_has_no_time_is_not_given_up);
+	  tcase_add_test(cases, who_took_it_is_told_the_reply_to_its_data);
+	  tcase_add_test(cases, what_a_process_died_over_has_no_reply);
 	  tcase_add_test(cases, only_open_recipients_are_asked_again);
 	  tcase_add_test(cases, others_than_its_own_are_refused);
 	  tcase_add_test(cases, the_relay_says_when);

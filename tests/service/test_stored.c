@@ -163,6 +163,56 @@ START_TEST(a_message_comes_back_whole)
 }
 END_TEST
 
+static void add_try(struct stored *stored, char *detail, size_t len)
+{
+	memset(detail, 'x', len);
+	stored->to[1].is_open = false;
+	stored->to[1].is_given_up = true;
+	stored->last = (struct stored_try){ .host = TEXT("smtp.example.com"),
+		.tls = TEXT("TLSv1.3"),
+		.detail = { detail, len },
+		.is_mixed = true,
+		.queue_us = 1,
+		.connect_us = 2,
+		.send_us = 3,
+		.total_us = UINT64_MAX };
+}
+
+/* What is new since the first version; where there is none of it, that is what is written. */
+START_TEST(of_the_last_try_more_is_kept)
+{
+	struct stored before, after = { 0 };
+	struct stored_recipient to[2];
+	struct buf head = buf_born(10000), courses[2] = { buf_born(10000), buf_born(10000) };
+	char detail[STORED_DETAIL + 9];
+	struct region *region;
+
+	fill(&before, to, NULL, 0);
+	stored_pack_head(&before, &head);
+	stored_pack_course(&before, &courses[0]);
+	add_try(&before, detail, sizeof(detail));
+	stored_pack_course(&before, &courses[1]);
+	ck_assert_int_eq(courses[0].at[0], 1);
+	ck_assert_int_eq(courses[1].at[0], 2);
+	ck_assert_uint_lt(courses[1].len - courses[0].len, 600);
+	ck_assert_int_eq(region_open(100000, &region), OK);
+	ck_assert_int_eq(stored_unpack_head(buf_text(&head), region, &after), OK);
+	ck_assert_int_eq(stored_unpack_course(buf_text(&courses[0]), region, &after), OK);
+	ck_assert(after.to[1].is_open && !after.to[1].is_given_up && !after.last.host.len);
+	ck_assert_int_eq(stored_unpack_course(buf_text(&courses[1]), region, &after), OK);
+	ck_assert(!after.to[1].is_open && after.to[1].is_given_up && !after.to[0].is_given_up);
+	ck_assert(text_equal(after.last.host, before.last.host));
+	ck_assert(text_equal(after.last.tls, TEXT("TLSv1.3")));
+	ck_assert_uint_eq(after.last.detail.len, STORED_DETAIL);
+	ck_assert(after.last.is_mixed && after.last.queue_us == 1 && after.last.send_us == 3);
+	ck_assert_uint_eq(after.last.total_us, UINT64_MAX);
+	region_close(region);
+	buf_free(&head);
+	buf_free(&courses[0]);
+	buf_free(&courses[1]);
+}
+END_TEST
+
 /* a accepted, r rejected, l later, u unknown, n not sent, s set aside; in capitals: it is open */
 static void place(struct stored_recipient *to, char letter)
 {
@@ -258,28 +308,32 @@ static void expect_damage(struct text head, struct text course)
 	region_close(region);
 }
 
-/* Every bit, and every length. */
+/* Every bit, and every length; of a head, and of both versions of a course. */
 START_TEST(damage_is_told)
 {
 	struct stored before;
 	struct stored_recipient to[2];
 	struct stored_attempt attempts[2];
 	struct buf packed[2] = { buf_born(10000), buf_born(10000) };
+	struct buf *bad = &packed[_i > 0];
+	char detail[9];
 
 	fill(&before, to, attempts, 2);
+	if (_i == 2)
+		add_try(&before, detail, sizeof(detail));
 	stored_pack_head(&before, &packed[0]);
 	stored_pack_course(&before, &packed[1]);
-	for (size_t bit = 0; bit < 8 * packed[_i].len; bit++) {
-		packed[_i].at[bit / 8] = (char)(packed[_i].at[bit / 8] ^ 1 << bit % 8);
+	for (size_t bit = 0; bit < 8 * bad->len; bit++) {
+		bad->at[bit / 8] = (char)(bad->at[bit / 8] ^ 1 << bit % 8);
 		expect_damage(buf_text(&packed[0]), buf_text(&packed[1]));
-		packed[_i].at[bit / 8] = (char)(packed[_i].at[bit / 8] ^ 1 << bit % 8);
+		bad->at[bit / 8] = (char)(bad->at[bit / 8] ^ 1 << bit % 8);
 	}
-	for (size_t len = 0; len < packed[_i].len; len++) {
+	for (size_t len = 0; len < bad->len; len++) {
 		char *cut = malloc(len + 1);
 		struct text texts[2] = { buf_text(&packed[0]), buf_text(&packed[1]) };
 
-		memcpy(cut, packed[_i].at, len);
-		texts[_i] = (struct text){ cut, len };
+		memcpy(cut, bad->at, len);
+		texts[_i > 0] = (struct text){ cut, len };
 		expect_damage(texts[0], texts[1]);
 		free(cut);
 	}
@@ -346,6 +400,7 @@ UNIT_MAIN(stored, tcase_add_test(cases, numbers_and_texts_come_back);
 	  tcase_add_test(cases, a_message_comes_back_whole);
 	  tcase_add_test(cases, of_too_many_attempts_the_latest_are_kept);
 	  tcase_add_test(cases, who_is_asked_again);
-	  tcase_add_loop_test(cases, damage_is_told, 0, 2);
+	  tcase_add_test(cases, of_the_last_try_more_is_kept);
+	  tcase_add_loop_test(cases, damage_is_told, 0, 3);
 	  tcase_add_test(cases, states_have_names);
 	  tcase_add_test(cases, numbers_that_are_kept_do_not_move);)

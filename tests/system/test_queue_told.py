@@ -1,0 +1,157 @@
+"""What records, events and answers tell of what went through the queue: the relay's own words for what it took, why
+it did not, until when it is tried; and nothing that is not certain."""
+
+import datetime
+import time
+
+import pytest
+
+from gateway import SLOW, Gateway, free_port, ms, problem, wait_for
+from relay import Relay
+
+
+@pytest.fixture(name="store")
+def _store(tmp_path):
+    return "sqlite:%s" % (tmp_path / "queue.db")
+
+
+def wait(seconds, **more):
+    return {"Prefer": "wait=%d" % seconds, **more}
+
+
+def reaches(gateway, number, *states):
+    assert wait_for(lambda: gateway.get("/messages/" + number)["state"] in states, 10), gateway.get("/messages/" + number)
+    return gateway.get("/messages/" + number).json
+
+
+def queued(gateway, **fields):
+    answer = gateway.send(delivery="queue", **fields)
+    assert answer.status == 202, answer
+    return answer["id"]
+
+
+def events(gateway, kind):
+    return [event["data"] for event in gateway.get("/events?type=message." + kind)["events"]]
+
+
+def seconds(moment):
+    return datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+
+
+TAKEN = {"code": 250, "enhanced": "2.0.0", "text": "Ok: queued as R1T1"}
+HERE = {"name": "default", "host": "127.0.0.1"}
+SILENT = {"then": "close", "reply": ""}
+
+
+@pytest.mark.parametrize("delivery", ["queue", "now"])
+def test_the_relays_answer_to_the_message(store, delivery):
+    """Of what was sent directly, too: with a store as without one."""
+    with Relay() as relay:
+        with Gateway(relay, STORE=store) as gateway:
+            number = gateway.send(delivery=delivery)["id"]
+            assert relay.wait(lambda: len(relay.ledger) == 1)
+            told = reaches(gateway, number, "sent")
+            assert told["smtp"] == TAKEN and told["relay"] == {**HERE, "queue_id": "R1T1"}
+            assert (told["attempts"][0]["phase"], told["attempts"][0]["smtp"]) == ("dot", TAKEN)
+            assert told["recipients"][0]["smtp"]["enhanced"] == "2.1.5", "that was to RCPT"
+            assert set(told["timing_ms"]) == {"queue", "connect", "send", "total"} and told["timing_ms"]["total"] > 0
+            assert "detail" not in told and "why" not in told and "expires" not in told
+            listed = gateway.get("/messages")["messages"][0]
+            assert "smtp" not in listed and "attempts" not in listed
+            sent = events(gateway, "sent")[0]
+            assert (sent["phase"], sent["smtp"], sent["queue_id"]) == ("dot", TAKEN, "R1T1")
+        with Gateway(relay, STORE=store) as gateway:
+            assert gateway.get("/messages/" + number).json == told, "from the next process as well"
+
+
+def test_of_several_attempts(store):
+    """The reply that counts is that of the last one that took it."""
+    with Relay({"mail:1": "451 4.3.0 not now"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS=ms(200)) as gateway:
+        told = reaches(gateway, queued(gateway), "sent")
+        assert [a["smtp"]["code"] for a in told["attempts"]] == [451, 250]
+        assert told["smtp"]["code"] == 250 and told["relay"]["queue_id"].startswith("R1T")
+        assert events(gateway, "deferred")[0]["smtp"]["code"] == 451
+
+
+def test_in_parts_nobody_has_anothers_answer(store):
+    """One event each, and the last part's reply is not that to the first."""
+    limit = {"rcpt:3": "452 4.5.3 too many recipients", "dot:2": "250 2.0.0 Ok: queued as OTHER"}
+    with Relay(limit) as relay, Gateway(relay, STORE=store) as gateway:
+        number = queued(gateway, to=["n%d@example.org" % n for n in range(4)])
+        reaches(gateway, number, "sent")
+        assert len(relay.ledger) == 2
+        sent = events(gateway, "sent")
+        assert len(sent) == 4 and not any("smtp" in one or "queue_id" in one for one in sent), sent
+
+
+@pytest.mark.parametrize("policy,state", [("hold", "held"), ("retry", "deferred")])
+def test_an_unknown_outcome_shows_no_yes(store, policy, state):
+    """Some took it before, and nobody knows of the other: what is told of the whole is theirs alone."""
+    script = {"rcpt:2": "450 4.2.0 later", "dot:2": SILENT}
+    with Relay(script) as relay, Gateway(relay, STORE=store, RETRY_DELAYS="%s,1h" % ms(200), ON_UNKNOWN=policy) as gateway:
+        alone = queued(gateway, to=["ann@example.org", "bo@example.org"])
+        told = reaches(gateway, alone, state if policy == "hold" else "deferred")
+        assert wait_for(lambda: len(gateway.get("/messages/" + alone)["attempts"]) == 2)
+        told = gateway.get("/messages/" + alone).json
+        assert told["state"] == state and "smtp" not in told["attempts"][1]
+        assert "last byte was sent, and no answer came" in told["attempts"][1]["detail"]
+        unknown = events(gateway, "unknown")[0]
+        assert "smtp" not in unknown and "queue_id" not in unknown and "no answer came" in unknown["detail"]
+        assert [r["outcome"] for r in told["recipients"]] == ["accepted", "unknown"]
+        assert "smtp" not in told["recipients"][1]
+        if policy == "hold":
+            assert told["outcome"] == "partial" and told["smtp"]["code"] == 250
+        else:
+            assert told["outcome"] == "queued" and "smtp" not in told and "relay" not in told
+        relay.script.clear()
+        relay.script["dot"] = SILENT
+        number = queued(gateway, on_unknown="hold")
+        told = reaches(gateway, number, "held")
+        assert told["outcome"] == "unknown" and "smtp" not in told and told["relay"] == HERE
+        assert "no answer came" in told["detail"] and told["recipients"][0]["hint"]
+
+
+def test_why_it_could_not_be_sent(store):
+    with Relay() as relay, Gateway(relay, STORE=store, SMTP_PORT=free_port(), RETRY_DELAYS="1h") as gateway:
+        told = reaches(gateway, queued(gateway), "deferred")
+        assert "refused" in told["attempts"][0]["detail"].lower(), told
+        assert events(gateway, "deferred")[0]["detail"] == told["attempts"][0]["detail"]
+        assert "detail" not in told and "hint" not in told["recipients"][0], "it is tried again"
+        answer = gateway.send()
+        told = reaches(gateway, answer["id"], "failed")
+        assert told["detail"] == answer["detail"] == told["attempts"][0]["detail"]
+        assert "why" not in told and "expired" not in told, "it was not to be tried again"
+
+
+def test_until_when(store):
+    due = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200))
+    with Relay({"mail": "451 4.3.0 not now"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS="1h", RETRY_FOR="5h") as gateway:
+        number = queued(gateway, send_at=due)
+        told = gateway.get("/messages/" + number).json
+        assert seconds(told["send_at"]) == seconds(told["next_attempt"]) == seconds(due)
+        assert seconds(told["expires"]) == seconds(due) + 5 * 3600
+        assert gateway.get("/messages")["messages"][0]["expires"] == told["expires"]
+        told = reaches(gateway, queued(gateway), "deferred")
+        assert "send_at" not in told and abs(seconds(told["expires"]) - seconds(told["created"]) - 5 * 3600) < 1
+        assert gateway.request("DELETE", "/messages/" + number).status == 200
+        assert "expires" not in gateway.get("/messages/" + number).json
+
+
+def test_given_up_says_so(store):
+    """Also to who waits for it; and there is nothing to wait for."""
+    with Relay({"rcpt:bo@example.org": "450 4.2.0 later"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS=ms(200), RETRY_FOR=ms(600)) as gateway:
+        answer = gateway.send(headers=wait(30 * SLOW), to="bo@example.org")
+        assert (answer.status, answer["outcome"], answer["code"]) == (503, "deferred", "recipient_deferred"), answer
+        assert answer["expired"] is answer["recipients"][0]["expired"] is True
+        assert answer["retryable"] is False and answer["retry_after"] is None and "Retry-After" not in answer.headers
+        told = gateway.get("/messages/" + answer["id"]).json
+        assert told["state"] == "failed" and told["expired"] is True and "RETRY_FOR" in told["why"]
+        assert told["smtp"]["code"] == 450 and told["recipients"][0]["expired"] is True
+        assert [one.get("expired") for one in events(gateway, "failed")] == [True]
+        told = reaches(gateway, queued(gateway, to=["ann@example.org", "bo@example.org"]), "partial")
+        assert "expired" not in told and [r.get("expired") for r in told["recipients"]] == [None, True]
+        answer = problem(gateway.send(to="bo@example.org"), 503, "recipient_deferred", "deferred")
+        assert answer["retryable"] is True and "expired" not in answer, "a direct send has its own pause"
