@@ -109,40 +109,68 @@ static void give_back(struct lettergate *lettergate, struct delivery *list)
 	}
 }
 
-static bool copy_attempts(const struct stored *stored, struct delivery *delivery)
+static bool copy_attempt(const struct stored *stored, size_t from, struct delivery *delivery)
 {
 	struct result *result = &delivery->result;
+	struct attempt *attempt = &result->attempts[result->attempt_count];
+
+	*attempt = stored->attempts[from].attempt;
+	attempt->relay = region_copy(delivery->region, attempt->relay);
+	attempt->said.text = region_copy(delivery->region, attempt->said.text);
+	if (!attempt->relay.at || !attempt->said.text.at)
+		return false;
+	result->attempt_count++;
+	return true;
+}
+
+static bool copy_attempts(const struct stored *stored, struct delivery *delivery)
+{
 	size_t count = stored->attempt_count < ATTEMPTS_MAX ? stored->attempt_count : ATTEMPTS_MAX;
 	bool is_copied = true;
 
-	result->attempt_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct attempt *attempt = &result->attempts[i];
-
-		*attempt = stored->attempts[stored->attempt_count - count + i].attempt;
-		attempt->relay = region_copy(delivery->region, attempt->relay);
-		attempt->said.text = region_copy(delivery->region, attempt->said.text);
-		is_copied = is_copied && attempt->relay.at && attempt->said.text.at;
-	}
+	delivery->result.attempt_count = 0;
+	for (size_t i = stored->attempt_count - count; is_copied && i < stored->attempt_count; i++)
+		is_copied = copy_attempt(stored, i, delivery);
 	return is_copied;
 }
 
-/* What is not kept of an attempt: where it went, and how long that took. */
-static void copy_last(const struct result *last, struct delivery *delivery)
+/* It waits on. Only so many tries are told: the first ones, so that each is copied once. */
+static void note_tries(struct delivery *delivery, const struct stored *stored)
 {
 	struct result *result = &delivery->result;
-	struct region *region = delivery->region;
 
-	result->said = last->said;
-	result->said.text = region_copy(region, last->said.text);
-	result->relay_name = region_copy(region, last->relay_name);
-	result->relay_host = region_copy(region, last->relay_host);
-	result->queue_id = region_copy(region, last->queue_id);
-	result->tls = last->tls;
-	result->detail =
-		last->detail ? region_copy(region, text_of(last->detail)).at : last->detail;
-	result->connect_us = last->connect_us;
-	result->send_us = last->send_us;
+	while (result->attempt_count < ATTEMPTS_MAX &&
+		result->attempt_count < stored->attempt_count)
+		if (!copy_attempt(stored, result->attempt_count, delivery))
+			return;
+}
+
+/* The hints of those who were tried last, which know the relay: their order is that of all. */
+static void copy_hints(
+	const struct stored *stored, const struct result *last, struct smtp_answer *answers)
+{
+	size_t place = 0;
+
+	for (size_t i = 0; i < stored->count && place < last->count; i++) {
+		const struct smtp_verdict *told = &last->answers[place].verdict;
+
+		if (!text_equal(stored->to[i].address, last->to[place]))
+			continue;
+		place++;
+		if (answers[i].verdict.category == told->category && told->hint)
+			answers[i].verdict.hint = told->hint;
+	}
+}
+
+/* Waiting in the queue, for the next try and for a session, is all that is neither of the others.
+ */
+static void set_times(struct delivery *delivery)
+{
+	struct result *result = &delivery->result;
+	uint64_t sent_us = result->connect_us + result->send_us;
+
+	result->total_us = now_us() - delivery->began_us;
+	result->queue_us = result->total_us > sent_us ? result->total_us - sent_us : 0;
 }
 
 /* Where memory is at its end, the delivery is told as queued, which is true as well. */
@@ -155,13 +183,12 @@ static void note(struct delivery *delivery, const struct stored *stored, const s
 		result->attempt_count = 0;
 		return;
 	}
+	if (last)
+		copy_hints(stored, last, answers);
 	result->answers = answers;
 	result->verdict = recorded_verdict(stored, answers);
-	if (last)
-		copy_last(last, delivery);
-	else if (result->attempt_count && stored->state != MESSAGE_CANCELLED)
-		result->said = result->attempts[result->attempt_count - 1].said;
-	result->total_us = now_us() - delivery->began_us;
+	recorded_add_reply(stored, delivery->region, result);
+	set_times(delivery);
 	keyed_tell_anew(delivery);
 }
 
@@ -171,12 +198,24 @@ static bool is_over(const struct stored *stored)
 	return message_state_is_settled(stored->state) || stored->state == MESSAGE_HELD;
 }
 
+static void note_all_tries(struct awaited *awaited, const struct stored *stored)
+{
+	pthread_mutex_lock(&awaited->lock);
+	for (struct delivery *delivery = *slot_of(awaited, stored->id); delivery;
+		delivery = delivery->next)
+		if (strcmp(delivery->id, stored->id) == 0)
+			note_tries(delivery, stored);
+	pthread_mutex_unlock(&awaited->lock);
+}
+
 void awaited_settle(struct awaited *awaited, const struct stored *stored, const struct result *last)
 {
 	struct delivery *list;
 
-	if (!is_over(stored))
+	if (!is_over(stored)) {
+		note_all_tries(awaited, stored);
 		return;
+	}
 	pthread_mutex_lock(&awaited->lock);
 	list = take(awaited, stored->id);
 	pthread_mutex_unlock(&awaited->lock);
@@ -214,6 +253,8 @@ static void looked(struct job *job)
 
 	if (found && is_known)
 		note(delivery, found, NULL);
+	else if (found)
+		note_tries(delivery, found);
 	stored_free(found);
 	if (is_known)
 		give_back(look->awaited->lettergate, delivery);
@@ -274,6 +315,15 @@ static void look_again(struct awaited *awaited, uint64_t now_us)
 	look_for_all(awaited, list);
 }
 
+/* How long it took so far, and what was tried. What was told before to somebody else is told as it
+ * was. */
+static void note_wait(struct delivery *delivery)
+{
+	set_times(delivery);
+	if (delivery->repeat == REPEAT_FIRST)
+		keyed_tell_anew(delivery);
+}
+
 void awaited_tick(struct awaited *awaited, uint64_t now_us)
 {
 	struct delivery *list;
@@ -281,6 +331,8 @@ void awaited_tick(struct awaited *awaited, uint64_t now_us)
 	pthread_mutex_lock(&awaited->lock);
 	list = take_over(awaited, now_us);
 	pthread_mutex_unlock(&awaited->lock);
+	for (struct delivery *delivery = list; delivery; delivery = delivery->next)
+		note_wait(delivery);
 	give_back(awaited->lettergate, list);
 	if (now_us != UINT64_MAX)
 		look_again(awaited, now_us);

@@ -16,12 +16,13 @@ MUST_USE enum err awaited_open(struct lettergate *lettergate, struct awaited **a
 void awaited_add(struct awaited *awaited, struct delivery *delivery);
 /* The same for one that was accepted before: it may be settled already. */
 void awaited_look(struct awaited *awaited, struct delivery *delivery);
-/* A verdict was written. `last`: what came of the last attempt. */
+/* What came of a try was written: a verdict, or it waits on. `last`: what came of the last attempt.
+ */
 void awaited_settle(
 	struct awaited *awaited, const struct stored *stored, const struct result *last);
 /* It was cancelled: whoever waits for it hears so. From the queue's thread. */
 void awaited_cancelled(struct awaited *awaited, const char *id);
-/* Those whose time is over are told that it is queued. */
+/* Those whose time is over are told that it is queued, and of the first tries that there were. */
 void awaited_tick(struct awaited *awaited, uint64_t now_us);
 /* All of them, and whoever comes. */
 void awaited_stop(struct awaited *awaited);

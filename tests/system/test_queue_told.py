@@ -142,7 +142,7 @@ def test_until_when(store):
 def test_given_up_says_so(store):
     """Also to who waits for it; and there is nothing to wait for."""
     with Relay({"rcpt:bo@example.org": "450 4.2.0 later"}) as relay, \
-            Gateway(relay, STORE=store, RETRY_DELAYS=ms(200), RETRY_FOR=ms(600)) as gateway:
+            Gateway(relay, STORE=store, RETRY_DELAYS=ms(300), RETRY_FOR="1s") as gateway:
         answer = gateway.send(headers=wait(30 * SLOW), to="bo@example.org")
         assert (answer.status, answer["outcome"], answer["code"]) == (503, "deferred", "recipient_deferred"), answer
         assert answer["expired"] is answer["recipients"][0]["expired"] is True
@@ -155,3 +155,39 @@ def test_given_up_says_so(store):
         assert "expired" not in told and [r.get("expired") for r in told["recipients"]] == [None, True]
         answer = problem(gateway.send(to="bo@example.org"), 503, "recipient_deferred", "deferred")
         assert answer["retryable"] is True and "expired" not in answer, "a direct send has its own pause"
+
+
+def test_who_waits_in_vain_hears_what_was_tried(store):
+    keyed = wait(1, **{"Idempotency-Key": "one"})
+    with Relay({"mail": "451 4.3.0 not now"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS="%s,1h" % ms(100)) as gateway:
+        answer = gateway.send(headers=wait(3 * SLOW))
+        assert (answer.status, answer["outcome"]) == (202, "queued")
+        assert [a["smtp"]["code"] for a in answer["attempts"]] == [451, 451]
+        assert answer["timing_ms"]["total"] >= 2999 and answer["timing_ms"]["queue"] > 2000
+        assert "smtp" not in answer.json and "relay" not in answer.json
+        first, again = (gateway.send(headers=keyed) for _ in range(2))
+        assert first["timing_ms"]["total"] >= 999 and first["attempts"]
+        assert again.status == 202 and again.headers["Idempotency-Replayed"] == "true" and again["id"] == first["id"]
+
+
+def test_a_verdict_is_that_of_a_direct_send(store):
+    """And who asks again, in the next process too, hears the same: relay, reply, hint."""
+    script = {"rcpt:no@example.org": "550 5.1.1 no such user"}
+    with Relay(script) as relay:
+        with Gateway(relay, STORE=store) as gateway:
+            yes = gateway.send(headers=wait(30, **{"Idempotency-Key": "yes"}))
+            no = gateway.send(headers=wait(30, **{"Idempotency-Key": "no"}), to="no@example.org")
+            direct = gateway.send(to="no@example.org")
+            assert no["hint"] == direct["hint"] and no["recipients"] == direct["recipients"], no
+            assert yes["relay"] == {**HERE, "queue_id": "R1T1"} and yes["timing_ms"]["queue"] > 0
+            timing = yes["timing_ms"]
+            assert abs(timing["queue"] + timing["connect"] + timing["send"] - timing["total"]) < 0.01
+        with Gateway(relay, STORE=store) as gateway:
+            again = gateway.send(headers=wait(30, **{"Idempotency-Key": "yes"}))
+            assert (again["relay"], again["smtp"], again["attempts"]) == (yes["relay"], yes["smtp"], yes["attempts"])
+            again = gateway.send(headers=wait(30, **{"Idempotency-Key": "no"}), to="no@example.org")
+            assert (again.status, again["hint"], again["recipients"]) == (422, no["hint"], no["recipients"])
+            assert again["relay"] == no["relay"] and again["detail"] == no["detail"]
+            plain = gateway.send(headers={"Idempotency-Key": "yes"})
+            assert (plain.status, plain["outcome"], plain["id"]) == (202, "queued", yes["id"]), "as it was kept"
