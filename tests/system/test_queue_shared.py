@@ -2,7 +2,7 @@
 
 import concurrent.futures
 
-from gateway import Gateway, command, free_port, wait_for
+from gateway import Gateway, command, free_port, ms, problem, wait_for
 from postgres import shared_store  # noqa: F401  the fixture `store`
 from relay import Relay
 
@@ -53,3 +53,27 @@ def test_who_waits_hears_of_what_the_other_one_sent(store):
         settings = {"LETTERGATE_URL": one.url, "LETTERGATE_KEY": one.key}
         assert '"sent":8' in command("queue", "stats", "--json", settings=settings).stdout
     assert len(relay.ledger) == 8
+
+
+def test_what_the_other_one_cancels_is_not_sent(store):
+    """Though this one tried it, and would again; who waits here for its verdict hears of it."""
+    settings = {"STORE": store, "RETRY_DELAYS": ms(300), "RETRY_JITTER": "0"}
+    with Relay({"rcpt": "451 4.3.0 later"}) as relay, Gateway(relay, **settings) as one, \
+            Gateway(relay, SMTP_PORT=free_port(), **settings) as other, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        keyed = {"Prefer": "wait=40", **KEYED}
+        asked = pool.submit(one.send, headers=keyed, timeout=60)
+        assert wait_for(lambda: [m["id"] for m in other.get("/messages?state=deferred")["messages"]])
+        number, = [m["id"] for m in other.get("/messages")["messages"]]
+        cancel = "/messages/" + number  # 409 while it is tried
+        assert wait_for(lambda: other.request("DELETE", cancel).status == 200)
+        problem(asked.result(), 409, "cancelled", "not_sent")
+        assert asked.result()["id"] == number
+        tried = len(relay.commands("RCPT"))
+        behind = one.send(delivery="queue", to="bo@example.org")["id"]
+        assert relay.wait(lambda: len(relay.commands("RCPT")) > tried), "put off as long as the other one was"
+        relay.script.clear()
+        assert wait_for(lambda: one.get("/messages/" + behind)["state"] == "sent")
+        assert [t.recipients for t in relay.ledger] == [["bo@example.org"]]
+        for gateway in (one, other):
+            assert gateway.get(cancel)["state"] == "cancelled"
+            problem(gateway.send(headers=keyed), 409, "cancelled", "not_sent")
