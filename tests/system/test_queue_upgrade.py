@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import shutil
 import sqlite3
 
 import pytest
@@ -73,3 +74,41 @@ def test_all_of_it_is_delivered_by_this_version(tmp_path, kind):
             assert "lettergate_queue_bytes 0\n" in gateway.get("/metrics", key=None).body.decode()
         arrived = collections.Counter(transaction.message_id for transaction in relay.ledger)
         assert set(arrived) == accepted and max(arrived.values()) == 1
+
+
+def is_as_it_was(path, whole):
+    """Its bytes, and what a copy of it and its -wal says."""
+    copy = path.with_name("copy.db")
+    shutil.copy(path, copy)
+    shutil.copy(str(path) + "-wal", str(copy) + "-wal")
+    with contextlib.closing(sqlite3.connect(copy)) as file:
+        says = [file.execute(words).fetchone()[0] for words in (
+            "PRAGMA integrity_check", "PRAGMA user_version", "SELECT count(*) FROM message")]
+    return path.read_bytes() == whole and says == ["ok", 1, 10]
+
+
+@pytest.mark.skipif(SLOW > 1, reason="strace and sanitizers do not get along")
+def test_the_disk_is_full_when_it_is_raised(tmp_path):
+    """F-30: from each write on. It is refused, nothing is changed, and it goes on when there is room."""
+    old = File(tmp_path)
+    with Relay({"mail": "451 4.3.0 not now"}) as relay:
+        settings = {"STORE": old.store, "RETRY_DELAYS": "1s", "RETRY_JITTER": "0"}
+        with Gateway(relay, **settings) as gateway:
+            for _ in range(10):
+                assert gateway.send(delivery="queue").status == 202
+        old.is_of_version_1()
+        relay.script, whole = {}, old.path.read_bytes()
+        for count in range(1, 50):
+            full = ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",
+                    "inject=pwrite64:error=ENOSPC:when=%d+" % count)
+            gateway = Gateway(relay, wait=False, wrap=full, **settings)
+            assert wait_for(lambda g=gateway: g.process.poll() is not None or g.log("start"), 20)
+            if gateway.process.poll() is None:
+                gateway.kill()
+                break
+            assert gateway.wait() == 1 and "database or disk is full" in gateway.output, gateway.output
+            assert is_as_it_was(old.path, whole), count
+        assert count > 5
+        with Gateway(relay, **settings):
+            assert relay.wait(lambda: len(relay.ledger) >= 10)
+        assert len({transaction.message_id for transaction in relay.ledger}) == len(relay.ledger) == 10
