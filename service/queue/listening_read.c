@@ -51,13 +51,28 @@ static struct text key_of(const struct listener *list)
 	return first->key_id;
 }
 
-static size_t most_of(const struct listener *list)
+/* May some of what is read be for others, or for nobody? */
+static bool is_narrow(const struct listener *listener, struct text key_id)
+{
+	const struct event_filter *filter = &listener->asking->events_query->filter;
+
+	return filter->types || filter->tag.len || (listener->key_id.at && !key_id.at);
+}
+
+/* As many as the longest of the answers may hold; of those who pick, that is no measure of what has
+ * to be looked at. */
+static size_t most_of(const struct listener *list, struct text key_id)
 {
 	size_t most = 0;
 
-	for (; list; list = list->next)
-		if (list->asking->events_query->limit > most)
-			most = list->asking->events_query->limit;
+	for (; list && most < PAGE_EVENTS; list = list->next) {
+		size_t limit = list->asking->events_query->limit;
+
+		if (is_narrow(list, key_id))
+			most = PAGE_EVENTS;
+		else if (limit > most)
+			most = limit;
+	}
 	return most < PAGE_EVENTS ? most : PAGE_EVENTS;
 }
 
@@ -90,7 +105,8 @@ static struct listener *end_reading(struct listening *listening, struct reading 
 static enum err prepare(struct reading *reading, struct lettergate *lettergate)
 {
 	const struct listener *first = reading->listeners;
-	size_t most = first->is_from_now ? 0 : most_of(first);
+	struct text key_id = key_of(first);
+	size_t most = first->is_from_now ? 0 : most_of(first, key_id);
 	struct region *region;
 	struct event *page;
 
@@ -105,7 +121,7 @@ static enum err prepare(struct reading *reading, struct lettergate *lettergate)
 	reading->job =
 		(struct events_job){ .job = { .kind = JOB_EVENTS, .done = seen, .waiter = reading },
 			.after = first->after,
-			.key_id = key_of(first),
+			.key_id = key_id,
 			.most = most,
 			.most_bytes = PAGE_BYTES,
 			.region = region,

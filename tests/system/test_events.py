@@ -110,6 +110,17 @@ def test_pages_and_cursors(store):
         refused(gateway.get("/events?after=18446744073709551615"), 422, "invalid_request")
 
 
+def test_what_is_rare_is_found_whatever_the_limit(store):
+    """`limit` bounds what is told, not what is looked at."""
+    with Relay() as relay, Gateway(relay, STORE=store) as gateway:
+        together(lambda n: gateway.send(), range(70))
+        relay.script["mail"] = "550 5.7.1 no"
+        assert gateway.send(tags=["rare"]).status >= 400
+        for query in ("type=message.failed", "tag=rare"):
+            assert types(gateway, "limit=1&" + query) == ["message.failed"]
+        assert types(gateway, "limit=1") == ["message.sent"]
+
+
 def test_a_query_that_makes_no_sense(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
         for query in ("after=x", "after=-1", "wait=61", "wait=x", "limit=0", "limit=501", "since=1",
