@@ -71,12 +71,16 @@ static void tell_change(struct exchange *exchange, const struct asking *asking)
 	buf_add(&exchange->answer, TEXT("}\n"));
 }
 
+/* One that is being sent has its answer soon. */
 static void refuse_change(struct exchange *exchange, const struct asking *asking)
 {
 	struct buf detail = buf_born(200);
+	bool is_sending = asking->state && text_equal(text_of(asking->state), TEXT("sending"));
 
 	if (asking->what == ASK_RAW) {
-		exchange_refuse_as(exchange, "not_kept", "");
+		exchange_refuse_as(exchange, "not_kept",
+			"the message's text was deleted when it was settled, or when KEEP_BODY was "
+			"over; or it cannot be read");
 		return;
 	}
 	buf_addf(&detail,
@@ -86,6 +90,9 @@ static void refuse_change(struct exchange *exchange, const struct asking *asking
 		asking->state ? asking->state : "settled");
 	exchange_refuse(
 		exchange, &(struct problem){ .code = "already_settled",
+				  .state = asking->state,
+				  .may_retry = is_sending,
+				  .retry_after_s = is_sending ? PROBLEM_PAUSE_S : 0,
 				  .detail = region_copy(exchange->region, buf_text(&detail)) });
 	buf_free(&detail);
 }
@@ -225,9 +232,10 @@ static const char *read_query(struct exchange *exchange, struct query *query)
 		return "limit is 1 to 500";
 	query->limit = (size_t)wanted;
 	if (since.len && !read_since(since, &query->since_ms))
-		return "since is a time such as 2026-11-24T10:00:00Z";
+		return "since is a time such as 2026-11-24T10:00:00Z (in a URL a + is written %2B)";
 	if (query->state.len && !is_state(query->state))
-		return "there is no such state";
+		return "state is one of scheduled, queued, sending, sent, partial, deferred, "
+		       "failed, unknown, held, cancelled and captured";
 	if (query->cursor.len && !is_cursor(query->cursor))
 		return "cursor is the one of an earlier answer";
 	return NULL;
@@ -266,7 +274,8 @@ enum handled messages_raw(struct exchange *exchange)
 		buf_add(&exchange->answer, raw);
 		return HANDLED_ANSWERED;
 	case ERR_VALUE:
-		return exchange_refuse_as(exchange, "not_kept", "");
+		return exchange_refuse_as(exchange, "not_kept",
+			"without STORE only captured messages are kept, for ten minutes");
 	default:
 		return exchange_refuse_as(
 			exchange, "not_found", "no message of this id is remembered");

@@ -103,8 +103,11 @@ static bool check_wishes(const struct exchange *exchange, const struct wishes *w
 		relay_ok = text_equal(caller->relays[i], wishes->relay);
 	if (!relay_ok)
 		return forbid(refusal, "relay_not_allowed", wishes->relay, at, TEXT("relay"));
-	if (wishes->trace && !(caller->scopes & (SCOPE_TRACE | SCOPE_ADMIN)))
-		return forbid(refusal, "forbidden", TEXT("trace"), at, TEXT("trace"));
+	if (wishes->trace && !(caller->scopes & (SCOPE_TRACE | SCOPE_ADMIN))) {
+		forbid(refusal, "forbidden", TEXT("trace"), at, TEXT("trace"));
+		return refusal_set(
+			refusal, "forbidden", TEXT("trace takes a key with the scope trace"));
+	}
 	if (wishes->way != DELIVER_NOW || wishes->send_at_ms)
 		return check_queueing(exchange, wishes, at, refusal);
 	return true;

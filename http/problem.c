@@ -60,9 +60,10 @@ static const struct problem_words own[] = {
 		"when the first is done, its answer is told.",
 		409, true },
 	{ "already_settled", "The message is in a state in which that cannot be done",
-		"detail names the state. What waits or is held can be cancelled, until it is being "
-		"sent; what is deferred, held, failed, partial or unknown can be tried again, "
-		"while its text is kept.",
+		"state is the one that it is in. What waits or is held can be cancelled; of what "
+		"is being sent ask again after Retry-After, for it may be put off. What is "
+		"deferred, held, failed, partial or unknown can be tried again, while its text is "
+		"kept.",
 		409, false },
 	{ "template_not_found", "No such template", "No template has this name.", 404, false },
 	{ "template_error", "The template is wrong, or a value does not fit it",
@@ -154,9 +155,11 @@ void problem_add(struct buf *out, const struct problem *problem, struct text req
 	problem_open(out, words, status);
 	if (problem->detail.len)
 		json_add_member(out, "detail", problem->detail);
+	if (problem->state)
+		json_add_member(out, "state", text_of(problem->state));
 	if (has_outcome)
 		json_add_member(out, "outcome", text_of(problem->outcome));
-	json_add_member_bool(out, "retryable", words->retryable);
+	json_add_member_bool(out, "retryable", words->retryable || problem->may_retry);
 	json_add_member_some(out, "retry_after", pause_s);
 	if (has_outcome) /* our own refusals: nothing was sent */
 		json_add_member_bool(out, "duplicate_risk", false);

@@ -16,8 +16,10 @@ struct problem_words {
 struct problem {
 	const char *code;
 	unsigned status;        /* 0: the catalogue's */
+	bool may_retry;         /* though the catalogue says that it is not retryable */
 	uint32_t retry_after_s; /* 0: none */
 	struct text detail, hint;
+	const char *state;   /* that a message is in; NULL: it is not about that */
 	const char *outcome; /* NULL: no message was concerned; "": nothing is certain of it */
 	const struct complaints *complaints; /* NULL: none */
 };

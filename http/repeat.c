@@ -46,12 +46,16 @@ bool repeat_is_refused(const struct exchange *exchange, const struct delivery *d
 	switch (delivery->repeat) {
 	case REPEAT_RUNNING: /* it may be sent yet: `not_sent` would not be true */
 		*problem_out = (struct problem){ .code = "idempotency_running",
+			.detail = TEXT(
+				"the first request with this Idempotency-Key has no answer yet"),
 			.retry_after_s = PROBLEM_PAUSE_S,
 			.outcome = "" };
 		return true;
 	case REPEAT_MISMATCH:
-		*problem_out =
-			(struct problem){ .code = "idempotency_mismatch", .outcome = "not_sent" };
+		*problem_out = (struct problem){ .code = "idempotency_mismatch",
+			.detail = TEXT("this Idempotency-Key came before, with a message that "
+				       "differs from this one"),
+			.outcome = "not_sent" };
 		return true;
 	case REPEAT_NO_ROOM:
 		*problem_out = (struct problem){ .code = "overloaded",

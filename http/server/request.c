@@ -200,6 +200,20 @@ static struct text key_of(const struct exchange *exchange)
 	return (struct text){ 0 };
 }
 
+static const char *words_of_scope(unsigned scope)
+{
+	switch (scope) {
+	case SCOPE_SEND:
+		return "this takes a key with the scope send";
+	case SCOPE_READ:
+		return "this takes a key with the scope read";
+	case SCOPE_TEMPLATES:
+		return "this takes a key with the scope templates";
+	default:
+		return "this takes a key with the scope admin";
+	}
+}
+
 /* True: there is a route, and the key may use it. */
 static bool pass_door(struct request *request, const char *method)
 {
@@ -226,7 +240,7 @@ static bool pass_door(struct request *request, const char *method)
 	}
 	if (exchange->caller.scopes & (route->scope | SCOPE_ADMIN))
 		return true;
-	exchange_refuse_as(exchange, "forbidden", "");
+	exchange_refuse_as(exchange, "forbidden", words_of_scope(route->scope));
 	return false;
 }
 

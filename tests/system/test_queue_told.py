@@ -1,13 +1,17 @@
 """What records, events and answers tell of what went through the queue: the relay's own words for what it took, why
 it did not, until when it is tried; and nothing that is not certain."""
 
+import concurrent.futures
 import datetime
+import json
+import threading
 import time
 
 import pytest
 
 from gateway import SLOW, Gateway, free_port, ms, problem, wait_for
 from relay import Relay
+from test_keys import entry, secret_of
 
 
 @pytest.fixture(name="store")
@@ -137,6 +141,47 @@ def test_until_when(store):
         assert "send_at" not in told and abs(seconds(told["expires"]) - seconds(told["created"]) - 5 * 3600) < 1
         assert gateway.request("DELETE", "/messages/" + number).status == 200
         assert "expires" not in gateway.get("/messages/" + number).json
+
+
+def test_what_cannot_be_done_says_why(store):
+    gate = threading.Event()
+    with Relay({"dot": lambda *_: gate.wait(60 * SLOW) and None}) as relay, \
+            Gateway(relay, STORE=store) as gateway:
+        number = queued(gateway)
+        assert relay.wait(lambda: relay.commands("MAIL"))
+        answer = gateway.request("DELETE", "/messages/" + number)
+        assert (answer.status, answer["code"], answer["state"]) == (409, "already_settled", "sending")
+        assert answer["retryable"] is True and int(answer.headers["Retry-After"]) == answer["retry_after"] > 0
+        keyed = {"Idempotency-Key": "one"}
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            first = pool.submit(gateway.send, headers=keyed)
+            assert relay.wait(lambda: len(relay.commands("MAIL")) == 2)
+            running = gateway.send(headers=keyed)
+            assert (running.status, running["code"]) == (409, "idempotency_running"), running
+            gate.set()
+            assert first.result().status == 200 and "no answer yet" in running["detail"]
+        other = problem(gateway.send(headers=keyed, to="bo@example.org"), 422, "idempotency_mismatch", "not_sent")
+        assert "differs" in other["detail"]
+        reaches(gateway, number, "sent")
+        answer = gateway.request("DELETE", "/messages/" + number)
+        assert (answer.status, answer["state"], answer["retryable"]) == (409, "sent", False)
+        assert answer["retry_after"] is None and "Retry-After" not in answer.headers
+        raw = gateway.get("/messages/%s/raw" % number)
+        assert (raw.status, raw["code"]) == (410, "not_kept") and "KEEP_BODY" in raw["detail"]
+        for query in ("state=bogus", "state=sent,failed"):
+            assert "deferred, failed, unknown, held" in gateway.get("/messages?" + query)["detail"]
+        assert "%2B" in gateway.get("/messages?since=2026-11-24T10:00:00+01:00")["detail"]
+
+
+def test_which_scope_it_takes(tmp_path):
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [entry("sender", ["send"])]}))
+    with Relay() as relay, Gateway(relay, key=secret_of("sender"), API_KEY=None, API_KEYS_FILE=keys) as gateway:
+        answer = gateway.get("/messages")
+        assert (answer.status, answer["code"]) == (403, "forbidden") and "scope read" in answer["detail"]
+        answer = gateway.send(trace=True)
+        assert (answer.status, answer["code"]) == (403, "forbidden") and "scope trace" in answer["detail"]
+        assert answer["errors"][0]["pointer"] == "/trace"
 
 
 def test_given_up_says_so(store):
