@@ -64,8 +64,9 @@ int send_command(char *const *args)
 		} else if (strcmp(*args, "--file") == 0 && args[1]) {
 			path = *++args;
 		} else {
-			fprintf(stderr, "lettergate send: \"%s\" is not understood\n%s", *args,
-				usage);
+			fprintf(stderr, "lettergate send: %s %s; see lettergate send --help\n",
+				*args,
+				strcmp(*args, "--file") ? "is no option here" : "wants a value");
 			return EXIT_USAGE;
 		}
 	}

@@ -1,11 +1,12 @@
 #include "service/command/queue_print.h"
 
 #include <cjson/cJSON.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "service/command/terminal.h"
 
-enum { TO_WIDTH = 30, SUBJECT_WIDTH = 40, STATE_WIDTH = 10, TIME_WIDTH = 20 };
+enum { TO_WIDTH = 30, SUBJECT_WIDTH = 40, STATE_WIDTH = 10, TIME_WIDTH = 20, NAME_WIDTH = 16 };
 
 /* ---- words */
 
@@ -36,12 +37,18 @@ static struct text words(const struct json *json, const struct cJSON *object, co
 	return json_string(json, member(object, name));
 }
 
-/* "2026-11-24T10:00:00.123Z" to the second. */
-static struct text moment(const struct json *json, const struct cJSON *object, const char *name)
+/* "2026-11-24T10:00:00.123Z" to the second, in so many columns. */
+static void put_moment(
+	const struct json *json, const struct cJSON *object, const char *name, unsigned width)
 {
 	struct text time = words(json, object, name);
+	bool is_time = time.len > 19;
 
-	return time.len ? text_head(time, time.len < 19 ? time.len : 19) : TEXT("-");
+	put(is_time ? text_head(time, 19) : TEXT("-"), 0);
+	if (is_time)
+		putchar('Z');
+	for (unsigned letters = is_time ? 20 : 1; letters < width; letters++)
+		putchar(' ');
 }
 
 /* ---- a list */
@@ -61,9 +68,9 @@ void queue_print_line(const struct json *json, const struct cJSON *message)
 	printf("  ");
 	put(words(json, message, "state"), STATE_WIDTH);
 	printf("  ");
-	put(moment(json, message, "created"), TIME_WIDTH);
+	put_moment(json, message, "created", TIME_WIDTH);
 	printf("  ");
-	put(moment(json, message, "next_attempt"), TIME_WIDTH);
+	put_moment(json, message, "next_attempt", TIME_WIDTH);
 	printf("  ");
 	put(words(json, cJSON_GetArrayItem(to, 0), "address"), count > 1 ? TO_WIDTH - 6 : TO_WIDTH);
 	if (count > 1)
@@ -84,6 +91,15 @@ static void put_field(const char *name, struct text value)
 	putchar('\n');
 }
 
+static void put_metadata(const struct json *json, const struct cJSON *entry)
+{
+	printf("%-14s", "metadata");
+	put(json_name(json, entry), 0);
+	printf("=");
+	put(json_string(json, entry), 0);
+	putchar('\n');
+}
+
 static void put_reply(const struct json *json, const struct cJSON *object)
 {
 	const struct cJSON *said = member(object, "smtp"), *code = member(said, "code");
@@ -99,15 +115,16 @@ static void put_reply(const struct json *json, const struct cJSON *object)
 
 static void put_outcome(const struct json *json, const struct cJSON *object, struct text who)
 {
-	struct text code = words(json, object, "code");
+	static const char *const names[] = { "outcome", "code", "phase" };
 
-	putchar(' ');
-	putchar(' ');
-	put(who, 0);
 	printf("  ");
-	put(words(json, object, "outcome"), 0);
-	printf(code.len ? "  " : "");
-	put(code, 0);
+	put(who, 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct text word = words(json, object, names[i]);
+
+		printf(word.len ? "  " : "");
+		put(word, 0);
+	}
 	put_reply(json, object);
 	putchar('\n');
 }
@@ -115,13 +132,16 @@ static void put_outcome(const struct json *json, const struct cJSON *object, str
 void queue_print_message(const struct json *json, const struct cJSON *message)
 {
 	static const char *const names[] = { "id", "state", "message_id", "from", "subject",
-		"created", "updated", "next_attempt" };
+		"created", "updated", "next_attempt", "why" };
 	const struct cJSON *entry;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		put_field(names[i], words(json, message, names[i]));
+	if (cJSON_IsTrue(member(message, "damaged")))
+		put_field("damaged", TEXT("what is kept of it cannot be read: cancel it"));
 	cJSON_ArrayForEach(entry, member(message, "tags"))
 		put_field("tag", json_string(json, entry));
+	cJSON_ArrayForEach(entry, member(message, "metadata")) put_metadata(json, entry);
 	printf("recipients\n");
 	cJSON_ArrayForEach(entry, member(message, "recipients"))
 		put_outcome(json, entry, words(json, entry, "address"));
@@ -129,7 +149,7 @@ void queue_print_message(const struct json *json, const struct cJSON *message)
 	cJSON_ArrayForEach(entry, member(message, "attempts"))
 	{
 		printf("  ");
-		put(moment(json, entry, "time"), 0);
+		put_moment(json, entry, "time", 0);
 		put_outcome(json, entry, words(json, entry, "relay"));
 	}
 }
@@ -163,7 +183,7 @@ static const struct family {
 	{ "queue_messages", "messages", "messages", true },
 	{ "queue_bytes", "bytes that wait", "bytes", false },
 	{ "queue_oldest_seconds", "seconds that the oldest has waited", "oldest_seconds", false },
-	{ "queue_age_messages", "waiting, by seconds at the most", "ages", true },
+	{ "queue_age_messages", "waiting, by age", "ages", true },
 };
 
 static void put_number(struct text value, struct text number, bool as_json, bool is_first)
@@ -176,10 +196,70 @@ static void put_number(struct text value, struct text number, bool as_json, bool
 		return;
 	}
 	printf("  ");
-	put(value, 12);
+	put(value, NAME_WIDTH);
 	printf("%*s", number.len < 10 ? (int)(10 - number.len) : 0, "");
 	put(number, 0);
 	putchar('\n');
+}
+
+/* ---- ages: to people each message is shown once, with those of its age */
+
+static void add_span(struct buf *out, uint64_t seconds)
+{
+	if (seconds >= 86400)
+		buf_addf(out, "%" PRIu64 " d", seconds / 86400);
+	else if (seconds >= 3600)
+		buf_addf(out, "%" PRIu64 " h", seconds / 3600);
+	else
+		buf_addf(out, "%" PRIu64 " min", seconds / 60);
+}
+
+/* Of those up to an age: who is older than the age before. */
+static void put_age(struct text age, uint64_t count, uint64_t *before_s)
+{
+	struct buf name = buf_born(60);
+	char digits[24];
+	uint64_t seconds = 0;
+	bool is_last = !text_to_u64(text_cut(&age, '.'), &seconds);
+
+	buf_add_string(&name, is_last ? "over " : *before_s ? "" : "under ");
+	if (*before_s)
+		add_span(&name, *before_s);
+	if (!is_last && *before_s)
+		buf_add_string(&name, " to ");
+	if (!is_last)
+		add_span(&name, seconds);
+	*before_s = seconds;
+	snprintf(digits, sizeof(digits), "%" PRIu64, count);
+	if (count)
+		put_number(buf_text(&name), text_of(digits), false, false);
+	buf_free(&name);
+}
+
+static bool put_ages(struct text metrics, const struct family *family)
+{
+	struct text age, number;
+	uint64_t count, younger = 0, before_s = 0;
+	bool is_told = false;
+
+	puts(family->title);
+	while (metrics.len) {
+		if (!read_sample(text_cut(&metrics, '\n'), text_of(family->name), &age, &number) ||
+			!text_to_u64(number, &count))
+			continue;
+		put_age(age, count > younger ? count - younger : 0, &before_s);
+		younger = count;
+		is_told = true;
+	}
+	return is_told;
+}
+
+static void put_title(const struct family *family, bool as_json)
+{
+	if (as_json)
+		printf("\"%s\":%s", family->json, family->has_label ? "{" : "");
+	else
+		printf("%s%s", family->title, family->has_label ? "\n" : "  ");
 }
 
 static bool put_family(struct text metrics, const struct family *family, bool as_json)
@@ -191,15 +271,15 @@ static bool put_family(struct text metrics, const struct family *family, bool as
 		if (!read_sample(text_cut(&metrics, '\n'), text_of(family->name), &value, &number))
 			continue;
 		if (is_first)
-			printf(as_json ? "\"%s\":%s" : "%s%s",
-				as_json ? family->json : family->title,
-				as_json ? (family->has_label ? "{" : "") : "\n");
-		if (family->has_label || !as_json)
+			put_title(family, as_json);
+		if (family->has_label)
 			put_number(value, number, as_json, is_first);
 		else
 			put(number, 0);
 		is_first = false;
 	}
+	if (!family->has_label && !as_json && !is_first)
+		putchar('\n');
 	if (as_json && family->has_label && !is_first)
 		putchar('}');
 	return !is_first;
@@ -207,6 +287,7 @@ static bool put_family(struct text metrics, const struct family *family, bool as
 
 bool queue_print_stats(struct text metrics, bool as_json)
 {
+	const struct family *ages = &families[sizeof(families) / sizeof(families[0]) - 1];
 	bool is_told = false;
 
 	if (!text_contains_nocase(metrics, TEXT("\nlettergate_queue_messages{")))
@@ -216,7 +297,9 @@ bool queue_print_stats(struct text metrics, bool as_json)
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		if (as_json && i)
 			putchar(',');
-		is_told = put_family(metrics, &families[i], as_json);
+		is_told = !as_json && &families[i] == ages
+				  ? put_ages(metrics, ages)
+				  : put_family(metrics, &families[i], as_json);
 	}
 	if (as_json)
 		printf("}\n");

@@ -287,7 +287,9 @@ int keys_command(char *const *args, const char *path)
 			return EXIT_DONE;
 		}
 	if (!*args) {
-		fputs(usage, stderr);
+		fputs("lettergate keys: one of create, list, revoke and rotate is wanted; see "
+		      "lettergate keys --help\n",
+			stderr);
 		return EXIT_USAGE;
 	}
 	status = keys_options_read(args, &wishes);

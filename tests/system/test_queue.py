@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gateway import SLOW, Gateway, free_port, mail, ms, problem, together, wait_for
+from gateway import SLOW, Gateway, command, free_port, mail, ms, problem, together, wait_for
 from fleet import Fleet
 from relay import Relay
 
@@ -76,6 +76,8 @@ def test_a_relay_that_a_reload_took_away(store, tmp_path):
                 assert wait_for(lambda: gateway.get("/messages/" + number).json.get("why")), number
                 told = gateway.get("/messages/" + number)
                 assert told["why"] == "no relay of the settings in force has this name" and told["state"] == "deferred"
+            shown = command("queue", "show", number, settings={"LETTERGATE_URL": gateway.url, "LETTERGATE_KEY": gateway.key})
+            assert "\nwhy           no relay of the settings in force" in shown.stdout, shown
             attempts, lines = len(told["attempts"]), len(gateway.log("send"))
             reaches(gateway, queued(gateway), "sent")
             time.sleep(1.5)
@@ -369,6 +371,8 @@ def test_what_is_damaged_is_held_and_told(store):
             [held] = gateway.get("/messages?state=held")["messages"]
             assert held["id"] == numbers[0] and held["damaged"] is True and held["recipients"] == []
             assert gateway.get("/messages/" + numbers[0])["state"] == "held"
+            shown = command("queue", "show", numbers[0], settings={"LETTERGATE_URL": gateway.url, "LETTERGATE_KEY": gateway.key})
+            assert "\ndamaged       " in shown.stdout, shown
             told = [e["data"] for e in gateway.get("/events?type=message.failed")["events"]]
             assert [(d["id"], d["damaged"]) for d in told] == [(numbers[0], True)]
             assert [line for line in gateway.lines if '"error"' in line and numbers[0] in line]

@@ -1,7 +1,9 @@
 """`lettergate queue`: what is queued, seen and changed from a command line, through HTTP."""
 
+import http.server
 import json
 import re
+import threading
 import time
 
 import pytest
@@ -42,7 +44,7 @@ def test_list(store):
         head, *lines = done.stdout.splitlines()
         assert head.split()[:2] == ["ID", "STATE"]
         assert [line.split()[0] for line in lines] == ids[::-1]
-        assert re.search(r" deferred +20..-..-..T..:..:.. +20\S+ +n6@example.org +Order 6$", lines[0]), lines[0]
+        assert re.search(r" deferred +20..-..-..T..:..:..Z +20\S+Z +n6@example.org +Order 6$", lines[0]), lines[0]
         assert queue(gateway, "list", "--ids", "--limit", "3").stdout.split() == ids[:3:-1]
         assert queue(gateway, "list", "--ids", "--all").stdout.split() == ids[::-1]
         one = queue(gateway, "list", "--recipient", "n3@example.org", "--state", "deferred", "--tag", "a", "--json")
@@ -64,12 +66,13 @@ def test_more_than_a_page(store):
 def test_show(store):
     with Relay({**LATER, "rcpt:2": "550 5.1.1 unknown"}) as relay, \
             Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
-        (number,) = waiting(gateway, 1, tags=["a"])
+        (number,) = waiting(gateway, 1, tags=["a"], metadata={"order": "42"})
         done = queue(gateway, "show", number)
         assert done.returncode == 0, done
-        for wanted in (number, "state         deferred", "tag           a", "n0@example.org  queued",
-                       "relay_busy", "451 4.3.0 not now"):
-            assert wanted in done.stdout or wanted.replace("queued", "deferred") in done.stdout, done.stdout
+        for wanted in (number, "state         deferred", "tag           a", "metadata      order=42",
+                       "n0@example.org  deferred  relay_busy  mail  451 4.3.0 not now"):
+            assert wanted in done.stdout, done.stdout
+        assert re.search(r"^  20..-..-..T..:..:..Z  default  deferred  relay_busy  mail  451 4.3.0 not now$", done.stdout, re.M)
         assert json.loads(queue(gateway, "show", number, "--json").stdout)["id"] == number
         none = queue(gateway, "show", "nobody/../x")
         assert none.returncode == 1 and "404" in none.stderr and not none.stdout
@@ -106,6 +109,7 @@ def test_stats(store):
         assert found["bytes"] > 800 and found["ages"]["60.0"] == found["ages"]["+Inf"] == 3
         done = queue(gateway, "stats")
         assert done.returncode == 0 and re.search(r"^  deferred +3$", done.stdout, re.M), done.stdout
+        assert re.search(r"\nwaiting, by age\n(  (under 1|1 min to 5) min +[1-3]\n)+\Z", done.stdout), done.stdout
         page = gateway.get("/metrics", key=None).body.decode()
         assert metric(page, "lettergate_queue_messages", state="deferred") == 3
         assert metric(page, "lettergate_queue_age_messages", le="300.0") == 3
@@ -115,6 +119,30 @@ def test_stats(store):
         page = gateway.get("/metrics", key=None).body.decode()
         assert metric(page, "lettergate_queue_messages", state="deferred") == 3, "after a restart"
         assert metric(page, "lettergate_queue_age_messages", le="+Inf") == 3
+
+
+class Metrics(http.server.BaseHTTPRequestHandler):
+    """Those that wait by age, as a gateway tells them: each one with all who are younger."""
+
+    def do_GET(self):
+        ages = (("60.0", 2), ("300.0", 2), ("900.0", 5), ("3600.0", 5), ("14400.0", 12), ("86400.0", 12), ("+Inf", 13))
+        body = 'lettergate_queue_messages{state="deferred"} 13\n' + "".join(
+            'lettergate_queue_age_messages{le="%s"} %d\n' % age for age in ages)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"# HELP x\n" + body.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_each_is_counted_with_those_of_its_age():
+    with http.server.HTTPServer(("127.0.0.1", 0), Metrics) as server:
+        threading.Thread(target=server.serve_forever).start()
+        done = queue(None, "stats", LETTERGATE_URL="http://127.0.0.1:%d" % server.server_port)
+        server.shutdown()
+    lines = [re.split("  +", line) for line in done.stdout.partition("by age\n")[2].splitlines()]
+    assert lines == [["", "under 1 min", "2"], ["", "5 min to 15 min", "3"], ["", "1 h to 4 h", "7"], ["", "over 1 d", "1"]]
 
 
 def test_without_a_store():
@@ -136,10 +164,17 @@ def test_what_is_shown_does_nothing_to_a_terminal(store):
 
 def test_its_exit_codes(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
-        for args in ((), ("shows",), ("list", "x"), ("list", "--limit", "0"), ("list", "--limit"), ("show",),
-                     ("show", "a", "b"), ("retry",), ("cancel", "--json", "a"), ("stats", "--ids")):
+        for args, why in (((), "one of list, show, retry, cancel and stats is wanted"),
+                          (("shows",), "shows is none of list"), (("list", "x"), "x stands where no id is wanted"),
+                          (("list", "--limit", "0"), "--limit wants a number from 1 to"),
+                          (("list", "--limit"), "--limit wants a value"), (("list", "--state"), "--state wants a value"),
+                          (("list", "--all", "--limit", "5"), "do not go together"),
+                          (("list", "--ids", "--json"), "do not go together"), (("show",), "show wants an id"),
+                          (("show", "a", "b"), "b is one id too many"), (("retry",), "retry wants an id"),
+                          (("cancel", "--json", "a"), "--json is no option"), (("stats", "--ids"), "--ids is no option")):
             done = queue(gateway, *args)
-            assert done.returncode == 2 and "usage: lettergate queue" in done.stderr and not done.stdout, args
+            assert done.returncode == 2 and not done.stdout and done.stderr.count("\n") == 1, args
+            assert why in done.stderr and "see lettergate queue --help" in done.stderr, done
         assert queue(gateway, "--help").returncode == 0
         assert queue(gateway, "list", "--state", "odd").returncode == 1
         wrong = queue(gateway, "list", key="wrong-key-0000000000")
