@@ -208,6 +208,11 @@ void metrics_webhook(struct metrics *metrics, enum webhook_result result)
 	add(&metrics->webhooks[result], 1);
 }
 
+void metrics_not_recorded(struct metrics *metrics)
+{
+	add(&metrics->not_recorded, 1);
+}
+
 double metrics_sends_per_s(struct metrics *metrics, uint64_t now_us)
 {
 	uint64_t now = now_us / 1000000, count = 0;

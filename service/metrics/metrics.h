@@ -53,6 +53,9 @@ void metrics_token(struct relay_metrics *relay, enum oauth_result result);
 /* What came of a try to deliver an event; or, beside that, that an event was given up. */
 void metrics_webhook(struct metrics *metrics, enum webhook_result result);
 
+/* A message that was sent directly has its answer, and the store does not know of it. */
+void metrics_not_recorded(struct metrics *metrics);
+
 /* What is not counted but looked at. */
 struct metrics_gauges {
 	size_t relay_count;

@@ -101,6 +101,14 @@ static void add_repeats(const struct printing *printing)
 		counts->entries);
 }
 
+static void add_not_recorded(const struct printing *printing)
+{
+	print_family(printing, "not_recorded", "counter",
+		"Messages sent directly whose answer could not be noted in the store.");
+	print_sample(printing, "not_recorded_total", NULL, NULL, NULL, NULL,
+		atomic_load(&printing->metrics->not_recorded));
+}
+
 static void add_webhooks(const struct printing *printing)
 {
 	print_family(printing, "webhook_deliveries", "counter",
@@ -169,6 +177,7 @@ void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges,
 		gauges->in_flight);
 	print_gauge(&printing, "in_flight_bytes", "Their bytes.", gauges->in_flight_bytes);
 	add_repeats(&printing);
+	add_not_recorded(&printing);
 	add_webhooks(&printing);
 	if (gauges->queue)
 		add_queue(&printing);

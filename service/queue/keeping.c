@@ -1,8 +1,7 @@
-#include "service/queue/keeping.h"
+#include "service/queue/keeping_own.h"
 
 #include "service/clock.h"
 #include "service/queue/awaited.h"
-#include "service/queue/course.h"
 #include "service/queue/keyed.h"
 #include "service/queue/queue.h"
 #include "service/queue/told.h"
@@ -11,20 +10,6 @@
 #include <string.h>
 
 enum { EVENT_BYTES = 1 << 20 };
-
-/* All that the queue reads while it takes the message in. In the delivery's region, but for the
- * buffers. */
-struct keeping {
-	struct accept_job job;
-	struct stored stored;
-	struct lettergate *lettergate;
-	struct delivery *delivery;
-	struct text piece;
-	struct buf bytes, told;
-	struct event event; /* that it came in */
-	const struct event *events;
-	size_t event_count;
-};
 
 /* ---- what came of it */
 
@@ -46,7 +31,7 @@ static void note(
 		result->said = (struct smtp_said){ 0 };
 }
 
-static void log_kept(const struct keeping *keeping, enum err err)
+void keeping_log(const struct keeping *keeping, enum err err)
 {
 	const struct delivery *delivery = keeping->delivery;
 	struct log_line line = log_line(
@@ -81,7 +66,7 @@ void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum 
 	delivery->done(delivery);
 }
 
-static void give_back(struct keeping *keeping)
+void keeping_give_back(struct keeping *keeping)
 {
 	atomic_fetch_sub(&keeping->lettergate->in_flight, 1);
 	keeping->delivery->done(keeping->delivery);
@@ -94,10 +79,13 @@ static void refuse(struct keeping *keeping, enum err err)
 
 	if (err == ERR_DOUBT && message_state_is_settled(keeping->stored.state))
 		err = ERR_IO;
-	if (!delivery->result.attempt_count || err == ERR_DOUBT)
+	if (!delivery->result.attempt_count || err == ERR_DOUBT) {
 		keep_failed(keeping->lettergate, delivery, err);
-	else if (!keyed_end(delivery))
-		give_back(keeping);
+		return;
+	}
+	keeping_note_unrecorded(keeping->lettergate, delivery, err);
+	if (!keyed_end(delivery))
+		keeping_give_back(keeping);
 }
 
 static void finish(struct keeping *keeping, enum err err)
@@ -105,7 +93,7 @@ static void finish(struct keeping *keeping, enum err err)
 	struct delivery *delivery = keeping->delivery;
 
 	delivery->result.total_us = now_us() - delivery->began_us;
-	log_kept(keeping, err);
+	keeping_log(keeping, err);
 	buf_free(&keeping->bytes);
 	buf_free(&keeping->told);
 	if (err) {
@@ -117,7 +105,7 @@ static void finish(struct keeping *keeping, enum err err)
 	if (delivery->wait_until_us)
 		awaited_add(keeping->lettergate->awaited, delivery);
 	else
-		give_back(keeping);
+		keeping_give_back(keeping);
 }
 
 /* The queue's thread. */
@@ -192,8 +180,7 @@ static void fill_times(
 	stored->has_body = true;
 }
 
-/* NULL: out of memory. */
-static struct keeping *keeping_new(struct lettergate *lettergate, struct delivery *delivery)
+struct keeping *keeping_new(struct lettergate *lettergate, struct delivery *delivery)
 {
 	struct keeping *keeping = region_zalloc(delivery->region, 1, sizeof(*keeping));
 
@@ -211,7 +198,7 @@ static struct keeping *keeping_new(struct lettergate *lettergate, struct deliver
 	return keeping;
 }
 
-static enum err render(struct keeping *keeping)
+enum err keeping_render(struct keeping *keeping)
 {
 	const struct smtp_message *message = &keeping->delivery->message;
 	struct smtp_message_reader reader = { 0 };
@@ -266,10 +253,10 @@ static enum err tell(struct keeping *keeping)
 	return keeping->told.err;
 }
 
-static void hand_in(struct keeping *keeping)
+void keeping_hand_in(struct keeping *keeping)
 {
 	struct stored *stored = &keeping->stored;
-	enum err err = render(keeping);
+	enum err err = keeping_render(keeping);
 
 	if (!err)
 		err = tell(keeping);
@@ -297,102 +284,7 @@ void keep(struct lettergate *lettergate, struct delivery *delivery)
 	struct keeping *keeping = is_sound ? keeping_new(lettergate, delivery) : NULL;
 
 	if (keeping)
-		hand_in(keeping);
+		keeping_hand_in(keeping);
 	else
 		keep_failed(lettergate, delivery, is_sound ? ERR_MEMORY : ERR_IO);
-}
-
-/* There is no room in the queue for what is to be held: then for what became of it. */
-static bool is_to_be_remembered(struct keeping *keeping, enum err err)
-{
-	return err == ERR_LIMIT && keeping->stored.state == MESSAGE_HELD &&
-	       keep_record(keeping->lettergate, keeping->delivery, (struct text){ 0 });
-}
-
-/* The queue's thread. Whether it could be written or not, the answer is what it is. */
-static void recorded(struct job *job)
-{
-	struct keeping *keeping = job->waiter;
-
-	if (job->err)
-		log_kept(keeping, job->err);
-	buf_free(&keeping->bytes);
-	if (!job->err)
-		keyed_kept(keeping->delivery);
-	else if (is_to_be_remembered(keeping, job->err) || keyed_end(keeping->delivery))
-		return;
-	give_back(keeping);
-}
-
-/* As it is, its attempt told, with the bytes that it has. False: out of memory. */
-static bool put_record(struct keeping *keeping)
-{
-	struct delivery *delivery = keeping->delivery;
-
-	keeping->events =
-		told_of_attempt(&keeping->stored, NULL, now_unix_ms(), &keeping->event_count);
-	keeping->piece = buf_text(&keeping->bytes);
-	keeping->job = (struct accept_job){
-		.job = { .kind = JOB_ACCEPT, .done = recorded, .waiter = keeping },
-		.stored = &keeping->stored,
-		.pieces = &keeping->piece,
-		.piece_count = 1,
-		.now_ms = keeping->stored.created_ms,
-		.events = keeping->events,
-		.event_count = keeping->event_count
-	};
-	if (keeping->bytes.err || !keeping->events ||
-		keyed_join(delivery, delivery, &keeping->job)) {
-		buf_free(&keeping->bytes);
-		return false;
-	}
-	queue_put(keeping->lettergate->queue, &keeping->job.job);
-	return true;
-}
-
-/* No time is left, so that nothing of it is tried again. */
-static bool settle_for_good(struct keeping *keeping)
-{
-	static const struct schedule none = { .delays_ms = { 1 }, .count = 1 };
-	struct course_moment moment = { .now_ms = now_unix_ms() };
-	struct stored *stored = &keeping->stored;
-
-	stored->tries = 1;
-	stored->hold_unknown = false;
-	stored->expires_ms = 0;
-	return course_note(stored, &keeping->delivery->result, &none, moment) == OK;
-}
-
-bool keep_record(struct lettergate *lettergate, struct delivery *delivery, struct text raw)
-{
-	struct keeping *keeping = keeping_new(lettergate, delivery);
-
-	if (!keeping || !settle_for_good(keeping))
-		return false;
-	buf_add(&keeping->bytes, raw);
-	keeping->stored.has_body = raw.len > 0;
-	return put_record(keeping);
-}
-
-bool keep_rest(struct lettergate *lettergate, struct delivery *delivery)
-{
-	struct keeping *keeping = keeping_new(lettergate, delivery);
-	struct course_moment moment = { .now_ms = now_unix_ms() };
-	struct schedule schedule;
-	enum err err;
-
-	if (!keeping)
-		return false;
-	random_bytes((unsigned char *)&moment.chance, sizeof(moment.chance));
-	pthread_rwlock_rdlock(&lettergate->lock);
-	schedule = lettergate->settings->retry;
-	pthread_rwlock_unlock(&lettergate->lock);
-	keeping->stored.tries = 1;
-	err = course_note(&keeping->stored, &delivery->result, &schedule, moment);
-	if (!err && keeping->stored.state == MESSAGE_HELD) /* its sender hears that nobody knows */
-		return !render(keeping) && put_record(keeping);
-	if (err || keeping->stored.state != MESSAGE_DEFERRED)
-		return false;
-	hand_in(keeping);
-	return true;
 }

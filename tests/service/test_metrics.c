@@ -75,6 +75,7 @@ static void count_some(struct metrics *metrics)
 	metrics_phase(metrics, SMTP_IN_TLS, 2500);
 	relay = metrics_relay(metrics, NAME);
 	metrics_session_opened(relay);
+	metrics_not_recorded(metrics);
 	metrics_token_wanted(relay);
 	metrics_token(relay, OAUTH_GRANTED);
 	metrics_token(relay, OAUTH_GRANTED);
@@ -138,6 +139,7 @@ static const char *const told[] = {
 	"lettergate_queue_messages{state=\"sent\"} 9\n",
 	"lettergate_queue_bytes 4096\n",
 	"lettergate_queue_oldest_seconds 90\n",
+	"lettergate_not_recorded_total 1\n",
 	"lettergate_webhook_behind_seconds{webhook=\"shop\"} 61\n",
 	"lettergate_webhook_behind_seconds{webhook=\"archive\"} 0\n",
 	"lettergate_queue_age_messages{le=\"60.0\"} 1\n",

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from gateway import PACE, SLOW, Gateway, together, wait_for
+from gateway import PACE, SLOW, Gateway, metric, together, wait_for
 from ledger import PIPELINED
 from postgres import Postgres, Way
 from relay import Relay
@@ -192,6 +192,37 @@ def test_a_database_that_does_not_answer(postgres):
 
 
 @pytest.mark.skipif(SLOW > 1, reason="it is the same with sanitizers")
+def test_what_needs_no_queue_goes_on(postgres):
+    """Without the database, what is sent directly gets the relay's answer; that it is noted nowhere is told."""
+    def noted(gateway):
+        return metric(gateway.get("/metrics", key=None).body.decode(), "lettergate_not_recorded_total")
+
+    with Relay() as relay, replica(relay, postgres.url()) as gateway:
+        assert gateway.send().status == 200 and noted(gateway) == 0
+        postgres.end()
+        told = [gateway.send(delivery=way) for way in ("now", "now_then_queue")]
+        relay.script = {"mail": "550 5.7.1 never"}
+        told.append(gateway.send(delivery="now_then_queue"))
+        relay.script = {"mail": "451 4.3.0 not now"}
+        told.append(gateway.send(delivery="now_then_queue"))
+        assert [(a.status, a["outcome"]) for a in told] == [
+            (200, "accepted"), (200, "accepted"), (422, "rejected"), (503, "deferred")], told
+        keyed = gateway.send(headers={"Idempotency-Key": "k"})
+        assert (keyed.status, keyed["code"], keyed["outcome"]) == (503, "storage_unavailable", "not_sent")
+        ready = gateway.get("/readyz", key=None)
+        assert ready.status == 503 and ready["draining"] is False
+        assert wait_for(lambda: len(gateway.log("not_recorded")) == len(told))
+        lines = gateway.log("not_recorded")
+        assert [line["id"] for line in lines] == [a["id"] for a in told]
+        assert [line["outcome"] for line in lines] == [a["outcome"] for a in told]
+        assert noted(gateway) == 4 and len(relay.ledger) == 3
+        postgres.start()
+        assert wait_for(lambda: gateway.get("/readyz", key=None).status == 200)
+        relay.script = {}
+        other = gateway.send()
+        assert [gateway.get("/messages/" + a["id"]).status for a in [*told, other]] == [404] * 4 + [200]
+
+
 @pytest.mark.parametrize("passed", [LEASE - 2, pytest.param(0, marks=LONG)])
 def test_what_a_dead_one_held_is_sent_within_two_leases(postgres, passed):
     """F-41: so many seconds of them pass at once, the others as they do."""

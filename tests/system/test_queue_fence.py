@@ -114,7 +114,9 @@ def test_ready_while_the_store_can_be_written(store):
         for _ in range(3):  # at once, and the answer does not change for it
             problem(gateway.send(delivery="queue"), 503, "storage_unavailable", "not_sent")
             assert gateway.get("/readyz", key=None).status == 503
-        assert gateway.send().status == 200, "what needs no queue goes on"
+        direct = gateway.send()
+        assert direct.status == 200, "what needs no queue goes on"
+        assert wait_for(lambda: [line["id"] for line in gateway.log("not_recorded")] == [direct["id"]])
         limit_files(gateway, resource.RLIM_INFINITY)
         assert is_ready(200)
         reaches(gateway, queued(gateway), "sent")
