@@ -203,7 +203,7 @@ static void log_held(const struct outing *outing)
 	log_string(&line, "id", outing->stored->id);
 	log_u64(&line, "strikes", outing->stored->strikes);
 	log_string(&line, "detail",
-		outing->stored->maybe_sent
+		outing->stored->hold_unknown && outing->stored->maybe_sent
 			? "the process died behind the end of its data: it may have been sent"
 			: "the process died each time that it was sent");
 	log_end(&line);

@@ -48,20 +48,31 @@ static bool stays_open(const struct stored *stored, const struct result *result,
 	return stored->all_or_none ? !is_refused(result) : !is_decided(verdict);
 }
 
+/* Where nobody knows what the relay did, it has said nothing: not what it said of others. */
+static const struct smtp_said *said_of(
+	const struct result *result, const struct smtp_answer *answer)
+{
+	const struct smtp_verdict *verdict = &answer->verdict;
+	bool is_its_own = is_taken(verdict->outcome) || verdict->phase == SMTP_IN_RCPT ||
+			  verdict->outcome == SMTP_UNKNOWN;
+
+	return is_its_own ? &answer->said : &result->said;
+}
+
+/* What an earlier attempt left unknown no later one can undo, but by being taken: whatever the
+ * relay says to this one, it may have the other. */
 static void note_answer(const struct stored *stored, const struct result *result,
 	const struct smtp_answer *answer, struct stored_recipient *to)
 {
 	const struct smtp_verdict *verdict = &answer->verdict;
-	/* where nobody knows what the relay did, it has said nothing: not what it said of others */
-	bool is_its_own = is_taken(verdict->outcome) || verdict->phase == SMTP_IN_RCPT ||
-			  verdict->outcome == SMTP_UNKNOWN;
+	bool stays_unknown = to->outcome == SMTP_UNKNOWN && !is_taken(verdict->outcome);
 
 	to->is_open = stays_open(stored, result, verdict);
 	to->is_given_up = false;
-	to->outcome = verdict->outcome;
-	to->phase = verdict->phase;
-	to->category = verdict->category;
-	to->said = is_its_own ? answer->said : result->said;
+	to->outcome = stays_unknown ? SMTP_UNKNOWN : verdict->outcome;
+	to->phase = stays_unknown ? SMTP_IN_DOT : verdict->phase;
+	to->category = stays_unknown ? SMTP_OUTCOME_UNKNOWN : verdict->category;
+	to->said = stays_unknown ? (struct smtp_said){ 0 } : *said_of(result, answer);
 }
 
 /* ---- the whole message */
@@ -110,37 +121,48 @@ static void note_try(struct stored *stored, const struct result *result)
 		.total_us = result->total_us };
 }
 
-/* True: some recipient is still open. */
-static bool note_answers(struct stored *stored, const struct result *result)
+/* What an attempt leaves to be done. */
+struct rest {
+	bool is_open;     /* some recipient is to be tried again */
+	bool is_held;     /* … and some are set aside as unknown: somebody decides */
+	uint32_t asked_s; /* the longest that the relay asks for, in its own words */
+};
+
+static void note_rest(const struct stored *stored, const struct stored_recipient *to,
+	const struct result *result, const struct smtp_answer *answer, struct rest *rest)
 {
-	bool is_open = false;
+	uint32_t asked_s = to->is_open ? smtp_retry_after_s(said_of(result, answer)->text) : 0;
+
+	rest->is_open = rest->is_open || to->is_open;
+	rest->asked_s = asked_s > rest->asked_s ? asked_s : rest->asked_s;
+	if (stored->hold_unknown && answer->verdict.outcome == SMTP_UNKNOWN)
+		rest->is_held = true;
+}
+
+static struct rest note_answers(struct stored *stored, const struct result *result)
+{
+	struct rest rest = { 0 };
 	size_t place = 0;
 
 	for (size_t i = 0; i < stored->count; i++) {
-		if (!stored->to[i].is_open)
+		struct stored_recipient *to = &stored->to[i];
+		const struct smtp_answer *answer = &result->answers[place];
+
+		if (!to->is_open) {
+			rest.is_held = rest.is_held ||
+				       (stored->hold_unknown && to->outcome == SMTP_UNKNOWN);
 			continue;
-		note_answer(stored, result, &result->answers[place++], &stored->to[i]);
-		is_open = is_open || stored->to[i].is_open;
+		}
+		note_answer(stored, result, answer, to);
+		note_rest(stored, to, result, answer, &rest);
+		place++;
 	}
-	return is_open;
+	return rest;
 }
 
-/* The longest that the relay asks for, in its own words. */
-static uint32_t asked_s(const struct stored *stored)
-{
-	uint32_t longest = 0;
-
-	for (size_t i = 0; i < stored->count; i++) {
-		const struct stored_recipient *to = &stored->to[i];
-		uint32_t asked = to->is_open ? smtp_retry_after_s(to->said.text) : 0;
-
-		longest = asked > longest ? asked : longest;
-	}
-	return longest;
-}
-
-/* It is not tried again. */
-static enum message_state last_state(const struct stored *stored)
+/* It is not tried again. One that somebody wanted sent again, in spite of what was unknown, and
+ * that the relay refused, waits for no further decision. */
+static enum message_state last_state(const struct stored *stored, bool is_held)
 {
 	size_t taken = 0, unknown = 0;
 
@@ -151,19 +173,20 @@ static enum message_state last_state(const struct stored *stored)
 	if (taken == stored->count)
 		return stored->to[0].outcome == SMTP_CAPTURED ? MESSAGE_CAPTURED : MESSAGE_SENT;
 	if (unknown)
-		return stored->hold_unknown ? MESSAGE_HELD : MESSAGE_UNKNOWN;
+		return is_held ? MESSAGE_HELD : MESSAGE_UNKNOWN;
 	return taken ? MESSAGE_PARTIAL : MESSAGE_FAILED;
 }
 
 void course_hold(struct stored *stored, enum smtp_category category)
 {
-	bool is_unsent = stored->hold_unknown && !stored->maybe_sent;
+	bool never_sent = stored->hold_unknown && !stored->maybe_sent, is_unsent;
 
 	for (size_t i = 0; i < stored->count; i++) {
 		struct stored_recipient *to = &stored->to[i];
 
 		if (!to->is_open)
 			continue;
+		is_unsent = never_sent && to->outcome != SMTP_UNKNOWN;
 		*to = (struct stored_recipient){ .address = to->address,
 			.outcome = is_unsent ? SMTP_NOT_SENT : SMTP_UNKNOWN,
 			.phase = is_unsent ? SMTP_IN_MAIL : SMTP_IN_DOT,
@@ -186,19 +209,21 @@ enum err course_note(struct stored *stored, const struct result *result,
 	const struct schedule *schedule, struct course_moment moment)
 {
 	enum err err = is_of(stored, result) ? OK : ERR_VALUE;
+	struct rest rest;
 
 	if (!err)
 		err = note_attempts(stored, result, moment.now_ms);
 	if (err)
 		return err;
 	note_try(stored, result);
-	if (note_answers(stored, result) &&
-		schedule_next(schedule, stored->tries, asked_s(stored), stored->expires_ms,
-			moment.now_ms, moment.chance, &stored->due_ms)) {
+	stored_note_doubt(stored);
+	rest = note_answers(stored, result);
+	if (rest.is_open && schedule_next(schedule, stored->tries, rest.asked_s, stored->expires_ms,
+				    moment.now_ms, moment.chance, &stored->due_ms)) {
 		stored->state = MESSAGE_DEFERRED;
 		return OK;
 	}
 	give_up(stored);
-	stored->state = last_state(stored);
+	stored->state = last_state(stored, rest.is_held);
 	return OK;
 }

@@ -24,7 +24,10 @@ void course_hold(struct stored *stored, enum smtp_category category);
 
 /* Notes what came of the open recipients, which are those of `result` in their order: their
  * outcomes, the state, due_ms where it is tried again, and the attempts. Texts are borrowed from
- * `result`. An unknown outcome is held where the message says so, else tried again. ERR_VALUE: it
- * has other recipients; ERR_MEMORY. Nothing was changed then. */
+ * `result`. An unknown outcome is held where the message says so, else tried again; it stays
+ * unknown whatever a later attempt hears, unless that is that it was taken. So does what a process
+ * may have sent that died over it. ERR_VALUE: it has other recipients; ERR_MEMORY. Nothing was
+ * changed then.
+ */
 MUST_USE enum err course_note(struct stored *stored, const struct result *result,
 	const struct schedule *schedule, struct course_moment moment);

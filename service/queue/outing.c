@@ -195,7 +195,6 @@ static bool note_verdict(struct outing *outing, const struct courier_settings *s
 	if (course_note(outing->stored, &outing->delivery.result, &settings->schedule, moment))
 		return false;
 	outing->stored->lane = lane_of(outing);
-	outing->stored->maybe_sent = false;
 	outing->has_verdict = true;
 	return true;
 }

@@ -144,13 +144,27 @@ static void add_last(const struct stored_try *last, struct region *region, struc
 	result->total_us = last->total_us;
 }
 
+/* Was it unknown before the last attempt? What that came to says nothing of it. (Of a try that a
+ * process died over there is no attempt, and nothing is known.) */
+static bool is_older(const struct stored *stored, const struct smtp_verdict *verdict)
+{
+	bool is_known = stored->last.host.len || stored->last.detail.len;
+
+	return verdict->outcome == SMTP_UNKNOWN && stored->attempt_count && is_known &&
+	       stored->attempts[stored->attempt_count - 1].attempt.outcome != SMTP_UNKNOWN;
+}
+
 void recorded_add_reply(const struct stored *stored, struct region *region, struct result *result)
 {
 	const struct smtp_verdict *verdict = &result->verdict;
 	const struct stored_attempt *decisive = find_decisive(stored, verdict);
 	const struct stored_try *last = &stored->last;
 
-	if (!is_taken(verdict->outcome) && verdict->category != SMTP_CANCELLED && last->detail.len)
+	if (is_older(stored, verdict))
+		result->detail = "an earlier try ended behind the message's last byte, without an "
+				 "answer: those after it do not say whether the relay has that one";
+	else if (!is_taken(verdict->outcome) && verdict->category != SMTP_CANCELLED &&
+		 last->detail.len)
 		result->detail = region_copy(region, text_head(last->detail, STORED_DETAIL)).at;
 	if (!decisive)
 		return;

@@ -113,6 +113,15 @@ static enum err judge_change(struct change_job *change, const struct stored *sto
 	return change->is_damaged || change->lacks_body ? ERR_VALUE : OK;
 }
 
+/* Those that are open may have it as before: who has it in the course is not. */
+static bool stays_in_doubt(const struct stored *stored)
+{
+	for (size_t i = 0; stored->maybe_sent && i < stored->count; i++)
+		if (stored->to[i].is_open)
+			return true;
+	return false;
+}
+
 enum err rules_change(
 	struct change_job *change, struct stored *stored, enum turn turn, struct event *event_out)
 {
@@ -124,9 +133,11 @@ enum err rules_change(
 	if (err)
 		return err;
 	if (change->change == CHANGE_CANCEL) {
+		stored_note_doubt(stored);
 		stored->state = MESSAGE_CANCELLED;
 		return OK;
 	}
+	stored->maybe_sent = stays_in_doubt(stored);
 	stored_reopen(stored);
 	stored->state = MESSAGE_QUEUED;
 	stored->due_ms = change->now_ms;
@@ -183,6 +194,11 @@ bool suspicion_is_over(const struct suspicion *suspicion, int64_t now_ms)
 }
 
 /* ---- forgetting and finding */
+
+bool rules_maybe_sent(int64_t doubt, const struct stored *stored)
+{
+	return doubt == DOUBT_END || (doubt != DOUBT_NONE && !stored->hold_unknown);
+}
 
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps)
 {

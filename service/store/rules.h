@@ -60,6 +60,11 @@ bool rules_keeps_body(const struct stored *stored, bool keep);
  * ERR_VALUE: that cannot be. */
 MUST_USE enum err rules_change(
 	struct change_job *change, struct stored *stored, enum turn turn, struct event *event_out);
+/* What a process that died had noted, as it is kept beside the course (`maybe_sent`): that the end
+ * of the data may have been written, or its MAIL. Where the end is noted before it goes, MAIL alone
+ * means that it did not go. */
+enum { DOUBT_NONE, DOUBT_END, DOUBT_MAIL };
+bool rules_maybe_sent(int64_t doubt, const struct stored *stored);
 /* How long a settled message is remembered. */
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps);
 /* Was that written by a clock that was ahead of this one, by more than clocks are apart? */

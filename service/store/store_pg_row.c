@@ -29,7 +29,6 @@ static enum err read_numbers(const PGresult *result, int row, struct stored *sto
 	stored->has_body = pg_int(result, row, PG_HAS_BODY) != 0;
 	stored->tries = (unsigned)tries;
 	stored->strikes = (unsigned)strikes;
-	stored->maybe_sent = pg_int(result, row, PG_MAYBE_SENT) != 0;
 	stored->token = (uint64_t)pg_int(result, row, PG_TOKEN);
 	id_from_bytes(pg_text(result, row, PG_ID), stored->id);
 	return OK;
@@ -71,6 +70,7 @@ static enum err read_into(
 		err = stored_unpack_head(head, region, stored);
 	if (!err)
 		err = stored_unpack_course(course, region, stored);
+	stored->maybe_sent = rules_maybe_sent(pg_int(result, row, PG_MAYBE_SENT), stored);
 	return err;
 }
 

@@ -93,6 +93,7 @@ static enum err put_change(struct pg_store *store, const struct change_job *chan
 	pg_bytes(&values, buf_text(&store->course));
 	pg_events_of(&values, event, events);
 	err = pg_event_places(store, events, &values);
+	pg_number(&values, stored->maybe_sent);
 	if (err) {
 		pg_values_free(&values);
 		return err;

@@ -37,7 +37,8 @@
 /* Takes back those of `over`: 1 strike where MAIL may have been written by another that is gone. */
 #define TAKE_BACK                                                                                  \
 	"moved AS (UPDATE " M " m SET strikes = o.strikes, "                                       \
-	"maybe_sent = CASE WHEN m.mark = 2 THEN 1 ELSE m.maybe_sent END, "                         \
+	"maybe_sent = CASE WHEN m.mark = 2 THEN 1 WHEN m.maybe_sent = 0 AND m.mark > 0 THEN 2 "    \
+	"ELSE m.maybe_sent END, "                                                                  \
 	"turn = CASE WHEN o.strikes > 0 THEN 3 ELSE 1 END, state = 5, token = 0, mark = 0, "       \
 	"owner = 0 FROM over o WHERE m.id = o.id "                                                 \
 	"RETURNING m.key_id, 2 AS was, m.state, " WEIGHT ") " MOVED
@@ -181,10 +182,10 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"u", false },
 	[PG_CHANGE] = {
 		"WITH s AS (UPDATE " M " SET state = $2, turn = $3, due_ms = $4, expires_ms = $5, "
-		"updated_ms = $6, has_body = $7, course = $8, strikes = 0, maybe_sent = 0 WHERE id "
-		"= $1), b AS (DELETE FROM lettergate_body WHERE id = $1 AND $7 = 0) "
+		"updated_ms = $6, has_body = $7, course = $8, strikes = 0, maybe_sent = $15 WHERE "
+		"id = $1), b AS (DELETE FROM lettergate_body WHERE id = $1 AND $7 = 0) "
 		EVENTS("$9", "$10", "$11", "$12", "$13", "$14", ""),
-		"unnnnnnbNBBBnn", true },
+		"unnnnnnbNBBBnnn", true },
 	[PG_BODY] = { "SELECT crc, bytes FROM lettergate_body WHERE id = $1", "u", false },
 	/* before, passed over, state, by state, by key, the key, looked into, bytes */
 	[PG_LIST] = { "WITH seen AS MATERIALIZED (" ALL "), " SHOWN, LIST_TYPES, false },

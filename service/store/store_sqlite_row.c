@@ -49,7 +49,6 @@ static enum err read_numbers(sqlite3_stmt *row, struct stored *stored)
 	stored->has_body = number(row, ROW_HAS_BODY) != 0;
 	stored->tries = (unsigned)tries;
 	stored->strikes = (unsigned)strikes;
-	stored->maybe_sent = number(row, ROW_MAYBE_SENT) != 0;
 	stored->token = (uint64_t)number(row, ROW_TOKEN);
 	id_from_bytes(sql_column(row, ROW_ID), stored->id);
 	return OK;
@@ -90,6 +89,7 @@ static enum err read_into(sqlite3_stmt *row, struct region *region, struct store
 		err = stored_unpack_head(head, region, stored);
 	if (!err)
 		err = stored_unpack_course(course, region, stored);
+	stored->maybe_sent = rules_maybe_sent(number(row, ROW_MAYBE_SENT), stored);
 	return err;
 }
 

@@ -77,6 +77,7 @@ static enum err put_change(struct sqlite_store *store, const struct change_job *
 	sql_number(put, 6, change->now_ms);
 	sql_number(put, 7, keeps_body);
 	sql_bytes(put, 8, buf_text(&store->course));
+	sql_number(put, 9, stored->maybe_sent);
 	return sql_run(store, put);
 }
 

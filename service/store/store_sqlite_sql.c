@@ -4,7 +4,10 @@
 #include "service/store/store_sqlite_own.h"
 
 #define WEIGHT "size_bytes + more_bytes"
-#define READY  "SELECT " ROW_COLUMNS " FROM message WHERE turn = 1"
+/* As enum DOUBT_END, DOUBT_MAIL; `begun`: was its MAIL written, as far as is known? */
+#define DOUBT(begun)                                                                               \
+	"CASE WHEN mark = 2 THEN 1 WHEN maybe_sent = 0 AND (" begun ") THEN 2 ELSE maybe_sent END"
+#define READY "SELECT " ROW_COLUMNS " FROM message WHERE turn = 1"
 
 const char *const sql_texts[SQLS] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -57,7 +60,7 @@ const char *const sql_texts[SQLS] = {
 		       "strikes = 0, mark = 0, maybe_sent = ?11, token = 0 "
 		       "WHERE place = ?1 AND token = ?2 AND turn = 4",
 	[SQL_CHANGE] = "UPDATE message SET state = ?2, turn = ?3, due_ms = ?4, expires_ms = ?5, "
-		       "updated_ms = ?6, has_body = ?7, course = ?8, strikes = 0, maybe_sent = 0 "
+		       "updated_ms = ?6, has_body = ?7, course = ?8, strikes = 0, maybe_sent = ?9 "
 		       "WHERE place = ?1",
 
 	[SQL_RIPE] = "SELECT place, key_id, state, " WEIGHT ", strikes, created_ms FROM message "
@@ -69,12 +72,14 @@ const char *const sql_texts[SQLS] = {
 	[SQL_LEASES_OVER] =
 		"SELECT place, key_id, state, " WEIGHT ", strikes, created_ms FROM message "
 		"WHERE turn = 4 AND lease_ms <= ?1 LIMIT 1",
-	[SQL_MAYBE_SENT] = "UPDATE message SET maybe_sent = 1 WHERE place = ?1 AND mark = 2",
+	[SQL_DOUBT] = "UPDATE message SET maybe_sent = " DOUBT("1") " WHERE place = ?1",
 	[SQL_STRUCK] = "UPDATE message SET mark = 1 WHERE id = ?1 AND turn = 4 AND mark = 0",
 	[SQL_VOID] = "UPDATE message SET strikes = strikes + CASE WHEN mark > 0 THEN 1 ELSE 0 END, "
-		     "maybe_sent = CASE WHEN mark = 2 THEN 1 ELSE maybe_sent END, "
-		     "turn = CASE WHEN strikes > 0 OR mark > 0 THEN 3 ELSE 1 END, "
-		     "state = 5, token = 0, mark = 0 WHERE turn = 4",
+		     "maybe_sent = " DOUBT(
+			     "mark > 0 OR ?1 = 1") ", "
+						   "turn = CASE WHEN strikes > 0 OR mark > 0 THEN "
+						   "3 ELSE 1 END, "
+						   "state = 5, token = 0, mark = 0 WHERE turn = 4",
 
 	[SQL_LIST] = "SELECT " ROW_COLUMNS " FROM message WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
 	[SQL_LIST_HELD] = "SELECT id FROM message WHERE turn = 5 AND state = ?3 AND id < ?1 "

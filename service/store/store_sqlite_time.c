@@ -59,7 +59,7 @@ static enum err next_due(struct sqlite_store *store, enum message_state state, s
 
 /* ---- looked after once a second */
 
-/* The process lives and nobody settled it: whoever had it lost it. */
+/* The process lives and nobody settled it: whoever had it lost it, and may be sending it. */
 static enum err take_back_leases(struct sqlite_store *store, int64_t now, struct tick *tick)
 {
 	bool is_any = true;
@@ -72,10 +72,10 @@ static enum err take_back_leases(struct sqlite_store *store, int64_t now, struct
 		sql_number(over, 1, now);
 		is_any = sql_row(over);
 		if (is_any) {
-			sqlite3_stmt *maybe = sql_use(store, SQL_MAYBE_SENT);
+			sqlite3_stmt *doubt = sql_use(store, SQL_DOUBT);
 
-			sql_number(maybe, 1, sqlite3_column_int64(over, 0));
-			err = sql_run(store, maybe);
+			sql_number(doubt, 1, sqlite3_column_int64(over, 0));
+			err = sql_run(store, doubt);
 			if (!err)
 				err = make_due(store, over, MESSAGE_DEFERRED);
 			tick->ripe++;
@@ -312,12 +312,21 @@ static enum err mark_struck(struct sqlite_store *store)
 	return err;
 }
 
+/* Where it left no word of what it had written, it may have written all. */
+static enum err void_all(struct sqlite_store *store)
+{
+	sqlite3_stmt *all = sql_use(store, SQL_VOID);
+
+	sql_number(all, 1, !store->strikes || !strikes_are_known(store->strikes));
+	return sql_run(store, all);
+}
+
 enum err sqlite_void_leases(struct sqlite_store *store)
 {
 	enum err err = mark_struck(store);
 
 	if (!err)
-		err = sql_run(store, sql_use(store, SQL_VOID));
+		err = void_all(store);
 	tally_move_all(&store->tally, MESSAGE_SENDING, MESSAGE_DEFERRED);
 	if (!err)
 		err = sql_run(store, sql_use(store, SQL_ONCE_CUT));

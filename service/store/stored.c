@@ -382,6 +382,21 @@ void stored_reopen(struct stored *stored)
 		stored->to[i].is_open = is_reopened(stored, &stored->to[i]);
 }
 
+void stored_note_doubt(struct stored *stored)
+{
+	for (size_t i = 0; stored->maybe_sent && i < stored->count; i++) {
+		struct stored_recipient *to = &stored->to[i];
+
+		if (to->is_open)
+			*to = (struct stored_recipient){ .address = to->address,
+				.is_open = true,
+				.outcome = SMTP_UNKNOWN,
+				.phase = SMTP_IN_DOT,
+				.category = SMTP_OUTCOME_UNKNOWN };
+	}
+	stored->maybe_sent = false;
+}
+
 void stored_free(struct stored *stored)
 {
 	if (stored)

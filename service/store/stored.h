@@ -97,7 +97,7 @@ struct stored {
 	bool has_body;       /* they are still kept */
 	unsigned tries;      /* claims, this one included */
 	unsigned strikes;    /* processes that died with its MAIL written */
-	bool maybe_sent;     /* one died between the end of the data and the verdict */
+	bool maybe_sent;     /* one died, and may have sent it to those that are open */
 	uint64_t token;      /* of the lease; 0: nobody holds it */
 	int64_t place;       /* the store's own */
 	bool is_damaged;     /* its head or course cannot be read: it has neither */
@@ -137,6 +137,9 @@ bool stored_is_undecided(const struct stored_recipient *to);
  * for anyway: one that is unknown and held waits until the others have their answer. Of a held one,
  * all but those that took it, or refused it for good; of one that is settled, these as well. */
 void stored_reopen(struct stored *stored);
+
+/* Where it may have been sent, its open recipients are unknown from now on, and stay open. */
+void stored_note_doubt(struct stored *stored);
 
 /* NULL is fine. Closes its region: it may lie in there itself. */
 void stored_free(struct stored *stored);

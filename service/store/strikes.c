@@ -102,6 +102,11 @@ enum err strikes_open(const char *path, struct strikes **strikes_out)
 	return OK;
 }
 
+bool strikes_are_known(const struct strikes *strikes)
+{
+	return strikes->left && *strikes->left;
+}
+
 bool strikes_left(const struct strikes *strikes, size_t *place, char id_out[DELIVERY_ID_LEN + 1])
 {
 	char line[LINE_BYTES];

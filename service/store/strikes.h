@@ -15,6 +15,9 @@ struct strikes;
 
 /* Opens the file, or makes it. ERR_IO: it cannot be, or there is no room for it. */
 MUST_USE enum err strikes_open(const char *path, struct strikes **strikes_out);
+/* Did the process before note all that it wrote? Not where the machine went down, or there is no
+ * file. Before strikes_forget_left. */
+bool strikes_are_known(const struct strikes *strikes);
 /* What the process before left, in turn from *place on, 0 at first. False: that was all. */
 bool strikes_left(const struct strikes *strikes, size_t *place, char id_out[DELIVERY_ID_LEN + 1]);
 /* … is counted: the file is empty from now on. Once, before the first note. */

@@ -160,6 +160,111 @@ START_TEST(only_open_recipients_are_asked_again)
 }
 END_TEST
 
+/* What an attempt left unknown stays so, unless a later one was taken. */
+static const struct {
+	const char *first, *second;
+	enum message_state state;
+	const char *outcomes; /* of each: "2", "?", or as the second attempt says */
+	bool hold;
+} doubts[] = {
+	{ "???", "ddd", MESSAGE_UNKNOWN, "???", false },
+	{ "???", "555", MESSAGE_UNKNOWN, "???", false },
+	{ "???", "999", MESSAGE_UNKNOWN, "???", false },
+	{ "???", "222", MESSAGE_SENT, "222", false },
+	{ "???", "25d", MESSAGE_UNKNOWN, "2??", false },
+	{ "?44", "d2d", MESSAGE_UNKNOWN, "?2d", false },
+	{ "?44", "244", MESSAGE_PARTIAL, "244", false },
+	{ "ddd", "?5d", MESSAGE_UNKNOWN, "?5d", false },
+	/* somebody has said that it is to be sent again */
+	{ "???", "ddd", MESSAGE_UNKNOWN, "???", true },
+	{ "???", "55d", MESSAGE_UNKNOWN, "???", true },
+	{ "???", "?5d", MESSAGE_HELD, "???", true },
+	{ "???", "222", MESSAGE_SENT, "222", true },
+};
+
+static void expect_outcomes(const char *outcomes)
+{
+	struct smtp_said said;
+
+	for (size_t i = 0; i < stored.count; i++) {
+		enum smtp_outcome outcome = verdict_of(outcomes[i], &said).outcome;
+
+		ck_assert_int_eq(to[i].outcome, outcome);
+		if (outcome == SMTP_UNKNOWN) {
+			ck_assert_int_eq(to[i].phase, SMTP_IN_DOT);
+			ck_assert_int_eq(to[i].category, SMTP_OUTCOME_UNKNOWN);
+			ck_assert_uint_eq(to[i].said.code, 0);
+		}
+	}
+}
+
+START_TEST(what_is_unknown_stays_so_unless_it_is_taken)
+{
+	set_message(3);
+	stored.hold_unknown = doubts[_i].hold;
+	attempt(doubts[_i].first);
+	if (stored.state == MESSAGE_HELD)
+		stored_reopen(&stored);
+	ck_assert(to[0].is_open && to[1].is_open && to[2].is_open);
+	stored.expires_ms = NOW;
+	stored.tries = 2;
+	attempt(doubts[_i].second);
+	ck_assert_str_eq(message_state_name(stored.state), message_state_name(doubts[_i].state));
+	expect_outcomes(doubts[_i].outcomes);
+}
+END_TEST
+
+/* A process died over it, and left no attempt: those whom it may have been sent to are as unknown.
+ */
+START_TEST(what_a_dead_process_may_have_sent_is_unknown)
+{
+	const struct smtp_answer *told;
+
+	set_message(3);
+	stored.maybe_sent = true;
+	attempt("25d");
+	ck_assert_int_eq(stored.state, MESSAGE_DEFERRED);
+	ck_assert(!stored.maybe_sent && to[2].is_open);
+	expect_outcomes("2??");
+	stored.state = MESSAGE_CANCELLED;
+	told = recorded_answers(&stored, region);
+	ck_assert_int_eq(told[2].verdict.outcome, SMTP_UNKNOWN);
+	ck_assert_uint_eq(told[2].verdict.status, 504);
+}
+END_TEST
+
+/* The relay's wish counts, also where what it says does not change what is known. */
+START_TEST(who_is_unknown_waits_as_the_relay_says)
+{
+	static const struct smtp_said wait = { .code = 451,
+		.text = { "4.7.1 Greylisted, try again in 4 seconds", 40 } };
+
+	set_message(1);
+	attempt("?");
+	result.said = wait;
+	answers[0].verdict =
+		smtp_verdict_of_said(&wait, SMTP_IN_DOT, (struct smtp_verdict_rules){ 0 });
+	stored.tries = 2;
+	ck_assert_int_eq(course_note(&stored, &result, &schedule, moment), OK);
+	ck_assert_int_eq(to[0].outcome, SMTP_UNKNOWN);
+	ck_assert_int_eq(stored.due_ms, NOW + 4 * SECOND);
+}
+END_TEST
+
+/* Set aside for its strikes, after it was unknown and somebody wanted it sent again. */
+START_TEST(what_is_set_aside_is_as_unknown_as_before)
+{
+	set_message(2);
+	stored.hold_unknown = true;
+	attempt("?4");
+	stored_reopen(&stored);
+	to[0].is_open = true;
+	course_hold(&stored, SMTP_SET_ASIDE);
+	ck_assert_int_eq(to[0].outcome, SMTP_UNKNOWN);
+	ck_assert_int_eq(to[1].outcome, SMTP_NOT_SENT);
+}
+END_TEST
+
 START_TEST(others_than_its_own_are_refused)
 {
 	set_message(3);
@@ -386,6 +491,10 @@ UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_test(cases, who_took_it_is_told_the_reply_to_its_data);
 	  tcase_add_test(cases, what_a_process_died_over_has_no_reply);
 	  tcase_add_test(cases, only_open_recipients_are_asked_again);
+	  tcase_add_loop_test(cases, what_is_unknown_stays_so_unless_it_is_taken, 0, COUNT(doubts));
+	  tcase_add_test(cases, what_a_dead_process_may_have_sent_is_unknown);
+	  tcase_add_test(cases, who_is_unknown_waits_as_the_relay_says);
+	  tcase_add_test(cases, what_is_set_aside_is_as_unknown_as_before);
 	  tcase_add_test(cases, others_than_its_own_are_refused);
 	  tcase_add_test(cases, the_relay_says_when);
 	  tcase_add_test(cases, who_is_unknown_has_no_answer);

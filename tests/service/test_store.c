@@ -432,6 +432,80 @@ START_TEST(a_lease_that_is_over_gives_the_message_to_others)
 }
 END_TEST
 
+/* Who held it may have sent it: that is known until the course has it, and whoever wants it tried
+ * again does not undo it. */
+static const struct {
+	enum message_mark mark;
+	bool hold, is_in_doubt;
+} doubts[] = {
+	{ MARK_MAIL, false, true },
+	{ MARK_END, false, true },
+	{ MARK_MAIL, true, false }, /* the end would have been noted */
+	{ MARK_END, true, true },
+};
+
+static void leave_in_doubt(struct kit *kit, unsigned number, enum message_mark mark, bool hold)
+{
+	struct fence_job fence = { .token = TOKEN, .mark = mark, .lease_for_ms = -1 };
+	struct claimed claimed = { 0 };
+	struct letter letter;
+
+	letter_write(&letter, number, "a");
+	letter.stored.hold_unknown = hold;
+	ck_assert_int_eq(letter_accept(kit, &letter, NOW + number), OK);
+	ck_assert_uint_eq(claim(kit, &claimed, 1), 1);
+	fence.id = claimed.at[0]->id;
+	ck_assert_int_eq(DO(kit, fence, &fence), OK);
+	ck_assert_uint_eq(tick_at(kit, NOW).ripe, 1);
+	claimed_free(&claimed);
+}
+
+static void expect_doubt(struct kit *kit, unsigned number, bool maybe, enum smtp_outcome outcome)
+{
+	struct stored *stored = look_up(kit, number, NULL);
+
+	ck_assert_int_eq(stored->maybe_sent, maybe);
+	ck_assert_int_eq(stored->to[0].outcome, outcome);
+	ck_assert_int_eq(stored->to[1].outcome, outcome);
+	stored_free(stored);
+}
+
+START_TEST(what_may_have_been_sent_is_remembered_until_it_is_noted)
+{
+	OPENED(kit);
+	struct claimed claimed = { 0 };
+	struct letter letter;
+	struct change_job change = {
+		.id = letter.stored.id, .now_ms = NOW, .expires_ms = NOW + 1000 * SECOND
+	};
+
+	for (unsigned i = 0; i < sizeof(doubts) / sizeof(*doubts); i++) {
+		bool maybe = doubts[i].is_in_doubt;
+
+		leave_in_doubt(&kit, i + 1, doubts[i].mark, doubts[i].hold);
+		expect_doubt(&kit, i + 1, maybe, SMTP_QUEUED);
+		letter_write(&letter, i + 1, "a");
+		change.change = CHANGE_RETRY;
+		ck_assert_int_eq(DO(&kit, change, &change), OK);
+		expect_doubt(&kit, i + 1, maybe, SMTP_QUEUED);
+		change.change = CHANGE_CANCEL;
+		ck_assert_int_eq(DO(&kit, change, &change), OK);
+		expect_doubt(&kit, i + 1, false, maybe ? SMTP_UNKNOWN : SMTP_QUEUED);
+	}
+	/* held for it: whoever wants it sent again knows */
+	leave_in_doubt(&kit, 9, MARK_END, true);
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	claimed.at[0]->to[0].is_open = claimed.at[0]->to[1].is_open = false;
+	ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_HELD, 0, true), OK);
+	claimed_free(&claimed);
+	letter_write(&letter, 9, "a");
+	change.change = CHANGE_RETRY;
+	ck_assert_int_eq(DO(&kit, change, &change), OK);
+	expect_doubt(&kit, 9, false, SMTP_QUEUED);
+	kit_close(&kit);
+}
+END_TEST
+
 START_TEST(what_is_given_back_untried_does_not_count)
 {
 	OPENED(kit);
@@ -1506,6 +1580,7 @@ UNIT_MAIN(
 	EACH(a_fence_asks_whether_the_lease_is_ours); EACH(a_narrow_lane_gives_no_more_than_it_may);
 	EACH(what_is_over_does_not_wait_for_its_relay); EACH(what_is_over_leaves_room_for_the_rest);
 	EACH(a_lease_that_is_over_gives_the_message_to_others);
+	EACH(what_may_have_been_sent_is_remembered_until_it_is_noted);
 	EACH(what_is_given_back_untried_does_not_count);
 	EACH(a_clock_that_is_set_back_leaves_nobody_waiting); EACH(a_full_queue_takes_no_more);
 	EACH(counts_are_by_state); EACH(all_of_a_message_counts);

@@ -225,6 +225,46 @@ def test_killed_while_the_relay_has_it(store, policy, outcome):
                 reaches(gateway, number, "sent")
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_is_unknown_stays_so(store, killed):
+    """F-07, F-32: the relay may have it, whatever it says to a later attempt; only a yes changes that."""
+    ends = []
+    silence = {"then": "stall" if killed else "close", "reply": ""}
+    with Relay({"dot": lambda *_: ends.append(1) or silence}) as relay:
+        gateway = Gateway(relay, STORE=store, RETRY_DELAYS=ms(300))
+        numbers = [queued(gateway, to=to + "@example.org") for to in ("refused", "later")]
+        assert wait_for(lambda: len(ends) >= 2)
+        if killed:
+            gateway.kill()
+        relay.script.clear()
+        relay.script.update({"rcpt:refused@example.org": "550 5.1.1 no", "rcpt:later@example.org": "450 4.2.0 no"})
+        if killed:
+            gateway = Gateway(relay, STORE=store, RETRY_DELAYS=ms(300))
+        with gateway:
+            told = reaches(gateway, numbers[0], "unknown")
+            assert told["outcome"] == "unknown" and told["attempts"][-1]["outcome"] == "rejected"
+            assert told["attempts"][-1]["smtp"]["code"] == 550 and told["recipients"][0]["duplicate_risk"]
+            last = [e for e in gateway.get("/events")["events"] if e["data"]["id"] == numbers[0]][-1]
+            assert (last["type"], last["data"]["outcome"]) == ("message.unknown", "unknown")
+            assert last["data"]["next_attempt"] is None
+            later = "/messages/" + numbers[1]
+            assert wait_for(lambda: [a["outcome"] for a in gateway.get(later)["attempts"]][-1:] == ["deferred"], 10)
+            assert wait_for(lambda: gateway.request("DELETE", later).status == 200)
+            told = gateway.get(later)
+            assert (told["state"], told["outcome"]) == ("cancelled", "unknown")
+            assert told["recipients"][0]["code"] == "outcome_unknown"
+
+
+def test_who_waits_hears_that_it_stays_unknown(store):
+    answers = ["550 5.1.1 no", "250 ok"]
+    script = {"dot": {"then": "close", "reply": ""}, "rcpt": lambda *_: answers.pop() if answers else "550 no"}
+    with Relay(script) as relay, Gateway(relay, STORE=store, RETRY_DELAYS=ms(100)) as gateway:
+        answer = gateway.send(headers={"Prefer": "wait=20"})
+        problem(answer, 504, "outcome_unknown", "unknown")
+        assert answer["duplicate_risk"] and answer.get("smtp") is None and "an earlier try" in answer["detail"]
+        assert [a["outcome"] for a in answer["attempts"]] == ["unknown", "rejected"]
+
+
 def test_now_then_queue(store):
     with Relay({"mail": "451 4.3.0 not now"}) as relay, \
             Gateway(relay, STORE=store, RETRY_DELAYS=ms(200)) as gateway:
