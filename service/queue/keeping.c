@@ -62,6 +62,8 @@ void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum 
 		delivery->result.answers[i].verdict = verdict;
 	delivery->result.verdict = verdict;
 	delivery->wait_s = 0;
+	if (err != ERR_DOUBT && keyed_runs(delivery) && keyed_end(delivery))
+		return;
 	atomic_fetch_sub(&lettergate->in_flight, 1);
 	delivery->done(delivery);
 }
@@ -72,14 +74,17 @@ void keeping_give_back(struct keeping *keeping)
 	keeping->delivery->done(keeping->delivery);
 }
 
-/* What was tried before and cannot be kept has its own answer, but where it may be tried again. */
+/* What was tried before and cannot be kept has its own answer, but where it may be tried again. So
+ * has what a process died over: that nobody knows. */
 static void refuse(struct keeping *keeping, enum err err)
 {
 	struct delivery *delivery = keeping->delivery;
+	const struct result *result = &delivery->result;
+	bool has_answer = result->attempt_count || result->verdict.outcome == SMTP_UNKNOWN;
 
 	if (err == ERR_DOUBT && message_state_is_settled(keeping->stored.state))
 		err = ERR_IO;
-	if (!delivery->result.attempt_count || err == ERR_DOUBT) {
+	if (!has_answer || err == ERR_DOUBT) {
 		keep_failed(keeping->lettergate, delivery, err);
 		return;
 	}

@@ -6,8 +6,8 @@
 /* Puts it into the queue, for its time; done() is called when it is there, or is not: then the
  * verdict says why. */
 void keep(struct lettergate *lettergate, struct delivery *delivery);
-/* The store did not take it, or could not be asked: gives it back, as not sent; with ERR_DOUBT, as
- * unknown. */
+/* The store did not take it, or could not be asked: gives it back, as not sent, and its key is
+ * free; with ERR_DOUBT, as unknown. */
 void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err);
 /* It was tried before it was kept, and is settled but for done(): what may still come right goes
  * into the queue, and what is unknown and to be held is held there. False: nothing of it may. */

@@ -193,6 +193,11 @@ static void put_end(struct keyed *keyed, bool is_free)
 	queue_put(keyed->lettergate->queue, &keyed->end.job);
 }
 
+bool keyed_runs(const struct delivery *delivery)
+{
+	return delivery->begun && delivery->repeat == REPEAT_FIRST;
+}
+
 bool keyed_end(struct delivery *delivery)
 {
 	struct keyed *keyed = keyed_of(delivery);

@@ -24,5 +24,7 @@ void keyed_kept(struct delivery *delivery);
 void keyed_tell_anew(struct delivery *delivery);
 /* Its message was not accepted, for its key was used before: gives it back. */
 void keyed_found(struct delivery *delivery, enum once_found found, struct text answer);
+/* Is its key noted as running for it? Then somebody has to end that, or nobody else may come. */
+bool keyed_runs(const struct delivery *delivery);
 /* Ends its run without a message, and then gives it back; false: it has no key. */
 bool keyed_end(struct delivery *delivery);

@@ -180,6 +180,35 @@ def test_killed_over_one_that_may_be_queued(store, policy, count):
         assert len(relay.ledger) == count
 
 
+def soon():
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+
+
+def test_killed_over_one_for_which_there_is_no_room(store):
+    """That the queue is full says nothing of what the relay has: it is unknown, and told so again."""
+    settings, asked = {"QUEUE_MAX": "1"}, {"delivery": "now_then_queue", "headers": KEYED}
+    with Relay({"dot": STALL}) as relay:
+        killed_over(relay, store, mail(delivery="now_then_queue"), settings=settings)
+        relay.script.clear()
+        with Gateway(relay, STORE=store, **settings) as gateway:
+            assert gateway.send(send_at=soon()).status == 202
+            first = gateway.send(**asked)
+            problem(first, 504, "outcome_unknown", "unknown")
+            assert first["duplicate_risk"] and is_replay(gateway.send(**asked), first)
+        assert not relay.ledger
+
+
+def test_where_nothing_was_tried_and_there_is_no_room_the_key_is_free(store):
+    """All relays rest and the queue is full: nothing was sent, so the next one with this key may try."""
+    with Relay() as relay, Gateway(relay, STORE=store, QUEUE_MAX="1", SMTP_PORT=str(free_port())) as gateway:
+        assert gateway.send(send_at=soon()).status == 202
+        assert wait_for(lambda: not gateway.send().json.get("attempts"))
+        for _ in range(2):
+            answer = gateway.send(headers=KEYED, delivery="now_then_queue")
+            problem(answer, 503, "queue_full", "not_sent")
+            assert not answer.json.get("attempts"), answer
+
+
 def test_a_batch_that_was_cut_short_goes_on(store):
     """Those that were answered are told again, those under way are unknown, the others are sent."""
     messages = [mail(to="m%d@example.org" % n, **({"delivery": "queue"} if n == 3 else {})) for n in range(4)]
