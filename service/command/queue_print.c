@@ -100,13 +100,18 @@ static void put_metadata(const struct json *json, const struct cJSON *entry)
 	putchar('\n');
 }
 
+/* What the relay said, or what happened where it said nothing. */
 static void put_reply(const struct json *json, const struct cJSON *object)
 {
 	const struct cJSON *said = member(object, "smtp"), *code = member(said, "code");
 	struct text enhanced = words(json, said, "enhanced");
+	struct text detail = words(json, object, "detail");
 
-	if (!cJSON_IsNumber(code))
+	if (!cJSON_IsNumber(code)) {
+		printf(detail.len ? "  " : "");
+		put(detail, 0);
 		return;
+	}
 	printf("  %d ", code->valueint);
 	put(enhanced, 0);
 	printf(enhanced.len ? " " : "");
@@ -132,11 +137,14 @@ static void put_outcome(const struct json *json, const struct cJSON *object, str
 void queue_print_message(const struct json *json, const struct cJSON *message)
 {
 	static const char *const names[] = { "id", "state", "message_id", "from", "subject",
-		"created", "updated", "next_attempt", "why" };
+		"created", "updated", "send_at", "next_attempt", "expires", "why" };
 	const struct cJSON *entry;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		put_field(names[i], words(json, message, names[i]));
+	put_field("queue_id", words(json, member(message, "relay"), "queue_id"));
+	if (cJSON_IsTrue(member(message, "expired")))
+		put_field("expired", TEXT("it was given up: its time was over"));
 	if (cJSON_IsTrue(member(message, "damaged")))
 		put_field("damaged", TEXT("what is kept of it cannot be read: cancel it"));
 	cJSON_ArrayForEach(entry, member(message, "tags"))

@@ -134,8 +134,8 @@ const struct setting settings_table[] = {
 		"header fields to leave unsigned, because the relay writes them anew: "
 		"Date,Message-ID" },
 	{ "MAX_IN_FLIGHT", SETTING_COUNT, BOUNDS(max_in_flight, "10000", 1, 10000000),
-		"messages that may wait at a time; past it: 503 overloaded. What is out of the "
-		"queue has half of it at the most" },
+		"messages that may wait at a time; past it: 503 overloaded. Those that "
+		"are being sent from the queue are half of them at the most" },
 	{ "MAX_IN_FLIGHT_BYTES", SETTING_BYTES,
 		BOUNDS(max_in_flight_bytes, "512M", MEGA, 1024 * 1024 * MEGA),
 		"the same in bytes" },

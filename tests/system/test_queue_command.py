@@ -74,8 +74,23 @@ def test_show(store):
             assert wanted in done.stdout, done.stdout
         assert re.search(r"^  20..-..-..T..:..:..Z  default  deferred  relay_busy  mail  451 4.3.0 not now$", done.stdout, re.M)
         assert json.loads(queue(gateway, "show", number, "--json").stdout)["id"] == number
+        assert "\nexpires       20" in done.stdout and "send_at" not in done.stdout
+        later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        scheduled = queue(gateway, "show", gateway.send(send_at=later)["id"]).stdout
+        assert "\nsend_at       " + later[:17] in scheduled, scheduled
+        relay.script.clear()
+        sent = gateway.send()
+        assert "\nqueue_id      " + sent["relay"]["queue_id"] in queue(gateway, "show", sent["id"]).stdout
         none = queue(gateway, "show", "nobody/../x")
         assert none.returncode == 1 and "404" in none.stderr and not none.stdout
+
+
+def test_why_it_was_given_up(store):
+    with Gateway(None, SMTP_HOST="127.0.0.1", SMTP_PORT=free_port(), SMTP_SECURE="NONE", STORE=store, RETRY_FOR="1s") as gateway:
+        number = gateway.send(delivery="queue")["id"]
+        assert wait_for(lambda: gateway.get("/messages/" + number)["state"] == "failed", 20)
+        shown = queue(gateway, "show", number).stdout
+        assert "\nexpired       " in shown and re.search(r"  not_sent  relay_unreachable  connect  .*refused", shown), shown
 
 
 def test_retry_and_cancel(store):
