@@ -136,13 +136,13 @@ static void add_ages(const struct printing *printing, const struct counts_job *c
 
 	print_family(printing, "queue_age_messages", "gauge",
 		"Messages that wait, by how many seconds ago they were accepted, at the most; "
-		"scheduled ones are left out.");
+		"scheduled and held ones are left out.");
 	for (int i = 0; i < STORE_AGES; i++)
 		print_sample(printing, "queue_age_messages", "le",
 			bound_text((double)store_ages_ms[i] / 1000, room), NULL, NULL,
 			counts->aged[i]);
 	for (enum message_state state = 0; state < MESSAGE_STATES; state++)
-		if (state != MESSAGE_SCHEDULED && !message_state_is_settled(state))
+		if (message_state_ages(state))
 			all += counts->messages[state];
 	print_sample(printing, "queue_age_messages", "le", "+Inf", NULL, NULL, all);
 }
@@ -158,7 +158,9 @@ static void add_queue(const struct printing *printing)
 			NULL, counts->messages[state]);
 	print_gauge(printing, "queue_bytes", "What those that wait count in bytes.", counts->bytes);
 	print_gauge(printing, "queue_oldest_seconds",
-		"How long ago the oldest was accepted that waits and is not scheduled; 0: none.",
+		"How long ago the oldest was accepted that waits, scheduled and held ones left "
+		"out; 0: "
+		"none.",
 		age_ms > 0 ? (uint64_t)age_ms / 1000 : 0);
 	add_ages(printing, counts);
 }

@@ -317,7 +317,7 @@ struct counts_job {
 	struct job job;
 	uint64_t messages[MESSAGE_STATES];
 	uint64_t bytes; /* of those that are not settled, by stored_weight */
-	/* Of those that are neither settled nor scheduled, to the second. */
+	/* Of those whose state ages, to the second. */
 	int64_t oldest_ms;         /* when the oldest was accepted; 0: there is none */
 	int64_t now_ms;            /* the caller's */
 	uint64_t aged[STORE_AGES]; /* so many were accepted within store_ages_ms */

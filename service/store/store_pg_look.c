@@ -209,7 +209,7 @@ static uint64_t count_waiting(const struct counts_job *counts)
 	uint64_t count = 0;
 
 	for (enum message_state state = 0; state < MESSAGE_STATES; state++)
-		if (state != MESSAGE_SCHEDULED && !message_state_is_settled(state))
+		if (message_state_ages(state))
 			count += counts->messages[state];
 	return count;
 }

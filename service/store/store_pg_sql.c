@@ -219,7 +219,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"count(*) FILTER (WHERE created_ms < $4), count(*) FILTER (WHERE created_ms < $5), "
 		"count(*) FILTER (WHERE created_ms < $6), count(*) FILTER (WHERE created_ms < $7), "
 		"count(*) FILTER (WHERE created_ms < $8) FROM (SELECT created_ms FROM " M
-		" WHERE turn > 0 AND state <> 0 ORDER BY created_ms LIMIT 100000) oldest",
+		" WHERE turn > 0 AND turn <> 5 AND state <> 0 ORDER BY created_ms LIMIT 100000) oldest",
 		"nnnnnnnn", false },
 	[PG_ONCE_BEGIN] = {
 		"INSERT INTO lettergate_once (key_id, word, state, hash, at_ms, answer, owner) "

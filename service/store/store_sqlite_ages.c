@@ -1,5 +1,5 @@
 /* How old the messages are that wait: how many of them were accepted in each second, in memory, so
- * that to tell it costs no search. Scheduled ones are left out: they are meant to wait. */
+ * that to tell it costs no search. Scheduled and held ones are left out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +9,7 @@ enum { ROOM_FIRST = 64 };
 
 static bool is_counted(enum message_state state)
 {
-	return state != MESSAGE_STATES && state != MESSAGE_SCHEDULED &&
-	       !message_state_is_settled(state);
+	return state != MESSAGE_STATES && message_state_ages(state);
 }
 
 /* Where the second is, or would be. */
@@ -122,10 +121,10 @@ static enum err read_rows(
 
 enum err ages_read(struct sqlite_store *store, int64_t *waiting_out)
 {
-	int64_t scheduled;
+	int64_t others;
 	enum err err = read_rows(store, SQL_WAITING, 1, waiting_out);
 
-	return err ? err : read_rows(store, SQL_SCHEDULED, -1, &scheduled);
+	return err ? err : read_rows(store, SQL_WAITING_AGELESS, -1, &others);
 }
 
 void ages_tell(const struct ages *ages, struct counts_job *counts)

@@ -92,7 +92,8 @@ const char *const sql_texts[SQLS] = {
 	[SQL_FEW_SETTLED] = "SELECT count(*) FROM (SELECT 1 FROM message WHERE turn = 0 "
 			    "AND state = ?1 LIMIT ?2)",
 	[SQL_WAITING] = "SELECT created_ms FROM message WHERE turn > 0 ORDER BY created_ms",
-	[SQL_SCHEDULED] = "SELECT created_ms FROM message WHERE turn = 2 AND state = 0",
+	[SQL_WAITING_AGELESS] = "SELECT created_ms FROM message WHERE turn = 2 AND state = 0 "
+				"UNION ALL SELECT created_ms FROM message WHERE turn = 5",
 
 	[SQL_SETTLED] = "SELECT place, key_id, state, " WEIGHT ", has_body FROM message "
 			"WHERE turn = 0 AND state = ?1 AND updated_ms < ?2 "

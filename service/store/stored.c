@@ -56,6 +56,12 @@ bool message_state_is_settled(enum message_state state)
 	}
 }
 
+bool message_state_ages(enum message_state state)
+{
+	return state != MESSAGE_SCHEDULED && state != MESSAGE_HELD &&
+	       !message_state_is_settled(state);
+}
+
 /* ---- packing */
 
 enum flag { NEEDS_UTF8 = 1, EIGHT_BIT = 2, ALL_OR_NONE = 4, HOLD_UNKNOWN = 8, FLAGS = 15 };

@@ -109,6 +109,8 @@ const char *message_state_name(enum message_state state);
 bool message_state_find(struct text name, enum message_state *state_out);
 /* Is it over with it? A held one waits for somebody to decide: it is not. */
 bool message_state_is_settled(enum message_state state);
+/* Does its age tell that something is wrong? Scheduled and held ones are meant to wait. */
+bool message_state_ages(enum message_state state);
 
 /* Appends. On an error, in buf->err, what was appended is of no use. */
 void stored_pack_head(const struct stored *stored, struct buf *buf);

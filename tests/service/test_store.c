@@ -635,7 +635,7 @@ static struct counts_job counts_at(struct kit *kit, int64_t now_ms)
 	return job;
 }
 
-/* … whatever becomes of them; a scheduled one is meant to wait. */
+/* … whatever becomes of them; those that are scheduled or held are meant to wait. */
 START_TEST(those_that_wait_are_counted_by_age)
 {
 	OPENED(kit);
@@ -671,6 +671,12 @@ START_TEST(those_that_wait_are_counted_by_age)
 	ck_assert_uint_eq(counts_at(&kit, NOW).aged[STORE_AGES - 1], 2);
 	ck_assert_int_eq(counts_at(&kit, NOW).oldest_ms,
 		(NOW - store_ages_ms[STORE_AGES - 1]) / 1000 * 1000);
+	claimed_free(&claimed);
+	ck_assert_uint_eq(claim(&kit, &claimed, 4), 2);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(settle(&kit, claimed.at[i], MESSAGE_HELD, 0, true), OK);
+	ck_assert_uint_eq(counts_at(&kit, NOW).aged[STORE_AGES - 1], 0);
+	ck_assert_int_eq(counts_at(&kit, NOW).oldest_ms, 0);
 	claimed_free(&claimed);
 	kit_close(&kit);
 }

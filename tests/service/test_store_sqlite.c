@@ -821,6 +821,27 @@ static void wait_since(struct ages *ages, int64_t second)
 	ages_move(ages, second * 1000, MESSAGE_STATES, MESSAGE_QUEUED);
 }
 
+START_TEST(one_that_is_held_ages_in_no_process)
+{
+	struct kit kit = kit_closed();
+	struct claimed claimed = { 0 };
+
+	kit_open_again(&kit);
+	put(&kit, 1, "a");
+	put(&kit, 2, "a");
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_HELD, 0, false), OK);
+	claimed_free(&claimed);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_uint_eq(counts(&kit).messages[MESSAGE_HELD], 1);
+		ck_assert_uint_eq(counts(&kit).aged[STORE_AGES - 1], 1);
+		kit.store.verbs->close(kit.store.self);
+		kit_open_again(&kit);
+	}
+	kit.store.verbs->close(kit.store.self);
+}
+END_TEST
+
 START_TEST(a_second_that_a_transaction_emptied_is_there_again)
 {
 	struct counts_job counts = { .now_ms = 64000 };
@@ -856,6 +877,7 @@ START_TEST(a_second_that_a_transaction_emptied_is_there_again)
 END_TEST
 
 UNIT_MAIN(store_sqlite, tcase_add_test(cases, a_second_that_a_transaction_emptied_is_there_again);
+	  tcase_add_test(cases, one_that_is_held_ages_in_no_process);
 	  tcase_add_test(cases, the_file_is_for_its_owner_alone);
 	  tcase_add_test(cases, a_second_process_is_refused);
 	  tcase_add_test(cases, a_foreign_file_is_refused_untouched);
