@@ -69,6 +69,13 @@ static bool is_conflict(const char *state)
 	       strcmp(state, "55P03") == 0;
 }
 
+/* It has no room, or cannot read or write its files: so it may be with what others want to write.
+ */
+static bool is_unwell(const char *state)
+{
+	return strncmp(state, "53", 2) == 0 || strncmp(state, "58", 2) == 0;
+}
+
 enum err pg_judge(struct pg_store *store, const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -82,6 +89,8 @@ enum err pg_judge(struct pg_store *store, const PGresult *result)
 		if (may_tell(store))
 			tell(store, "store_refused", words ? words : PQresultErrorMessage(result));
 	}
+	if (is_unwell(state))
+		store->well_us = 0;
 	if (is_end(state))
 		pg_lose(store, words ? words : "");
 	return store->err;

@@ -129,7 +129,9 @@ struct pg_store {
 	int64_t cursor_base;
 	int64_t swept;   /* all events up to this cursor were written by a clock that was ahead */
 	int64_t next_ms; /* when the next becomes due, as far as we know */
-	uint64_t looked_us, beat_us;
+	uint64_t looked_us, beat_us, deaths_us;
+	uint64_t well_us;           /* when it was last looked after, and all was well */
+	uint64_t calm_us;           /* until then nothing is taken from anybody */
 	struct buf lane, lane_key;  /* whose turn it was last */
 	struct suspicion suspicion; /* of ours, by the monotonic clock */
 	struct buf head, course, body;
@@ -192,6 +194,12 @@ void pg_lose(struct pg_store *store, const char *why);
 enum err pg_judge(struct pg_store *store, const PGresult *result);
 
 /* ---- a new connection */
+
+enum {
+	PG_CONNECT_US = 5000000,      /* one attempt */
+	PG_BACKOFF_MOST_US = 2000000, /* between two */
+	PG_SETTLING_US = 10000000,    /* nothing is taken from others, after the store was away */
+};
 
 /* OK at once if there is one. *why: NULL is fine. */
 MUST_USE enum err pg_connect(struct pg_store *store, struct buf *why);

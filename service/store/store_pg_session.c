@@ -9,10 +9,7 @@
 #include "service/store/store_pg_own.h"
 
 enum {
-	CONNECT_US = 5000000,
 	BACKOFF_FIRST_US = 100000,
-	BACKOFF_MOST_US = 5000000,
-	SETTLING_US = 3000000,
 	SETUP_BYTES = 4096,
 	SLOTS = 16,
 	PATIENCE_LEAST_MS = 100,
@@ -312,8 +309,6 @@ static enum err begin_session(struct pg_store *store, struct buf *why)
 	return err;
 }
 
-/* Leases may be over that nobody could renew, and what their owners, we among them, could not write
- * meanwhile they write now: nobody takes anything from them yet. */
 static void come_back(struct pg_store *store)
 {
 	struct log_line line;
@@ -321,7 +316,7 @@ static void come_back(struct pg_store *store)
 	if (!store->was_lost)
 		return;
 	store->was_lost = false;
-	store->looked_us = now_us() + SETTLING_US;
+	store->well_us = 0; /* nor was it for others, perhaps */
 	if (!store->log)
 		return;
 	line = log_line(store->log, LOG_INFO, "store_back");
@@ -331,14 +326,14 @@ static void come_back(struct pg_store *store)
 static void wait_longer(struct pg_store *store)
 {
 	store->backoff_us = store->backoff_us ? store->backoff_us * 2 : BACKOFF_FIRST_US;
-	if (store->backoff_us > BACKOFF_MOST_US)
-		store->backoff_us = BACKOFF_MOST_US;
+	if (store->backoff_us > PG_BACKOFF_MOST_US)
+		store->backoff_us = PG_BACKOFF_MOST_US;
 	store->retry_us = now_us() + store->backoff_us;
 }
 
 static uint64_t connect_us(const struct pg_store *store)
 {
-	return store->patience_us < CONNECT_US ? store->patience_us : CONNECT_US;
+	return store->patience_us < PG_CONNECT_US ? store->patience_us : PG_CONNECT_US;
 }
 
 enum err pg_reach(struct pg_store *store, struct buf *why)

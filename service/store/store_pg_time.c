@@ -6,9 +6,15 @@
 enum {
 	LOOK_EVERY_US = 1000000,
 	BEAT_EVERY_US = 10000000,
+	/* Renewed every 10 s, a lease lasts 20 s more at the least. Of these a look may wait 10 s
+	 * for what it asks, so that no lease ends unseen between two looks that are nearer. */
+	QUIET_US = 5000000,
 	DEAD_MS = 60000, /* nothing was heard of a replica for so long */
 	FORGOTTEN_MS = 86400000,
 };
+
+/* Whoever else was cut off is back by then, and has a second or more to write what it could not. */
+_Static_assert(PG_SETTLING_US >= PG_BACKOFF_MOST_US + PG_CONNECT_US + 2000000, "it is too short");
 
 static const enum message_state later_states[] = { MESSAGE_SCHEDULED, MESSAGE_QUEUED,
 	MESSAGE_DEFERRED };
@@ -43,6 +49,16 @@ static enum err send_ripen(struct pg_store *store, struct tick *tick)
 
 /* ---- looked after once a second */
 
+/* Where we could not write for some seconds, others may not have been able to, either: leases may
+ * be over that nobody could renew, ours among them. What their owners have to write they write now:
+ * nobody takes anything from them yet. */
+static bool is_calm(struct pg_store *store)
+{
+	if (store->looked_us > store->well_us + QUIET_US)
+		store->calm_us = store->looked_us + PG_SETTLING_US;
+	return store->looked_us >= store->calm_us;
+}
+
 /* Whoever held them is dead, or stands still, or was cut off. That counts as a strike where MAIL
  * may have been written, unless we had it ourselves: nobody died then. */
 static enum err send_leases_over(struct pg_store *store, struct tick *tick)
@@ -76,14 +92,14 @@ static enum err send_hasten(struct pg_store *store, const struct tick *tick)
 	return pg_send(store, PG_HASTEN, &values, note_written, NULL);
 }
 
-/* We are there; who was not seen for long is not. */
-static enum err send_beat(struct pg_store *store)
+/* Who was not seen for long is not there. */
+static enum err send_deaths(struct pg_store *store)
 {
 	struct pg_values cut = { 0 }, sweep = { 0 };
 	enum err err;
 
-	store->beat_us = now_us();
-	store->is_written = true; /* the commit's note says it */
+	store->deaths_us = store->looked_us;
+	store->is_written = true;
 	pg_number(&cut, DEAD_MS);
 	err = pg_send(store, PG_ONCE_CUT, &cut, NULL, NULL);
 	if (err)
@@ -94,15 +110,22 @@ static enum err send_beat(struct pg_store *store)
 
 static enum err look_after(struct pg_store *store, struct tick *tick)
 {
-	enum err err = send_leases_over(store, tick);
+	enum err err = OK;
+	bool calm;
 
 	store->looked_us = now_us();
+	calm = is_calm(store);
+	if (calm)
+		err = send_leases_over(store, tick);
 	if (!err)
 		err = send_hasten(store, tick);
 	if (!err)
 		err = pg_tally_ask(store);
-	if (!err && store->looked_us >= store->beat_us + BEAT_EVERY_US)
-		err = send_beat(store);
+	if (!err && calm && store->looked_us >= store->deaths_us + BEAT_EVERY_US)
+		err = send_deaths(store);
+	/* we are there: the commit's note says it */
+	if (store->looked_us >= store->beat_us + BEAT_EVERY_US)
+		store->is_written = true;
 	return err;
 }
 
@@ -126,6 +149,8 @@ enum err pg_tick(void *self, struct tick *tick)
 		err = pg_drain(store);
 	if (err)
 		return err;
+	if (looks)
+		store->well_us = now_us();
 	store->next_ms = tick->next_ms;
 	tick->has_more = tick->next_ms <= tick->now_ms && tick->ripe > 0;
 	return OK;

@@ -277,6 +277,57 @@ START_TEST(what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_
 }
 END_TEST
 
+static void expect_taken_after_a_while(struct kit *kit, size_t count)
+{
+	struct pg_store *store = kit->store.self;
+	uint64_t begun = now_us();
+
+	ck_assert_uint_eq(tick_at(kit, NOW).ripe, 0);
+	ck_assert_uint_ge(store->calm_us, begun + PG_SETTLING_US);
+	ck_assert_uint_le(store->calm_us, now_us() + PG_SETTLING_US); /* well below one lease */
+	ck_assert_uint_eq(tick_at(kit, NOW).ripe, 0);
+	store->calm_us = now_us();
+	ck_assert_uint_eq(tick_at(kit, NOW).ripe, count);
+}
+
+static void lease_again(const struct kit *kit, const char *how)
+{
+	(void)sql(kit, "UPDATE lettergate_message SET turn = 4, state = 2, token = 1, "
+		       "lease_ms = 0, owner = 7");
+	if (how)
+		(void)sql(kit, how);
+}
+
+/* That a lease is over says nothing where nobody could renew it. */
+START_TEST(where_the_store_was_away_nothing_is_taken_from_others_for_a_while)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct pg_store *store = kit.store.self;
+	struct letter letter;
+
+	put(&kit, 1, "a");
+	lease_again(&kit, NULL);
+	ck_assert_uint_eq(tick_at(&kit, NOW).ripe, 1);
+
+	lease_again(&kit, NULL); /* some statement stood for long, whatever it waited for */
+	store->well_us -= 5100000;
+	expect_taken_after_a_while(&kit, 1);
+
+	lease_again(&kit, OTHERS_OF); /* the connection was gone for long */
+	come_back(&kit);
+	expect_taken_after_a_while(&kit, 1);
+
+	lease_again(&kit, "CREATE FUNCTION is_full() RETURNS trigger LANGUAGE plpgsql AS "
+			  "$$BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END$$; "
+			  "CREATE TRIGGER fills BEFORE INSERT ON lettergate_message "
+			  "EXECUTE FUNCTION is_full()");
+	letter_write(&letter, 2, "a");
+	ck_assert_int_eq(letter_accept(&kit, &letter, NOW), ERR_IO);
+	expect_taken_after_a_while(&kit, 1);
+	kit_close(&kit);
+}
+END_TEST
+
 /* That it was begun is noted without waiting for the disk: no commit of it is read back. */
 START_TEST(whose_mail_was_written_is_suspected_and_nobody_else)
 {
@@ -839,6 +890,7 @@ static void add_all(TCase *cases)
 	tcase_add_test(cases, each_message_is_one_replicas);
 	tcase_add_test(
 		cases, what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_sent);
+	tcase_add_test(cases, where_the_store_was_away_nothing_is_taken_from_others_for_a_while);
 	tcase_add_test(cases, whose_mail_was_written_is_suspected_and_nobody_else);
 	tcase_add_test(cases, a_suspect_holds_up_its_own_replica_alone);
 	tcase_add_test(cases, suspects_keep_others_waiting_for_some_seconds_in_all);

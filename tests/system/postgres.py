@@ -1,5 +1,6 @@
 """A PostgreSQL of a test's own (tests/postgres/server.sh), and a way to it that can stall."""
 
+import contextlib
 import os
 import select
 import shutil
@@ -63,6 +64,17 @@ class Postgres:
         left = "lease_ms - (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
         return [int(self.sql("SELECT %s(%s) FROM lettergate_message WHERE turn = 4" % (end, left))[0])
                 for end in ("min", "max")]
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Nobody reads or writes the messages' table, as in a VACUUM FULL; their leases end meanwhile."""
+        with subprocess.Popen(["psql", "-AtXq", self.url()], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True) as psql:
+            psql.stdin.write("BEGIN; LOCK TABLE lettergate_message;\n\\echo locked\n")
+            psql.stdin.flush()
+            assert psql.stdout.readline() == "locked\n"
+            yield
+            psql.stdin.write("UPDATE lettergate_message SET lease_ms = lease_ms - 60000 WHERE turn = 4; COMMIT;\n")
 
     def owners(self):
         """Those that are there, each a gateway's."""

@@ -191,6 +191,32 @@ def test_a_database_that_does_not_answer(postgres):
         assert arrived(relay)[first] == arrived(relay)[sent] == 1
 
 
+def test_a_table_that_is_locked_for_long(postgres):
+    """Nobody could renew, and nobody died: one that is the first to get in again takes nothing from
+    another that has to write what its relay said."""
+    ends, answers = [], threading.Event()
+
+    def at_the_end(connection, step, line):
+        ends.append(connection)
+        answers.wait(60)
+
+    script = {"connections": {1: {"data": "354 go on", "dot": at_the_end}}}
+    with Relay(script) as relay, Way(postgres) as way, replica(relay, way.url()) as late:
+        sent = queued(late)
+        assert wait_for(lambda: ends)
+        with replica(relay, postgres.url()) as first:
+            with postgres.locked():
+                assert wait_for(lambda: first.log("store_refused"), 20)
+                answers.set()
+                assert wait_for(lambda: late.log("send"))
+                way.stall()
+            accepted = [queued(first) for _ in range(2)]
+            assert wait_for(lambda: set(accepted) <= set(arrived(relay)))
+            way.go_on()
+            all_arrive(relay, postgres, [sent, *accepted])
+            assert arrived(relay)[sent] == 1
+
+
 @pytest.mark.skipif(SLOW > 1, reason="it is the same with sanitizers")
 def test_what_needs_no_queue_goes_on(postgres):
     """Without the database, what is sent directly gets the relay's answer; that it is noted nowhere is told."""
