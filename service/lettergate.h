@@ -62,6 +62,8 @@ struct lettergate {
 	atomic_uint_fast64_t in_flight_bytes;
 	atomic_bool is_draining; /* /readyz says no */
 	bool is_stopping;        /* behind the lock: nothing new is taken */
+	/* The queue's thread: events that went before their time since the log said so. */
+	uint64_t events_dropped, drops_told_us;
 };
 
 /* Takes over `settings`, also when it fails; starts the workers. A line in *why. ERR_AWAY: the

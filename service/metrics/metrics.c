@@ -213,6 +213,11 @@ void metrics_not_recorded(struct metrics *metrics)
 	add(&metrics->not_recorded, 1);
 }
 
+void metrics_events_dropped(struct metrics *metrics, uint64_t events)
+{
+	add(&metrics->events_dropped, events);
+}
+
 double metrics_sends_per_s(struct metrics *metrics, uint64_t now_us)
 {
 	uint64_t now = now_us / 1000000, count = 0;

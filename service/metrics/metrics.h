@@ -56,6 +56,9 @@ void metrics_webhook(struct metrics *metrics, enum webhook_result result);
 /* A message that was sent directly has its answer, and the store does not know of it. */
 void metrics_not_recorded(struct metrics *metrics);
 
+/* Events that went before their time. */
+void metrics_events_dropped(struct metrics *metrics, uint64_t events);
+
 /* What is not counted but looked at. */
 struct metrics_gauges {
 	size_t relay_count;

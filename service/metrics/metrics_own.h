@@ -45,7 +45,7 @@ struct relay_metrics {
 struct metrics {
 	struct metrics_share shares[SHARES];
 	struct metrics_second seconds[SECONDS]; /* messages settled, by second */
-	atomic_uint_least64_t webhooks[WEBHOOK_RESULTS], not_recorded;
+	atomic_uint_least64_t webhooks[WEBHOOK_RESULTS], not_recorded, events_dropped;
 	pthread_mutex_t lock; /* for adding rows */
 	atomic_size_t request_count, relay_count;
 	struct relay_metrics relays[RELAY_ROWS + 1];

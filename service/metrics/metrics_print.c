@@ -109,7 +109,7 @@ static void add_not_recorded(const struct printing *printing)
 		atomic_load(&printing->metrics->not_recorded));
 }
 
-static void add_webhooks(const struct printing *printing)
+static void add_events(const struct printing *printing)
 {
 	print_family(printing, "webhook_deliveries", "counter",
 		"Tries to deliver an event, by what came of them, and events given up.");
@@ -120,6 +120,10 @@ static void add_webhooks(const struct printing *printing)
 	print_gauge(printing, "webhooks_disabled",
 		"Webhooks that get nothing more, because they answered 410.",
 		printing->gauges->webhooks_gone);
+	print_family(printing, "events_dropped", "counter",
+		"Events that this gateway dropped before their time, past KEEP_EVENTS_BYTES.");
+	print_sample(printing, "events_dropped_total", NULL, NULL, NULL, NULL,
+		atomic_load(&printing->metrics->events_dropped));
 	print_family(printing, "webhook_behind_seconds", "gauge",
 		"How long ago the oldest event was written that the webhook has not had; told by "
 		"the gateway that posts to it.");
@@ -163,6 +167,9 @@ static void add_queue(const struct printing *printing)
 		"none.",
 		age_ms > 0 ? (uint64_t)age_ms / 1000 : 0);
 	add_ages(printing, counts);
+	print_gauge(printing, "events_kept", "Events in the store.", counts->events);
+	print_gauge(
+		printing, "events_kept_bytes", "What they count in bytes.", counts->event_bytes);
 }
 
 void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges, bool open_metrics,
@@ -180,7 +187,7 @@ void metrics_print(struct metrics *metrics, const struct metrics_gauges *gauges,
 	print_gauge(&printing, "in_flight_bytes", "Their bytes.", gauges->in_flight_bytes);
 	add_repeats(&printing);
 	add_not_recorded(&printing);
-	add_webhooks(&printing);
+	add_events(&printing);
 	if (gauges->queue)
 		add_queue(&printing);
 	print_family(&printing, "log_lines_dropped", "counter",

@@ -13,7 +13,7 @@
 #include "service/store/backend.h"
 #include "service/webhook/webhooks.h"
 
-enum { ATTEMPT_S = 900 };
+enum { ATTEMPT_S = 900, DROPS_TOLD_US = 60000000 };
 
 /* ---- what the courier asks for */
 
@@ -95,7 +95,8 @@ static struct store_keeps keeps_of(const struct settings *settings)
 		.failed_ms = settings->keep_failed_ms,
 		.body_ms = settings->keep_body_ms,
 		.once_ms = settings->idempotency_ttl_ms,
-		.event_ms = settings->keep_failed_ms };
+		.event_ms = settings->keep_failed_ms,
+		.event_bytes = settings->keep_events_bytes };
 }
 
 /* The queue's thread. */
@@ -111,6 +112,26 @@ static void told(void *self)
 	listening_news(lettergate->listening);
 	if (lettergate->webhooks)
 		webhooks_news(lettergate->webhooks);
+}
+
+/* The queue's thread. */
+static void dropped(void *self, size_t events)
+{
+	struct lettergate *lettergate = self;
+	uint64_t now = now_us();
+	struct log_line line;
+
+	metrics_events_dropped(lettergate->metrics, events);
+	lettergate->events_dropped += events;
+	if (lettergate->drops_told_us && now < lettergate->drops_told_us + DROPS_TOLD_US)
+		return;
+	line = log_line(lettergate->log, LOG_WARN, "events_dropped");
+	log_u64(&line, "events", lettergate->events_dropped);
+	log_string(&line, "detail",
+		"all events together are past KEEP_EVENTS_BYTES: the oldest go before their time");
+	log_end(&line);
+	lettergate->events_dropped = 0;
+	lettergate->drops_told_us = now;
 }
 
 static enum err open_courier(struct lettergate *lettergate, const struct settings *settings)
@@ -138,6 +159,7 @@ enum err keeper_open(
 		.furthest_ms = schedule_furthest_ms(&settings->retry),
 		.ripe = ripe,
 		.told = told,
+		.dropped = dropped,
 		.context = lettergate };
 	struct store store;
 	enum err err;

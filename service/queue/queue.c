@@ -14,6 +14,7 @@ enum {
 	HEAR_EVERY_MS = 100,
 	SWEEP_EVERY_MS = 10000,
 	SWEEP_PAUSE_MS = 20,
+	SHED_AGAIN_MS = 1000,
 	PROVE_EVERY_MS = 500
 };
 
@@ -22,6 +23,7 @@ struct queue {
 	int64_t (*now_ms)(void);
 	void (*ripe)(void *context);
 	void (*told)(void *context);
+	void (*dropped)(void *context, size_t events);
 	void *context;
 	int64_t furthest_ms;
 	pthread_t thread;
@@ -37,6 +39,7 @@ struct queue {
 	struct tick tick;
 	uint64_t prove_at_us; /* monotonic */
 	uint64_t sweep_at_us; /* monotonic */
+	uint64_t shed_at_us;  /* the same: not before that, where nothing could be dropped */
 };
 
 /* ---- a group of jobs, under one commit */
@@ -199,24 +202,39 @@ static void hear_others(struct queue *queue)
 
 /* ---- the thread */
 
+static enum err run_sweep(struct queue *queue, struct sweep *sweep)
+{
+	const struct store_verbs *verbs = queue->store.verbs;
+	enum err err = verbs->begin(queue->store.self);
+
+	if (err)
+		return err;
+	err = verbs->sweep(queue->store.self, sweep);
+	if (!err)
+		err = verbs->commit(queue->store.self);
+	if (err)
+		verbs->rollback(queue->store.self);
+	return err;
+}
+
+/* Some behind each group where the events are past their bound: as many go as come. */
 static void sweep_some(struct queue *queue, struct store_keeps keeps)
 {
 	struct sweep sweep = { .now_ms = queue->now_ms(), .keeps = keeps };
-	const struct store_verbs *verbs = queue->store.verbs;
+	bool is_past = keeps.event_bytes && queue->tick.event_bytes > keeps.event_bytes;
+	uint64_t now = now_us();
 	enum err err;
 
-	if (now_us() < queue->sweep_at_us)
+	if (now < queue->sweep_at_us && (!is_past || now < queue->shed_at_us))
 		return;
-	err = verbs->begin(queue->store.self);
-	if (!err) {
-		err = verbs->sweep(queue->store.self, &sweep);
-		if (!err)
-			err = verbs->commit(queue->store.self);
-		if (err)
-			verbs->rollback(queue->store.self);
-	}
-	queue->sweep_at_us = now_us() + (uint64_t)1000 * (!err && sweep.has_more ? SWEEP_PAUSE_MS
-										 : SWEEP_EVERY_MS);
+	err = run_sweep(queue, &sweep);
+	now = now_us();
+	queue->sweep_at_us =
+		now + (uint64_t)1000 * (!err && sweep.has_more ? SWEEP_PAUSE_MS : SWEEP_EVERY_MS);
+	if (is_past && (err || !sweep.dropped))
+		queue->shed_at_us = now + (uint64_t)1000 * SHED_AGAIN_MS;
+	if (!err && sweep.dropped && queue->dropped)
+		queue->dropped(queue->context, sweep.dropped);
 }
 
 /* How long nothing needs to be done, in ms. */
@@ -312,6 +330,7 @@ enum err queue_open(
 	queue->now_ms = settings->now_ms ? settings->now_ms : now_unix_ms;
 	queue->ripe = settings->ripe;
 	queue->told = settings->told;
+	queue->dropped = settings->dropped;
 	queue->context = settings->context;
 	queue->furthest_ms = settings->furthest_ms;
 	queue->keeps = settings->keeps;

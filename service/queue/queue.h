@@ -24,6 +24,8 @@ struct queue_settings {
 	void (*ripe)(void *context);
 	/* Events may have been written; the same. */
 	void (*told)(void *context);
+	/* So many events went before their time; the same. */
+	void (*dropped)(void *context, size_t events);
 	void *context;
 };
 

@@ -96,6 +96,7 @@ struct settings {
 	bool hold_unknown;                     /* what is unknown is not tried again by itself */
 	unsigned queue_max, queue_max_per_key; /* messages; per key 0: no limit */
 	uint64_t queue_max_bytes;
+	uint64_t keep_events_bytes; /* 0: no bound */
 	int64_t keep_sent_ms, keep_failed_ms, keep_body_ms;
 	const char *webhook_url, *webhook_secret; /* "": none */
 	const char *const *webhook_allow;         /* networks, as text */

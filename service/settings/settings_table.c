@@ -169,6 +169,10 @@ const struct setting settings_table[] = {
 		"and what was not; events are kept as long" },
 	{ "KEEP_BODY", SETTING_PERIOD, BOUNDS(keep_body_ms, "0s", 0, 3650 * DAY),
 		"how long it keeps the text of a message that is settled" },
+	{ "KEEP_EVENTS_BYTES", SETTING_BYTES,
+		BOUNDS(keep_events_bytes, "10G", 0, 1024 * 1024 * MEGA),
+		"how many bytes of events it keeps: past that the oldest go before their time; 0: "
+		"no bound" },
 	{ "WEBHOOK_URL", SETTING_TEXT, PLAIN(webhook_url),
 		"where events are posted to, https://…; needs STORE" },
 	{ "WEBHOOK_SECRET", SETTING_TEXT, SECRET(webhook_secret),

@@ -147,7 +147,20 @@ enum err rules_change(
 
 /* ---- handing out */
 
-enum { OVER_PART = 4 };
+enum { OVER_PART = 4, SLACK = 16 };
+
+int64_t rules_event_bytes(const struct event *event)
+{
+	return (int64_t)(event->type.len + event->key_id.len + event->content.len) +
+	       RULES_EVENT_BYTES;
+}
+
+int64_t rules_excess_bytes(int64_t bytes, uint64_t bound)
+{
+	if (bound == 0 || bytes <= 0 || (uint64_t)bytes <= bound)
+		return 0;
+	return bytes - (int64_t)(bound - bound / SLACK);
+}
 
 bool rules_is_resting(const struct claim_job *claim, struct text lane)
 {

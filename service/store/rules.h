@@ -70,6 +70,13 @@ int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps)
 /* Was that written by a clock that was ahead of this one, by more than clocks are apart? */
 enum { RULES_AHEAD_MS = 3600000 };
 bool rules_is_ahead(int64_t at_ms, int64_t now_ms);
+/* What an event counts: its texts, and what its row and its place in the index take beside them;
+ * the statements have the same. */
+enum { RULES_EVENT_BYTES = 64 };
+int64_t rules_event_bytes(const struct event *event);
+/* How much of the events is to go, if they have so many bytes: where they are past the bound, some
+ * more than that, so that it is not at once to be done again. */
+int64_t rules_excess_bytes(int64_t bytes, uint64_t bound);
 bool rules_is_resting(const struct claim_job *claim, struct text lane);
 /* So many come at the most whose relay rests and whose time is over: a part of all, by chance where
  * that is none, so that neither they nor the others wait for ever. */

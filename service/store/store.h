@@ -25,6 +25,8 @@ enum {
 	STORE_LIST_FEW = 1000,    /* of one state: these are looked for by it */
 	STORE_EVENT_STEPS = 2000, /* events looked at for one page, at most */
 	STORE_SWEEP_STEPS = 200,  /* messages swept at a time, at most */
+	STORE_SHED_STEPS = 1000,  /* events dropped at a time to keep their bound, and as many as
+				     came since the last time */
 	STORE_RIPE_STEPS = 1000,
 	STORE_ONCE_HASH = 32,
 	STORE_NOTE_NAME_BYTES = 255,
@@ -39,6 +41,7 @@ struct store_limits {
 /* How long things are remembered after they are settled, in ms. */
 struct store_keeps {
 	int64_t sent_ms, failed_ms, body_ms, once_ms, event_ms;
+	uint64_t event_bytes; /* of all events, by rules_event_bytes; 0: no bound */
 };
 
 /* A request that is to be done once (Idempotency-Key), scoped to its API key. */
@@ -316,7 +319,8 @@ struct templates_job {
 struct counts_job {
 	struct job job;
 	uint64_t messages[MESSAGE_STATES];
-	uint64_t bytes; /* of those that are not settled, by stored_weight */
+	uint64_t bytes;               /* of those that are not settled, by stored_weight */
+	uint64_t events, event_bytes; /* that are kept; by rules_event_bytes */
 	/* Of those whose state ages, to the second. */
 	int64_t oldest_ms;         /* when the oldest was accepted; 0: there is none */
 	int64_t now_ms;            /* the caller's */
@@ -326,17 +330,19 @@ struct counts_job {
 /* Not jobs: what the queue does by itself between them. */
 struct tick {
 	int64_t now_ms;
-	bool looks;          /* leases and far moments are looked after now, else once a second */
-	int64_t furthest_ms; /* from now: no deferred message waits longer (F-36) */
-	size_t ripe;         /* told: so many became due */
-	bool has_more;       /* … and there are others */
-	int64_t next_ms;     /* the next becomes due then; INT64_MAX: none waits */
+	bool looks;           /* leases and far moments are looked after now, else once a second */
+	int64_t furthest_ms;  /* from now: no deferred message waits longer (F-36) */
+	size_t ripe;          /* told: so many became due */
+	bool has_more;        /* … and there are others */
+	int64_t next_ms;      /* the next becomes due then; INT64_MAX: none waits */
+	uint64_t event_bytes; /* told: of the events that are kept */
 };
 
 struct sweep {
 	int64_t now_ms;
 	struct store_keeps keeps;
-	bool has_more; /* told */
+	bool has_more;  /* told */
+	size_t dropped; /* told: so many events went before their time */
 };
 
 struct store_verbs {

@@ -74,6 +74,7 @@ static void count_in(struct pg_store *store, const struct accept_job *accept, bo
 
 	tally_move(&store->tally, stored->key_id, (int64_t)accept->weight,
 		is_in ? MESSAGE_STATES : state, is_in ? state : MESSAGE_STATES);
+	tally_events(&store->tally, accept->events, accept->event_count, is_in);
 }
 
 /* Was the key new? */

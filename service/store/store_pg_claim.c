@@ -58,6 +58,7 @@ static enum err set_aside(
 	}
 	tally_move(&store->tally, pg_text(result, row, PG_KEY), weight_of(result, row),
 		MESSAGE_SENDING, MESSAGE_HELD);
+	tally_events(&store->tally, &event, 1, true);
 	claim->damaged++;
 	return pg_send(store, PG_SET_ASIDE, &values, NULL, NULL);
 }

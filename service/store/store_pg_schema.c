@@ -69,6 +69,12 @@ static const char *const steps[] = {
 	"CREATE INDEX lettergate_message_held ON lettergate_message (id) WHERE turn = 5;",
 	/* what is there counts as it did */
 	"ALTER TABLE lettergate_message ADD COLUMN more_bytes bigint NOT NULL DEFAULT 0;",
+	/* what the log of events has, by slot. Not among the states of messages: an older replica
+	 * that goes on beside us reads those */
+	"CREATE TABLE lettergate_event_tally (slot bigint PRIMARY KEY, events bigint NOT NULL, "
+	"bytes bigint NOT NULL) WITH (fillfactor = 50);"
+	"INSERT INTO lettergate_event_tally SELECT 0, count(*), coalesce(sum(octet_length(type) + "
+	"octet_length(key_id) + octet_length(content) + 64), 0) FROM lettergate_event;",
 };
 enum { SCHEMA = sizeof(steps) / sizeof(*steps) };
 

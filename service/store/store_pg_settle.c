@@ -21,6 +21,7 @@ static enum err note_settled(struct pg_store *store, const PGresult *result, voi
 	settle->job.err = ERR_VALUE;
 	tally_move(&store->tally, stored->key_id, (int64_t)stored_weight(stored), stored->state,
 		MESSAGE_SENDING);
+	tally_events(&store->tally, settle->events, settle->event_count, false);
 	return OK;
 }
 
@@ -68,10 +69,12 @@ enum err pg_settle(void *self, struct settle_job *settle)
 		err = pack_course(store, stored);
 	if (!err)
 		err = send_settle(store, settle);
-	if (!err)
-		tally_move(&store->tally, stored->key_id, (int64_t)stored_weight(stored),
-			MESSAGE_SENDING, stored->state);
-	return err;
+	if (err)
+		return err;
+	tally_move(&store->tally, stored->key_id, (int64_t)stored_weight(stored), MESSAGE_SENDING,
+		stored->state);
+	tally_events(&store->tally, settle->events, settle->event_count, true);
+	return OK;
 }
 
 /* ---- decisions */
@@ -122,6 +125,7 @@ static enum err carry_out(
 		return err;
 	tally_move(
 		&store->tally, stored->key_id, (int64_t)stored_weight(stored), from, stored->state);
+	tally_events(&store->tally, &event, event.type.len > 0, true);
 	change->state = stored->state;
 	return OK;
 }

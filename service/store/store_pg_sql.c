@@ -50,6 +50,14 @@
 	"u.key_id, u.content FROM " from "unnest(" moments ", " types ", " keys ", " contents      \
 	") WITH ORDINALITY AS u(at_ms, type, key_id, content, place)"
 
+/* What an event counts, as rules_event_bytes. */
+#define EVENT_BYTES "octet_length(type) + octet_length(key_id) + octet_length(content) + 64"
+
+/* What the log of events has, as one row more of the tally. */
+#define LOG_ROW                                                                                    \
+	" UNION ALL SELECT ''::bytea, 100::bigint, coalesce(sum(events), 0)::bigint, "             \
+	"coalesce(sum(bytes), 0)::bigint FROM lettergate_event_tally"
+
 /* A page of a list, newest first: each row says how far was looked, at how many, and how many of
  * them are wanted. There is one at least. */
 #define SHOWN                                                                                      \
@@ -333,25 +341,43 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"cursor > $3 ORDER BY cursor LIMIT $5), old AS MATERIALIZED (SELECT cursor FROM "
 		"lettergate_event WHERE cursor <= (SELECT max(cursor) FROM first WHERE at_ms < $1) "
 		"ORDER BY cursor LIMIT $2 FOR UPDATE SKIP LOCKED), gone AS (DELETE FROM "
-		"lettergate_event e USING old WHERE e.cursor = old.cursor) SELECT count(*), "
-		"(SELECT coalesce(max(cursor), 0) FROM first), (SELECT count(*) FROM first WHERE "
-		"at_ms > $4) FROM old",
+		"lettergate_event e USING old WHERE e.cursor = old.cursor RETURNING " EVENT_BYTES
+		" AS bytes) SELECT count(*), coalesce(sum(bytes), 0), (SELECT "
+		"coalesce(max(cursor), 0) FROM first), (SELECT count(*) FROM first WHERE at_ms > "
+		"$4) FROM gone",
 		"nnnnn", false },
+	/* bytes that may stay, events */
+	[PG_EVENT_SHED] = {
+		"WITH past AS MATERIALIZED (SELECT coalesce(sum(bytes), 0) - $1 AS bytes FROM "
+		"lettergate_event_tally), first AS MATERIALIZED (SELECT cursor, sum(bytes) OVER "
+		"(ORDER BY cursor) - bytes AS before FROM (SELECT cursor, " EVENT_BYTES " AS bytes "
+		"FROM lettergate_event ORDER BY cursor LIMIT $2) e), old AS MATERIALIZED (SELECT "
+		"cursor FROM lettergate_event WHERE cursor <= (SELECT max(cursor) FROM first, past "
+		"WHERE before < past.bytes) ORDER BY cursor LIMIT $2 FOR UPDATE SKIP LOCKED), gone "
+		"AS (DELETE FROM lettergate_event e USING old WHERE e.cursor = old.cursor "
+		"RETURNING " EVENT_BYTES " AS bytes) SELECT count(*), coalesce(sum(bytes), 0) FROM "
+		"gone",
+		"nn", false },
 	/* what waits, by key; all else as one, with no key */
 	[PG_TALLY_LIST] = {
 		"SELECT CASE WHEN state IN (0, 1, 2, 5, 8) THEN key_id ELSE '' END, state::bigint, "
 		"sum(messages)::bigint, sum(bytes)::bigint FROM lettergate_tally GROUP BY 1, 2 "
-		"HAVING sum(messages) <> 0 OR sum(bytes) <> 0",
+		"HAVING sum(messages) <> 0 OR sum(bytes) <> 0" LOG_ROW,
 		"", false },
 	[PG_TALLY_SUM] = {
 		"SELECT ''::bytea, state::bigint, sum(messages)::bigint, sum(bytes)::bigint FROM "
-		"lettergate_tally GROUP BY state",
+		"lettergate_tally GROUP BY state" LOG_ROW,
 		"", false },
 	[PG_TALLY_ADD] = {
 		"INSERT INTO lettergate_tally AS t (slot, key_id, state, messages, bytes) VALUES "
 		"($1, $2, $3, $4, $5) ON CONFLICT (slot, key_id, state) DO UPDATE SET messages = "
 		"t.messages + excluded.messages, bytes = t.bytes + excluded.bytes",
 		"nbnnn", true },
+	[PG_TALLY_LOG] = {
+		"INSERT INTO lettergate_event_tally AS t (slot, events, bytes) VALUES ($1, $2, $3) "
+		"ON CONFLICT (slot) DO UPDATE SET events = t.events + excluded.events, bytes = "
+		"t.bytes + excluded.bytes",
+		"nnn", true },
 	/* owner, a slot if none is free */
 	[PG_REPLICA_BEGIN] = {
 		"INSERT INTO lettergate_replica AS r (owner, slot, seen_ms, commit_id) VALUES ($1, "

@@ -23,6 +23,19 @@ static enum err send_key(struct pg_store *store, const struct tally_key *key)
 	return err;
 }
 
+static enum err send_log(struct pg_store *store)
+{
+	const struct tally_log *log = &store->tally.log;
+	struct pg_values values = { 0 };
+
+	if (!log->changed.messages && !log->changed.bytes)
+		return OK;
+	pg_number(&values, store->slot);
+	pg_number(&values, log->changed.messages);
+	pg_number(&values, log->changed.bytes);
+	return pg_send(store, PG_TALLY_LOG, &values, NULL, NULL);
+}
+
 /* In the order of keys and states, so that two of one slot wait for each other in one direction. */
 enum err pg_tally_send(struct pg_store *store)
 {
@@ -31,7 +44,7 @@ enum err pg_tally_send(struct pg_store *store)
 	for (size_t i = 0; i < store->tally.count && !err; i++)
 		if (store->tally.keys[i].is_dirty)
 			err = send_key(store, &store->tally.keys[i]);
-	return err;
+	return err ? err : send_log(store);
 }
 
 static enum err note_all(struct pg_store *store, const PGresult *result, void *context)

@@ -139,6 +139,7 @@ enum err pg_tick(void *self, struct tick *tick)
 	tick->ripe = 0;
 	tick->next_ms = store->next_ms;
 	tick->has_more = false;
+	tick->event_bytes = tally_event_bytes(&store->tally);
 	if (!looks && tick->now_ms < store->next_ms)
 		return OK;
 	if (looks)
@@ -152,6 +153,7 @@ enum err pg_tick(void *self, struct tick *tick)
 	if (looks)
 		store->well_us = now_us();
 	store->next_ms = tick->next_ms;
+	tick->event_bytes = tally_event_bytes(&store->tally);
 	tick->has_more = tick->next_ms <= tick->now_ms && tick->ripe > 0;
 	return OK;
 }
@@ -219,15 +221,28 @@ struct swept {
 	bool has_more;
 };
 
+/* Of a row of events, and their bytes. */
+static void note_gone(struct pg_store *store, const PGresult *result, size_t *count_out)
+{
+	struct tally_number gone = { pg_int(result, 0, 0), pg_int(result, 0, 1) };
+
+	*count_out = (size_t)gone.messages;
+	if (!gone.messages)
+		return;
+	tally_events_gone(&store->tally, gone);
+	store->is_written = true;
+}
+
 /* Where all that were looked at are ahead, they wait for what stands behind them to become old. */
 static enum err note_swept_events(struct pg_store *store, const PGresult *result, void *context)
 {
 	struct swept *swept = context;
 
-	swept->has_more = pg_int(result, 0, 2) == STORE_SWEEP_STEPS;
+	swept->has_more = pg_int(result, 0, 3) == STORE_SWEEP_STEPS;
 	if (swept->has_more)
-		store->swept = pg_int(result, 0, 1);
-	return note_dropped(store, result, &swept->count);
+		store->swept = pg_int(result, 0, 2);
+	note_gone(store, result, &swept->count);
+	return OK;
 }
 
 /* What stands before an old one was written before it, whatever a clock said that was ahead. */
@@ -254,6 +269,48 @@ static enum err sweep_events(struct pg_store *store, const struct sweep *sweep, 
 	return err;
 }
 
+static enum err note_shed(struct pg_store *store, const PGresult *result, void *context)
+{
+	note_gone(store, result, context);
+	return OK;
+}
+
+/* Some of the oldest. The database knows better than we do how many bytes there are, but for what
+ * is not committed yet: what this transaction has dropped before. */
+static enum err shed_some(struct pg_store *store, uint64_t bound, int64_t most, size_t *count_out)
+{
+	int64_t excess = rules_excess_bytes(store->tally.log.events.bytes, bound);
+	int64_t stays = store->tally.log.events.bytes - excess - store->tally.log.changed.bytes;
+	struct pg_values values = { 0 };
+	enum err err;
+
+	*count_out = 0;
+	if (excess <= 0)
+		return OK;
+	pg_number(&values, stays);
+	pg_number(&values, most < STORE_SHED_STEPS ? most : STORE_SHED_STEPS);
+	err = pg_send(store, PG_EVENT_SHED, &values, note_shed, count_out);
+	return err ? err : pg_drain(store);
+}
+
+/* The events are past their bound. In several statements: each has its time. */
+static enum err shed_events(struct pg_store *store, struct sweep *sweep)
+{
+	int64_t left = STORE_SHED_STEPS + tally_log_came(&store->tally);
+	uint64_t bound = sweep->keeps.event_bytes;
+	size_t count;
+	enum err err;
+
+	do {
+		err = shed_some(store, bound, left, &count);
+		sweep->dropped += count;
+		left -= (int64_t)count;
+	} while (!err && count && left > 0);
+	if (sweep->dropped && rules_excess_bytes(store->tally.log.events.bytes, bound) > 0)
+		sweep->has_more = true;
+	return err;
+}
+
 enum err pg_sweep(void *self, struct sweep *sweep)
 {
 	unsigned left = STORE_SWEEP_STEPS;
@@ -268,5 +325,6 @@ enum err pg_sweep(void *self, struct sweep *sweep)
 	if (!err)
 		err = sweep_events(self, sweep, &left);
 	sweep->has_more = left == 0;
-	return err;
+	sweep->dropped = 0;
+	return err ? err : shed_events(self, sweep);
 }

@@ -57,6 +57,10 @@ static const char *const additions[SCHEMA - 1] = {
 	"CREATE INDEX message_held ON message (id) WHERE turn = 5;",
 	/* what is there counts as it did */
 	"ALTER TABLE message ADD COLUMN more_bytes BIGINT NOT NULL DEFAULT 0;",
+	/* what the log of events has, see tally.h */
+	("INSERT INTO tally (key_id, state, messages, bytes) SELECT '', 100, count(*), "
+	 "coalesce(sum(length(CAST(type AS BLOB)) + length(CAST(key_id AS BLOB)) + "
+	 "length(CAST(content AS BLOB)) + 64), 0) FROM event;"),
 };
 
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db)

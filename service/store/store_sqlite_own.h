@@ -24,7 +24,8 @@ enum sql {
 	SQL_EVENT_NEWEST,
 	SQL_EVENT_LAST,
 	SQL_EVENT_HEAD,
-	SQL_EVENT_SWEEP,
+	SQL_EVENT_OLDEST,
+	SQL_EVENT_DROP,
 	SQL_CLAIM_FIRST,
 	SQL_CLAIM_NEXT,
 	SQL_CLAIM_NEXT_LANE,
@@ -140,7 +141,7 @@ struct text sql_column(sqlite3_stmt *statement, int column); /* until the next s
 
 /* ---- files */
 
-enum { FILE_SCHEMA = 5 };
+enum { FILE_SCHEMA = 6 };
 
 /* Without opening it as a database. ERR_MISSING: there is none; else as store_sqlite_open. */
 MUST_USE enum err sqlite_file_look(const char *path, unsigned *version_out, struct buf *why);
@@ -253,6 +254,10 @@ enum err sqlite_counts(void *self, struct counts_job *counts);
 enum err sqlite_tick(void *self, struct tick *tick);
 enum err sqlite_sweep(void *self, struct sweep *sweep);
 
+/* Drops some events that are old; *left: steps. */
+MUST_USE enum err log_sweep(struct sqlite_store *store, const struct sweep *sweep, unsigned *left);
+/* Drops the oldest where they are past their bound. */
+MUST_USE enum err log_shed(struct sqlite_store *store, struct sweep *sweep);
 /* What is known of it; nothing is written. */
 MUST_USE enum err once_find(struct sqlite_store *store, const struct once *once,
 	struct region *region, enum once_found *found_out, struct text *answer_out);

@@ -201,6 +201,7 @@ static enum err event_put(struct sqlite_store *store, const struct event *event)
 	sql_text(put, 2, event->type);
 	sql_text(put, 3, event->key_id);
 	sql_text(put, 4, event->content);
+	tally_events(&store->tally, event, 1, true);
 	return sql_run(store, put);
 }
 

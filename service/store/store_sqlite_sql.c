@@ -30,8 +30,10 @@ const char *const sql_texts[SQLS] = {
 	[SQL_EVENT_LAST] = "SELECT seq FROM sqlite_sequence WHERE name = 'event'",
 	[SQL_EVENT_HEAD] = "SELECT place, at_ms FROM event WHERE place > ?1 ORDER BY place "
 			   "LIMIT ?2",
-	[SQL_EVENT_SWEEP] = "DELETE FROM event WHERE place IN (SELECT place FROM event "
-			    "WHERE place <= ?1 ORDER BY place LIMIT ?2)",
+	[SQL_EVENT_OLDEST] = "SELECT place, length(CAST(type AS BLOB)) + length(CAST(key_id AS "
+			     "BLOB)) + length(CAST(content AS BLOB)) + 64 FROM event WHERE place "
+			     "<= ?1 ORDER BY place LIMIT ?2",
+	[SQL_EVENT_DROP] = "DELETE FROM event WHERE place <= ?1",
 
 	/* One row is the oldest of the next key that has any: keys take turns by their order, lane
 	 * by lane. (A comparison of both at once, as rows, would look at all of the key before.) */

@@ -15,28 +15,41 @@ void sqlite_move(struct sqlite_store *store, struct text key_id, int64_t bytes, 
 	tally_move(&store->tally, key_id, bytes, from, to);
 }
 
+static enum err write_row(
+	struct sqlite_store *store, struct text key_id, int64_t state, struct tally_number number)
+{
+	sqlite3_stmt *put = sql_use(store, SQL_TALLY_PUT);
+
+	sql_text(put, 1, key_id);
+	sql_number(put, 2, state);
+	sql_number(put, 3, number.messages);
+	sql_number(put, 4, number.bytes);
+	return sql_run(store, put);
+}
+
 static enum err write_key(struct sqlite_store *store, const struct tally_key *key)
 {
-	for (int state = 0; state < MESSAGE_STATES; state++) {
-		sqlite3_stmt *put = sql_use(store, SQL_TALLY_PUT);
-		enum err err;
+	enum err err = OK;
 
-		if (!key->changed[state] && !key->bytes_changed[state])
-			continue;
-		sql_text(put, 1, (struct text){ key->key_id, key->len });
-		sql_number(put, 2, state);
-		sql_number(put, 3, key->messages[state]);
-		sql_number(put, 4, key->bytes[state]);
-		err = sql_run(store, put);
-		if (err)
-			return err;
-	}
-	return OK;
+	for (int state = 0; state < MESSAGE_STATES && !err; state++)
+		if (key->changed[state] || key->bytes_changed[state])
+			err = write_row(store, (struct text){ key->key_id, key->len }, state,
+				(struct tally_number){ key->messages[state], key->bytes[state] });
+	return err;
+}
+
+static enum err write_log(struct sqlite_store *store)
+{
+	const struct tally_log *log = &store->tally.log;
+
+	if (!log->changed.messages && !log->changed.bytes)
+		return OK;
+	return write_row(store, (struct text){ 0 }, TALLY_LOG, log->events);
 }
 
 enum err sqlite_tally_write(struct sqlite_store *store)
 {
-	enum err err = OK;
+	enum err err = write_log(store);
 
 	for (size_t i = 0; i < store->tally.count && !err; i++)
 		if (store->tally.keys[i].is_dirty)

@@ -137,6 +137,7 @@ enum err sqlite_tick(void *self, struct tick *tick)
 			err = next_due(store, later_states[i], tick);
 	}
 	tick->has_more = tick->next_ms <= tick->now_ms;
+	tick->event_bytes = tally_event_bytes(&store->tally);
 	return err;
 }
 
@@ -236,46 +237,6 @@ static enum err sweep_rows(struct sqlite_store *store, enum sql sql, int64_t bef
 	return OK;
 }
 
-/* Of the next events: the place of the last that is too old. What stands before it was written
- * before it, whatever a clock said that was ahead. Where all are ahead, they wait for what stands
- * behind them to become old. */
-static enum err find_old_event(
-	struct sqlite_store *store, const struct sweep *sweep, int64_t *old_out, bool *has_more_out)
-{
-	sqlite3_stmt *head = sql_use(store, SQL_EVENT_HEAD);
-	int64_t place = 0;
-	int count = 0, ahead = 0;
-
-	*old_out = 0;
-	sql_number(head, 1, store->swept);
-	sql_number(head, 2, STORE_SWEEP_STEPS);
-	for (; sql_row(head); count++) {
-		int64_t at_ms = sqlite3_column_int64(head, 1);
-
-		place = sqlite3_column_int64(head, 0);
-		if (at_ms < sweep->now_ms - sweep->keeps.event_ms)
-			*old_out = place;
-		ahead += rules_is_ahead(at_ms, sweep->now_ms);
-	}
-	*has_more_out = ahead == STORE_SWEEP_STEPS;
-	if (*has_more_out)
-		store->swept = place;
-	return sql_end(store, head);
-}
-
-static enum err sweep_events(struct sqlite_store *store, struct sweep *sweep, unsigned *left)
-{
-	bool has_more;
-	int64_t old;
-	enum err err = find_old_event(store, sweep, &old, &has_more);
-
-	if (!err && old)
-		err = sweep_rows(store, SQL_EVENT_SWEEP, old, left);
-	if (has_more)
-		*left = 0;
-	return err;
-}
-
 enum err sqlite_sweep(void *self, struct sweep *sweep)
 {
 	struct sqlite_store *store = self;
@@ -289,9 +250,9 @@ enum err sqlite_sweep(void *self, struct sweep *sweep)
 		err = sweep_rows(
 			store, SQL_ONCE_SWEEP, sweep->now_ms - sweep->keeps.once_ms, &left);
 	if (!err && left)
-		err = sweep_events(store, sweep, &left);
+		err = log_sweep(store, sweep, &left);
 	sweep->has_more = left == 0;
-	return err;
+	return err ? err : log_shed(store, sweep);
 }
 
 /* ---- at the start */

@@ -1,5 +1,7 @@
 #include "service/store/tally.h"
 
+#include "service/store/rules.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,6 +146,56 @@ void tally_move_all(struct tally *tally, enum message_state from, enum message_s
 	}
 }
 
+/* ---- the log of events */
+
+static void change_log(struct tally_log *log, int64_t events, int64_t bytes)
+{
+	log->events.messages += events;
+	log->events.bytes += bytes;
+	log->changed.messages += events;
+	log->changed.bytes += bytes;
+}
+
+void tally_events(struct tally *tally, const struct event *events, size_t count, bool is_in)
+{
+	for (size_t i = 0; i < count; i++) {
+		int64_t bytes = rules_event_bytes(&events[i]);
+
+		change_log(&tally->log, is_in ? 1 : -1, is_in ? bytes : -bytes);
+	}
+}
+
+void tally_events_gone(struct tally *tally, struct tally_number number)
+{
+	change_log(&tally->log, -number.messages, -number.bytes);
+}
+
+int64_t tally_log_came(struct tally *tally)
+{
+	int64_t came = tally->log.came;
+
+	tally->log.came = 0;
+	return came;
+}
+
+uint64_t tally_event_bytes(const struct tally *tally)
+{
+	return at_least_none(tally->log.events.bytes);
+}
+
+static void settle_log(struct tally_log *log, bool is_committed)
+{
+	struct tally_number changed = log->changed;
+
+	if (!is_committed)
+		change_log(log, -changed.messages, -changed.bytes);
+	else if (changed.messages > 0)
+		log->came += changed.messages;
+	log->changed = (struct tally_number){ 0 };
+}
+
+/* ---- transactions */
+
 static void take_back(struct tally *tally, struct tally_key *key)
 {
 	for (int state = 0; state < MESSAGE_STATES; state++)
@@ -152,6 +204,7 @@ static void take_back(struct tally *tally, struct tally_key *key)
 
 void tally_settle(struct tally *tally, bool is_committed)
 {
+	settle_log(&tally->log, is_committed);
 	for (size_t i = 0; i < tally->count; i++) {
 		struct tally_key *key = &tally->keys[i];
 
@@ -168,9 +221,15 @@ void tally_settle(struct tally *tally, bool is_committed)
 enum err tally_note(
 	struct tally *tally, struct text key_id, int64_t state, struct tally_number number)
 {
-	enum err err = tally_make_room(tally, key_id);
 	struct tally_key *key;
+	enum err err;
 
+	if (state == TALLY_LOG) {
+		tally->log.events.messages += number.messages;
+		tally->log.events.bytes += number.bytes;
+		return OK;
+	}
+	err = tally_make_room(tally, key_id);
 	if (err)
 		return err;
 	if (state < 0 || state >= MESSAGE_STATES)
@@ -188,6 +247,7 @@ enum err tally_note(
 void tally_forget(struct tally *tally)
 {
 	tally->waiting = tally->waiting_bytes = 0;
+	tally->log.events = tally->log.changed;
 	for (size_t i = 0; i < tally->count; i++) {
 		struct tally_key *key = &tally->keys[i];
 
@@ -212,6 +272,8 @@ void tally_count(const struct tally *tally, struct counts_job *counts)
 		counts->messages[state] = at_least_none(messages);
 	}
 	counts->bytes = at_least_none(tally->waiting_bytes);
+	counts->events = at_least_none(tally->log.events.messages);
+	counts->event_bytes = at_least_none(tally->log.events.bytes);
 }
 
 void tally_free(struct tally *tally)

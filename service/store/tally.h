@@ -16,15 +16,25 @@ struct tally_key {
 	bool is_dirty;
 };
 
+struct tally_number {
+	int64_t messages, bytes;
+};
+
+/* The log of events, and by how much this transaction changed it. */
+struct tally_log {
+	struct tally_number events, changed;
+	int64_t came; /* events, since tally_log_came */
+};
+
 struct tally {
 	struct tally_key *keys; /* sorted by key_id */
 	size_t count, room;
 	int64_t waiting, waiting_bytes; /* of all keys, not settled */
+	struct tally_log log;
 };
 
-struct tally_number {
-	int64_t messages, bytes;
-};
+/* Kept beside the states of messages, under no key. */
+enum { TALLY_LOG = 100 };
 
 /* Room for a key, so that tally_move cannot fail. */
 MUST_USE enum err tally_make_room(struct tally *tally, struct text key_id);
@@ -37,6 +47,13 @@ void tally_move_many(struct tally *tally, struct text key_id, struct tally_numbe
 	enum message_state from, enum message_state to);
 /* The same for all messages in a state. */
 void tally_move_all(struct tally *tally, enum message_state from, enum message_state to);
+/* Events were written; or were not after all. */
+void tally_events(struct tally *tally, const struct event *events, size_t count, bool is_in);
+/* So many were dropped. */
+void tally_events_gone(struct tally *tally, struct tally_number number);
+/* How many were written since it was asked. */
+int64_t tally_log_came(struct tally *tally);
+uint64_t tally_event_bytes(const struct tally *tally);
 /* The transaction is over: its changes stay, or are taken back. */
 void tally_settle(struct tally *tally, bool is_committed);
 /* Adds what the store has; ERR_SYNTAX: there is no such state. */

@@ -29,6 +29,8 @@ static const struct counts_job queue = { .messages = { [MESSAGE_SCHEDULED] = 2,
 						 [MESSAGE_SENT] = 9,
 						 [MESSAGE_HELD] = 1 },
 	.bytes = 4096,
+	.events = 12,
+	.event_bytes = 3456,
 	.oldest_ms = 5000,
 	.now_ms = 95999,
 	.aged = { 1, 3, 3, 3, 3, 3, 3, 3 } };
@@ -73,6 +75,8 @@ static void count_some(struct metrics *metrics)
 	metrics_recipient(metrics, SMTP_ACCEPTED);
 	metrics_recipient(metrics, SMTP_REJECTED);
 	metrics_phase(metrics, SMTP_IN_TLS, 2500);
+	metrics_events_dropped(metrics, 3);
+	metrics_events_dropped(metrics, 4);
 	relay = metrics_relay(metrics, NAME);
 	metrics_session_opened(relay);
 	metrics_not_recorded(metrics);
@@ -140,6 +144,9 @@ static const char *const told[] = {
 	"lettergate_queue_bytes 4096\n",
 	"lettergate_queue_oldest_seconds 90\n",
 	"lettergate_not_recorded_total 1\n",
+	"lettergate_events_kept 12\n",
+	"lettergate_events_kept_bytes 3456\n",
+	"lettergate_events_dropped_total 7\n",
 	"lettergate_webhook_behind_seconds{webhook=\"shop\"} 61\n",
 	"lettergate_webhook_behind_seconds{webhook=\"archive\"} 0\n",
 	"lettergate_queue_age_messages{le=\"60.0\"} 1\n",

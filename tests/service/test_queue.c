@@ -10,6 +10,8 @@
 #include "store_kit.h"
 #include "unit.h"
 
+enum { EVENT_BYTES = 100 }; /* that may be kept */
+
 /* A store that only counts, and fails when it is told to. */
 static struct {
 	sem_t commits_begun, may_commit;
@@ -24,6 +26,8 @@ static struct {
 	_Atomic int64_t due_ms;
 	atomic_int tells;      /* others were told */
 	atomic_bool has_heard; /* one of them told */
+	_Atomic uint64_t event_bytes;
+	atomic_int drops_at_a_time; /* events, of a byte each */
 } fake;
 
 static enum err fake_begin(void *self)
@@ -97,6 +101,7 @@ static enum err fake_tick(void *self, struct tick *tick)
 	(void)self;
 	fake.ticks++;
 	tick->next_ms = fake.due_ms;
+	tick->event_bytes = fake.event_bytes;
 	if (tick->now_ms >= fake.due_ms) {
 		tick->ripe = 1;
 		fake.due_ms = tick->next_ms = INT64_MAX;
@@ -108,6 +113,10 @@ static enum err fake_sweep(void *self, struct sweep *sweep)
 {
 	(void)self;
 	sweep->has_more = ++fake.sweeps < 3;
+	if (fake.event_bytes > sweep->keeps.event_bytes) {
+		sweep->dropped = (size_t)fake.drops_at_a_time;
+		fake.event_bytes -= sweep->dropped;
+	}
 	return OK;
 }
 
@@ -159,12 +168,18 @@ static const struct store_verbs fake_verbs = {
 };
 
 static sem_t ripes, dones;
-static atomic_int tolds;
+static atomic_int tolds, drops;
 
 static void told(void *context)
 {
 	(void)context;
 	tolds++;
+}
+
+static void dropped(void *context, size_t events)
+{
+	(void)context;
+	atomic_fetch_add(&drops, (int)events);
 }
 
 static void ripe(void *context)
@@ -182,11 +197,13 @@ static void done(struct job *job)
 
 static struct queue *open_fake(void)
 {
-	static const struct queue_settings settings = { .ripe = ripe, .told = told };
+	static const struct queue_settings settings = {
+		.keeps.event_bytes = EVENT_BYTES, .ripe = ripe, .told = told, .dropped = dropped
+	};
 	struct queue *queue;
 
 	memset(&fake, 0, sizeof(fake));
-	tolds = 0;
+	tolds = drops = 0;
 	fake.due_ms = INT64_MAX;
 	sem_init(&fake.commits_begun, 0, 0);
 	sem_init(&fake.may_commit, 0, 0);
@@ -472,6 +489,33 @@ START_TEST(it_is_swept_until_there_is_no_more)
 }
 END_TEST
 
+/* … behind each group, whatever the pause; where none may be dropped, now and then. */
+START_TEST(events_past_their_bound_are_swept_at_once)
+{
+	struct queue *queue = open_fake();
+	struct batch batch;
+
+	for (int i = 0; i < 5000 && fake.sweeps < 3; i++)
+		usleep(1000);
+	fake.drops_at_a_time = 5;
+	fake.event_bytes = EVENT_BYTES + 15;
+	for (int i = 0; i < 5000 && drops < 15; i++)
+		usleep(1000);
+	ck_assert_int_eq(drops, 15);
+	ck_assert_int_eq(fake.sweeps, 3 + 3);
+	fake.drops_at_a_time = 0;
+	fake.event_bytes = EVENT_BYTES + 1;
+	for (int i = 0; i < 200; i++) {
+		hand_in(queue, &batch, 0, 1);
+		wait_for(&dones, 1);
+	}
+	ck_assert_int_ge(fake.sweeps, 6 + 1);
+	ck_assert_int_lt(fake.sweeps, 6 + 100);
+	ck_assert_int_eq(drops, 15);
+	queue_close(queue);
+}
+END_TEST
+
 /* ---- many threads and a real store */
 
 enum { THREADS = 8, EACH = 50 };
@@ -602,4 +646,5 @@ UNIT_MAIN(queue, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  tcase_add_test(cases, who_claims_is_told_that_there_is_something);
 	  tcase_add_test(cases, who_can_wait_waits_and_news_are_told);
 	  tcase_add_test(cases, it_is_swept_until_there_is_no_more);
+	  tcase_add_test(cases, events_past_their_bound_are_swept_at_once);
 	  tcase_add_loop_test(cases, many_threads_put_and_one_takes_all, 0, backends);)

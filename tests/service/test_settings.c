@@ -68,6 +68,8 @@ static const struct {
 	{ "QUEUE_MAX_PER_KEY=100", AT(queue_max_per_key), NUMBER_32, 100, NULL },
 	{ "QUEUE_MAX_BYTES=1G", AT(queue_max_bytes), NUMBER_64, 1 << 30, NULL },
 	{ "KEEP_SENT=90d", AT(keep_sent_ms), NUMBER_64, UINT64_C(7776000000), NULL },
+	{ "KEEP_EVENTS_BYTES=2G", AT(keep_events_bytes), NUMBER_64, UINT64_C(2) << 30, NULL },
+	{ "KEEP_EVENTS_BYTES=0", AT(keep_events_bytes), NUMBER_64, 0, NULL },
 	{ "KEEP_BODY=0", AT(keep_body_ms), NUMBER_64, 0, NULL },
 	/* the defaults of the contract */
 	{ "A=b", AT(store), STRING, 0, "" },

@@ -1407,17 +1407,23 @@ START_TEST(templates_are_kept_by_name)
 }
 END_TEST
 
-static bool sweep_at(struct kit *kit, int64_t now_ms)
+static struct sweep sweep_past(struct kit *kit, int64_t now_ms, uint64_t event_bytes)
 {
 	struct sweep sweep = { .now_ms = now_ms,
 		.keeps = { .sent_ms = 10 * SECOND,
 			.failed_ms = 30 * SECOND,
 			.body_ms = 5 * SECOND,
 			.once_ms = 20 * SECOND,
-			.event_ms = 20 * SECOND } };
+			.event_ms = 20 * SECOND,
+			.event_bytes = event_bytes } };
 
 	ck_assert_int_eq(DO_IT(kit, sweep, &sweep), OK);
-	return sweep.has_more;
+	return sweep;
+}
+
+static bool sweep_at(struct kit *kit, int64_t now_ms)
+{
+	return sweep_past(kit, now_ms, 0).has_more;
 }
 
 START_TEST(what_is_settled_is_forgotten_in_its_time)
@@ -1572,6 +1578,100 @@ START_TEST(events_of_a_clock_that_was_ahead_hold_up_no_others)
 }
 END_TEST
 
+/* What put_event writes. */
+static const uint64_t event_bytes = sizeof("message.queued{}") - 1 + 64;
+
+static void expect_events(struct kit *kit, uint64_t count)
+{
+	ck_assert_uint_eq(counts(kit).events, count);
+	ck_assert_uint_eq(counts(kit).event_bytes, count * event_bytes);
+	ck_assert_uint_eq(tick_at(kit, NOW).event_bytes, count * event_bytes);
+}
+
+START_TEST(events_are_counted)
+{
+	OPENED(kit);
+	struct claimed claimed = { 0 };
+
+	put_events(&kit, 0, 5, NOW);
+	expect_events(&kit, 5);
+	ck_assert_int_eq(kit.store.verbs->begin(kit.store.self), OK);
+	put_event(&kit, 5, NOW);
+	kit.store.verbs->rollback(kit.store.self);
+	expect_events(&kit, 5);
+	put(&kit, 6, "a");
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	claimed.at[0]->token++; /* it is somebody else's: the verdict does not count */
+	ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), ERR_VALUE);
+	claimed_free(&claimed);
+	expect_events(&kit, 5);
+	kit.store.verbs->close(kit.store.self);
+	kit_open_again(&kit);
+	expect_events(&kit, 5);
+	put_events(&kit, 7, 2, NOW + 10 * SECOND);
+	(void)sweep_at(&kit, NOW + 21 * SECOND);
+	expect_events(&kit, 2);
+	kit_close(&kit);
+}
+END_TEST
+
+/* The oldest of all, in steps, until a little less is left than may be. */
+START_TEST(events_go_before_their_time_where_they_take_too_much)
+{
+	OPENED(kit);
+	struct event events[2];
+	struct events_job job = { .most = 2, .events = events };
+	struct sweep sweep;
+	uint64_t first, last;
+
+	ck_assert_int_eq(region_open(100000, &job.region), OK);
+	put_events(&kit, 0, 16, NOW);
+	sweep = sweep_past(&kit, NOW, 16 * event_bytes);
+	ck_assert_uint_eq(sweep.dropped, 0); /* that is within it */
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	put_events(&kit, 16, 1, NOW);
+	sweep = sweep_past(&kit, NOW, 0);
+	ck_assert_uint_eq(sweep.dropped, 0);
+	sweep = sweep_past(&kit, NOW, 16 * event_bytes);
+	ck_assert_uint_eq(sweep.dropped, 2);
+	ck_assert(!sweep.has_more);
+	expect_events(&kit, 15);
+	job.after = events[1].cursor; /* these two are gone */
+	last = job.after;
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 2);
+	first = events[0].cursor;
+	job.after = 0;
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(events[0].cursor, first);
+	ck_assert_uint_gt(first, last);
+	region_close(job.region);
+	kit_close(&kit);
+}
+END_TEST
+
+/* … never so many that others wait long for it, and never less than came. */
+START_TEST(events_go_as_fast_as_they_come)
+{
+	OPENED(kit);
+	unsigned number = 0;
+
+	put_events(&kit, number, 3 * STORE_SHED_STEPS, NOW);
+	number += 3 * STORE_SHED_STEPS;
+	ck_assert_uint_eq(sweep_past(&kit, NOW, 16 * event_bytes).dropped,
+		3 * STORE_SHED_STEPS - 15); /* these all came since the last time */
+	put_events(&kit, number, 2 * STORE_SHED_STEPS + 10, NOW);
+	kit.store.verbs->close(kit.store.self);
+	kit_open_again(&kit); /* and of these nothing is known but that they are there */
+	ck_assert_uint_eq(
+		sweep_past(&kit, NOW, 16 * event_bytes).dropped, (size_t)STORE_SHED_STEPS);
+	ck_assert(sweep_past(&kit, NOW, 16 * event_bytes).has_more);
+	ck_assert(!sweep_past(&kit, NOW, 16 * event_bytes).has_more);
+	expect_events(&kit, 15);
+	kit_close(&kit);
+}
+END_TEST
+
 #define EACH(test) tcase_add_loop_test(cases, test, 0, backends)
 
 UNIT_MAIN(
@@ -1604,5 +1704,7 @@ UNIT_MAIN(
 	EACH(templates_are_kept_by_name); EACH(what_is_settled_is_forgotten_in_its_time);
 	EACH(a_page_ends_with_its_bytes); EACH(a_state_of_which_there_are_few_is_found_by_it);
 	EACH(a_state_of_which_there_are_many_is_looked_for_in_steps);
-	EACH(events_of_a_clock_that_was_ahead_hold_up_no_others);
-	EACH(it_is_forgotten_in_small_steps); EACH(answers_and_events_are_forgotten_too);)
+	EACH(events_of_a_clock_that_was_ahead_hold_up_no_others); EACH(events_are_counted);
+	EACH(events_go_before_their_time_where_they_take_too_much);
+	EACH(events_go_as_fast_as_they_come); EACH(it_is_forgotten_in_small_steps);
+	EACH(answers_and_events_are_forgotten_too);)

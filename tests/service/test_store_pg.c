@@ -159,6 +159,7 @@ END_TEST
 
 /* What raised them from version 1, taken back. */
 static const char older[] =
+	"DROP TABLE lettergate_event_tally;"
 	"DROP INDEX lettergate_message_over, lettergate_message_waiting, lettergate_message_held;"
 	"ALTER TABLE lettergate_message DROP COLUMN out_ms, DROP COLUMN more_bytes;"
 	"UPDATE lettergate_tally SET bytes = 22 * messages;"
@@ -177,8 +178,9 @@ START_TEST(tables_of_an_older_version_are_raised)
 	for (int i = 1; i <= 2; i++) {
 		(void)sql(&kit, i == 1 ? older : "SELECT 1");
 		kit_open_again(&kit);
-		ck_assert_int_eq(sql(&kit, "SELECT version FROM lettergate_schema"), 4);
+		ck_assert_int_eq(sql(&kit, "SELECT version FROM lettergate_schema"), 5);
 		ck_assert_uint_eq(counts(&kit).bytes, 22 * (3 - (unsigned)i));
+		ck_assert_uint_eq(counts(&kit).events, (unsigned)i - 1);
 		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
 		ck_assert_uint_eq(number_of(claimed.at[0]), (unsigned)i);
 		ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), OK);
@@ -214,6 +216,51 @@ START_TEST(what_cannot_be_reached_is_told_without_the_password)
 END_TEST
 
 /* ---- several replicas */
+
+static struct sweep shed(struct kit *kit, uint64_t bound)
+{
+	struct sweep sweep = { .now_ms = NOW,
+		.keeps = { .sent_ms = 1000 * SECOND,
+			.failed_ms = 1000 * SECOND,
+			.body_ms = 1000 * SECOND,
+			.once_ms = 1000 * SECOND,
+			.event_ms = 1000 * SECOND,
+			.event_bytes = bound } };
+
+	ck_assert_int_eq(DO_IT(kit, sweep, &sweep), OK);
+	return sweep;
+}
+
+/* Each counts what it writes; what all have counts for the bound, and is dropped once. */
+START_TEST(events_are_all_replicas)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other = another(&kit);
+	struct claimed claimed = { 0 };
+	uint64_t each = TEXT("message.sent"
+			     "a"
+			     "{}")
+				.len +
+			64;
+
+	for (unsigned i = 0; i < 20; i++) {
+		struct kit *own = i % 2 ? &kit : &other;
+
+		put(own, i, "a");
+		ck_assert_uint_eq(claim(own, &claimed, 1), 1);
+		ck_assert_int_eq(settle(own, claimed.at[0], MESSAGE_SENT, 0, false), OK);
+		claimed_free(&claimed);
+	}
+	ck_assert_uint_eq(counts(&kit).events, 20);
+	ck_assert_uint_eq(counts(&other).event_bytes, 20 * each);
+	ck_assert_uint_eq(shed(&kit, 16 * each).dropped, 5); /* to 15/16 of the bound */
+	ck_assert_uint_eq(shed(&other, 16 * each).dropped, 0);
+	ck_assert_int_eq(sql(&kit, "SELECT count(*) FROM lettergate_event"), 15);
+	ck_assert_uint_eq(counts(&other).events, 15);
+	ck_assert_uint_eq(tick_at(&kit, NOW).event_bytes, 15 * each);
+	kit_close(&other);
+	kit_close(&kit);
+}
+END_TEST
 
 START_TEST(each_message_is_one_replicas)
 {
@@ -887,6 +934,7 @@ static void add_all(TCase *cases)
 	tcase_add_test(cases, tables_that_are_newer_or_damaged_are_refused);
 	tcase_add_test(cases, tables_of_an_older_version_are_raised);
 	tcase_add_test(cases, what_cannot_be_reached_is_told_without_the_password);
+	tcase_add_test(cases, events_are_all_replicas);
 	tcase_add_test(cases, each_message_is_one_replicas);
 	tcase_add_test(
 		cases, what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_sent);

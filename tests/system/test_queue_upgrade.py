@@ -12,10 +12,12 @@ from postgres import Postgres
 from relay import Relay
 
 # What later versions added, taken back.
-FILE_1 = ("ALTER TABLE message DROP COLUMN more_bytes; UPDATE tally SET bytes = coalesce((SELECT sum(size_bytes) "
-          "FROM message m WHERE m.key_id = tally.key_id AND m.state = tally.state), 0); "
+FILE_1 = ("DELETE FROM tally WHERE state >= 100; ALTER TABLE message DROP COLUMN more_bytes; "
+          "UPDATE tally SET bytes = coalesce((SELECT sum(size_bytes) FROM message m "
+          "WHERE m.key_id = tally.key_id AND m.state = tally.state), 0); "
           "DROP INDEX message_held; DROP INDEX message_over; DROP TABLE note; PRAGMA user_version = 1")
-DATABASE_1 = ("UPDATE lettergate_tally t SET bytes = coalesce((SELECT sum(size_bytes) FROM lettergate_message m "
+DATABASE_1 = ("DROP TABLE lettergate_event_tally; "
+              "UPDATE lettergate_tally t SET bytes = coalesce((SELECT sum(size_bytes) FROM lettergate_message m "
               "WHERE m.key_id = t.key_id AND m.state = t.state), 0); "
               "DROP INDEX lettergate_message_over, lettergate_message_waiting, lettergate_message_held; "
               "ALTER TABLE lettergate_message DROP COLUMN out_ms, DROP COLUMN more_bytes; "
