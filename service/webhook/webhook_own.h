@@ -62,6 +62,7 @@ struct webhook {
 	size_t count, at;
 	uint64_t page_cursor, page_next, news; /* page_next: the first of the next page; 0: it is
 						  not known */
+	uint64_t missed_us;                    /* when the log said last that it has missed some */
 };
 
 /* webhook.c: the thread of one; `self` is it. */

@@ -1,7 +1,9 @@
 /* Some events at a time, as they come out of the store for one webhook. */
 #include "service/webhook/webhook_own.h"
 
-enum { PAGE_BYTES = 1 << 18, REGION_BYTES = 4 << 20 };
+#include "service/clock.h"
+
+enum { PAGE_BYTES = 1 << 18, REGION_BYTES = 4 << 20, MISSED_US = 60000000 };
 
 void webhook_page_drop(struct webhook *webhook)
 {
@@ -23,6 +25,19 @@ static void take_page(struct webhook *webhook, const struct events_job *job)
 		leaves_one ? webhook->events[webhook->count - 1].cursor : job->cursor;
 }
 
+/* While more go than it takes, each page has missed some: once in a while is enough. */
+static void log_missed(struct webhook *webhook)
+{
+	uint64_t now = now_us();
+
+	if (webhook->missed_us && now < webhook->missed_us + MISSED_US)
+		return;
+	webhook->missed_us = now;
+	webhook_log_trouble(webhook, ERR_MISSING,
+		"events that it had not taken were kept no longer: it goes on with those that "
+		"there are");
+}
+
 /* The store does not go on where it was. */
 static void check_place(struct webhook *webhook, const struct events_job *job)
 {
@@ -34,9 +49,7 @@ static void check_place(struct webhook *webhook, const struct events_job *job)
 			"the store is older than its place in it: it goes on from now");
 		webhook->page_cursor = job->newest;
 	} else if (webhook_place_is_lost(place, first)) {
-		webhook_log_trouble(webhook, ERR_MISSING,
-			"events that it had not taken were kept no longer: it goes on with those "
-			"that there are");
+		log_missed(webhook);
 	} else {
 		return;
 	}
