@@ -60,20 +60,19 @@ static enum err put_message(struct sqlite_store *store, const struct accept_job 
 static enum err check(struct sqlite_store *store, struct accept_job *accept, struct text *body_out)
 {
 	const struct stored *stored = accept->stored;
-	uint64_t body_bytes = stored->has_body ? stored->size_bytes : 0;
+	uint64_t absent = stored->has_body ? 0 : stored->size_bytes;
 	char id[ID_BYTES];
 	enum err err = sqlite_make_room(store, stored->key_id);
 
-	if (err)
-		return err;
-	if (!reserve_takes(store, body_bytes))
-		return ERR_IO;
-	if (!id_to_bytes(stored->id, id))
-		return ERR_VALUE;
-	err = pack(store, stored);
+	if (!err)
+		err = pack(store, stored);
 	if (err)
 		return err;
 	accept->weight = stored->size_bytes + stored_more_bytes(stored, store->head.len);
+	if (!reserve_takes(store, accept->weight - absent))
+		return ERR_IO;
+	if (!id_to_bytes(stored->id, id))
+		return ERR_VALUE;
 	if (!message_state_is_settled(stored->state) &&
 		!tally_has_room(&store->tally, &store->limits, stored->key_id, accept->weight))
 		return ERR_LIMIT;
