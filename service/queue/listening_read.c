@@ -39,12 +39,12 @@ static struct listener *take_group(struct listening *listening)
 	return group;
 }
 
-/* Where all are of one key, its events are enough. */
+/* Where all are of one key, its events are enough; there is at least one. */
 static struct text key_of(const struct listener *list)
 {
 	const struct listener *first = list;
 
-	for (; list; list = list->next)
+	while ((list = list->next))
 		if (!list->key_id.at || !first->key_id.at ||
 			!text_equal(list->key_id, first->key_id))
 			return (struct text){ 0 };
