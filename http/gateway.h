@@ -136,6 +136,7 @@ struct asking {
 	const char *state;            /* ASK_CANCEL, ASK_RETRY: that it is in now */
 	bool lacks_text;              /* ASK_RETRY: there is nothing to send any more */
 	bool is_damaged;              /* ASK_RETRY: what is kept cannot be read */
+	const char *full;             /* ASK_RETRY, ERR_LIMIT: what there is too much of. Static */
 	void (*done)(struct asking *asking);
 	void *waiter;
 };

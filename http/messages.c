@@ -115,7 +115,7 @@ static void tell_asked(struct exchange *exchange)
 	} else if (asking->err == ERR_LIMIT && asking->what == ASK_LIST) {
 		refuse(exchange, "overloaded", "too many ask for lists already", PROBLEM_PAUSE_S);
 	} else if (asking->err == ERR_LIMIT) {
-		refuse(exchange, "queue_full", "", FULL_PAUSE_S);
+		refuse(exchange, "queue_full", asking->full, FULL_PAUSE_S);
 	} else if (asking->err) {
 		refuse(exchange, "storage_unavailable", err_text(asking->err), PROBLEM_PAUSE_S);
 	} else if (asking->what == ASK_ONE) {

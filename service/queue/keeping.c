@@ -6,6 +6,7 @@
 #include "service/queue/queue.h"
 #include "service/queue/told.h"
 #include "service/relay/settle.h"
+#include "service/store/tally.h"
 
 #include <string.h>
 
@@ -13,11 +14,9 @@ enum { EVENT_BYTES = 1 << 20 };
 
 /* ---- what came of it */
 
-static const struct smtp_verdict queued = { .class = SMTP_TAKEN,
-	.outcome = SMTP_QUEUED,
-	.phase = SMTP_IN_QUEUE,
-	.status = 202,
-	.hint = "" };
+static const struct smtp_verdict queued = {
+	.class = SMTP_TAKEN, .outcome = SMTP_QUEUED, .status = 202, .hint = ""
+};
 
 /* Those that wait are queued, or were not accepted after all; what a relay has decided stays. */
 static void note(
@@ -84,6 +83,8 @@ static void refuse(struct keeping *keeping, enum err err)
 
 	if (err == ERR_DOUBT && message_state_is_settled(keeping->stored.state))
 		err = ERR_IO;
+	if (err == ERR_LIMIT && !has_answer)
+		delivery->result.detail = tally_words(keeping->job.full);
 	if (!has_answer || err == ERR_DOUBT) {
 		keep_failed(keeping->lettergate, delivery, err);
 		return;

@@ -5,6 +5,7 @@
 #include "service/queue/queue.h"
 #include "service/queue/recorded.h"
 #include "service/queue/told.h"
+#include "service/store/tally.h"
 
 #include <string.h>
 
@@ -66,6 +67,7 @@ static void changed(struct job *job)
 	looking->asking->state = message_state_name(looking->change.state);
 	looking->asking->lacks_text = looking->change.lacks_body;
 	looking->asking->is_damaged = looking->change.is_damaged;
+	looking->asking->full = tally_words(looking->change.full);
 	if (!job->err && looking->change.change == CHANGE_CANCEL)
 		awaited_cancelled(looking->lettergate->awaited, looking->id);
 	told(looking, job->err);

@@ -168,7 +168,7 @@ const struct setting settings_table[] = {
 	{ "KEEP_FAILED", SETTING_PERIOD, BOUNDS(keep_failed_ms, "30d", 0, 3650 * DAY),
 		"and what was not; events are kept as long" },
 	{ "KEEP_BODY", SETTING_PERIOD, BOUNDS(keep_body_ms, "0s", 0, 3650 * DAY),
-		"how long it keeps the text of a message that is settled" },
+		"how long it keeps the text of a queued message that is settled" },
 	{ "KEEP_EVENTS_BYTES", SETTING_BYTES,
 		BOUNDS(keep_events_bytes, "10G", 0, 1024 * 1024 * MEGA),
 		"how many bytes of events it keeps: past that the oldest go before their time; 0: "

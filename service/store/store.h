@@ -38,6 +38,9 @@ struct store_limits {
 	uint64_t messages, bytes, per_key; /* that are not settled; bytes: by stored_weight */
 };
 
+/* Which of them is reached. */
+enum store_bound { BOUND_NONE, BOUND_MESSAGES, BOUND_BYTES, BOUND_OF_KEY };
+
 /* How long things are remembered after they are settled, in ms. */
 struct store_keeps {
 	int64_t sent_ms, failed_ms, body_ms, once_ms, event_ms;
@@ -115,7 +118,8 @@ struct accept_job {
 	struct region *region; /* ACCEPT_BEGINS: what was told before is copied into it */
 	enum once_found found;
 	struct text answer;
-	uint64_t weight; /* the store's own: what it counts, as stored_weight */
+	enum store_bound full; /* told with ERR_LIMIT */
+	uint64_t weight;       /* the store's own: what it counts, as stored_weight */
 };
 
 /* A lane out of which no more than so many are to come. */
@@ -210,6 +214,7 @@ struct change_job {
 	enum message_state state; /* told: the one it is in. ERR_VALUE: it was left alone */
 	bool lacks_body;          /* told with ERR_VALUE: its text is not kept any more */
 	bool is_damaged;          /* told with ERR_VALUE: it cannot be read */
+	enum store_bound full;    /* told with ERR_LIMIT */
 };
 
 struct look_up_job {

@@ -27,8 +27,11 @@ static enum err check(struct pg_store *store, struct accept_job *accept, struct 
 	if (err)
 		return err;
 	accept->weight = stored->size_bytes + stored_more_bytes(stored, store->head.len);
-	if (!message_state_is_settled(stored->state) &&
-		!tally_has_room(&store->tally, &store->limits, stored->key_id, accept->weight))
+	accept->full =
+		message_state_is_settled(stored->state)
+			? BOUND_NONE
+			: tally_full(&store->tally, &store->limits, stored->key_id, accept->weight);
+	if (accept->full)
 		return ERR_LIMIT;
 	return rules_gather(accept, &store->body, body_out);
 }

@@ -113,9 +113,10 @@ static enum err carry_out(
 
 	if (!err)
 		err = tally_make_room(&store->tally, stored->key_id);
-	if (!err && message_state_is_settled(from) &&
-		!tally_has_room(
-			&store->tally, &store->limits, stored->key_id, stored_weight(stored)))
+	if (!err && message_state_is_settled(from))
+		change->full = tally_full(
+			&store->tally, &store->limits, stored->key_id, stored_weight(stored));
+	if (!err && change->full)
 		err = ERR_LIMIT;
 	if (!err)
 		err = pack_course(store, stored);

@@ -73,8 +73,11 @@ static enum err check(struct sqlite_store *store, struct accept_job *accept, str
 		return ERR_IO;
 	if (!id_to_bytes(stored->id, id))
 		return ERR_VALUE;
-	if (!message_state_is_settled(stored->state) &&
-		!tally_has_room(&store->tally, &store->limits, stored->key_id, accept->weight))
+	accept->full =
+		message_state_is_settled(stored->state)
+			? BOUND_NONE
+			: tally_full(&store->tally, &store->limits, stored->key_id, accept->weight);
+	if (accept->full)
 		return ERR_LIMIT;
 	return rules_gather(accept, &store->body, body_out);
 }

@@ -88,7 +88,7 @@ static bool is_within(int64_t number, uint64_t more, uint64_t most)
 	return most == 0 || (are < most && more <= most - are);
 }
 
-bool tally_has_room(const struct tally *tally, const struct store_limits *limits,
+enum store_bound tally_full(const struct tally *tally, const struct store_limits *limits,
 	struct text key_id, uint64_t bytes)
 {
 	const struct tally_key *key = find(tally, key_id);
@@ -97,9 +97,25 @@ bool tally_has_room(const struct tally *tally, const struct store_limits *limits
 	for (int state = 0; key && state < MESSAGE_STATES; state++)
 		if (!message_state_is_settled(state))
 			own += key->messages[state];
-	return is_within(tally->waiting, 1, limits->messages) &&
-	       is_within(tally->waiting_bytes, bytes, limits->bytes) &&
-	       is_within(own, 1, limits->per_key);
+	if (!is_within(own, 1, limits->per_key))
+		return BOUND_OF_KEY;
+	if (!is_within(tally->waiting, 1, limits->messages))
+		return BOUND_MESSAGES;
+	return is_within(tally->waiting_bytes, bytes, limits->bytes) ? BOUND_NONE : BOUND_BYTES;
+}
+
+const char *tally_words(enum store_bound bound)
+{
+	switch (bound) {
+	case BOUND_MESSAGES:
+		return "QUEUE_MAX is reached: that many messages are in the queue";
+	case BOUND_BYTES:
+		return "QUEUE_MAX_BYTES is reached, or this message would pass it";
+	case BOUND_OF_KEY:
+		return "QUEUE_MAX_PER_KEY is reached: this key has that many messages in the queue";
+	default:
+		return "the queue is full";
+	}
 }
 
 static void add(struct tally *tally, struct tally_key *key, enum message_state state,

@@ -38,8 +38,11 @@ enum { TALLY_LOG = 100 };
 
 /* Room for a key, so that tally_move cannot fail. */
 MUST_USE enum err tally_make_room(struct tally *tally, struct text key_id);
-bool tally_has_room(const struct tally *tally, const struct store_limits *limits,
+/* Which bound has no room for one message more; BOUND_NONE: all have. */
+enum store_bound tally_full(const struct tally *tally, const struct store_limits *limits,
 	struct text key_id, uint64_t bytes);
+/* For whoever is refused: the setting, and what it counts. */
+const char *tally_words(enum store_bound bound);
 /* One message goes from a state to another; MESSAGE_STATES: from, or to, nowhere. */
 void tally_move(struct tally *tally, struct text key_id, int64_t bytes, enum message_state from,
 	enum message_state to);

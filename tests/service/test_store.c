@@ -573,19 +573,27 @@ START_TEST(a_full_queue_takes_no_more)
 {
 	const struct {
 		struct store_limits limits;
+		enum store_bound full;
 		bool others_may;
-	} rows[] = { { { .messages = 2 }, false },
-		{ { .bytes = 3 * letter_weight(1, "a") - 1 }, false }, { { .per_key = 2 }, true } };
+	} rows[] = { { { .messages = 2 }, BOUND_MESSAGES, false },
+		{ { .bytes = 3 * letter_weight(1, "a") - 1 }, BOUND_BYTES, false },
+		{ { .per_key = 2 }, BOUND_OF_KEY, true } };
 
 	for (int row = 0; row < 3; row++) {
 		struct kit kit = kit_open(_i, rows[row].limits);
 		struct claimed claimed = { 0 };
 		struct letter letter;
+		struct accept_job third = { .job.kind = JOB_ACCEPT,
+			.stored = &letter.stored,
+			.pieces = &letter.body,
+			.piece_count = 1,
+			.now_ms = NOW };
 
 		put(&kit, 1, "a");
 		put(&kit, 2, "a");
 		letter_write(&letter, 3, "a");
-		ck_assert_int_eq(letter_accept(&kit, &letter, NOW), ERR_LIMIT);
+		ck_assert_int_eq(DO(&kit, accept, &third), ERR_LIMIT);
+		ck_assert_int_eq(third.full, rows[row].full);
 		ck_assert_ptr_null(look_up(&kit, 3, NULL));
 		letter_write(&letter, 4, "b");
 		ck_assert_int_eq(

@@ -44,6 +44,7 @@ def seconds(moment):
 
 TAKEN = {"code": 250, "enhanced": "2.0.0", "text": "Ok: queued as R1T1"}
 HERE = {"name": "default", "host": "127.0.0.1"}
+LONG = 60 * ("x" * 9999 + "\n")
 SILENT = {"then": "close", "reply": ""}
 
 
@@ -171,6 +172,21 @@ def test_what_cannot_be_done_says_why(store):
         for query in ("state=bogus", "state=sent,failed"):
             assert "deferred, failed, unknown, held" in gateway.get("/messages?" + query)["detail"]
         assert "%2B" in gateway.get("/messages?since=2026-11-24T10:00:00+01:00")["detail"]
+
+
+@pytest.mark.parametrize("bound,value", [("QUEUE_MAX", "1"), ("QUEUE_MAX_BYTES", "1M"), ("QUEUE_MAX_PER_KEY", "1")])
+def test_which_bound_is_reached(store, bound, value):
+    with Relay({"mail": "551 5.7.1 never"}) as relay, \
+            Gateway(relay, STORE=store, KEEP_BODY="1h", **{bound: value}) as gateway:
+        number = queued(gateway, text=LONG)
+        reaches(gateway, number, "failed")
+        waiting = {"send_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))}
+        queued(gateway, text=LONG, **waiting)
+        answer = problem(gateway.send(text=LONG, **waiting), 503, "queue_full", "not_sent")
+        assert answer["detail"].startswith(bound + " is reached"), answer
+        answer = gateway.request("POST", "/messages/%s/retry" % number)
+        assert (answer.status, answer["code"]) == (503, "queue_full"), answer
+        assert answer["detail"].startswith(bound + " is reached"), answer
 
 
 def test_which_scope_it_takes(tmp_path):
