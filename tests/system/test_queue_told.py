@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gateway import SLOW, Gateway, free_port, ms, problem, wait_for
+from gateway import KEY, SLOW, Gateway, command, free_port, ms, problem, wait_for
 from relay import Relay
 from test_keys import entry, secret_of
 
@@ -123,6 +123,8 @@ def test_why_it_could_not_be_sent(store):
         assert "refused" in told["attempts"][0]["detail"].lower(), told
         assert events(gateway, "deferred")[0]["detail"] == told["attempts"][0]["detail"]
         assert "detail" not in told and "hint" not in told["recipients"][0], "it is tried again"
+        shown = command("queue", "show", told["id"], settings={"LETTERGATE_URL": gateway.url, "LETTERGATE_KEY": KEY}).stdout
+        assert told["attempts"][0]["detail"] in shown and "\nexpires" in shown, shown
         answer = gateway.send()
         told = reaches(gateway, answer["id"], "failed")
         assert told["detail"] == answer["detail"] == told["attempts"][0]["detail"]
