@@ -95,6 +95,15 @@ static const char *type_of(const struct stored_recipient *to)
 	return to->is_open ? "message.deferred" : "message.failed";
 }
 
+/* What happened at the last attempt does not tell why an earlier one left it unknown. */
+static bool is_of_last(const struct stored *stored, const struct stored_recipient *to)
+{
+	size_t count = stored->attempt_count;
+
+	return to->outcome != SMTP_UNKNOWN ||
+	       (count && stored->attempts[count - 1].attempt.outcome == SMTP_UNKNOWN);
+}
+
 /* Who has it was told so by the reply to its data; of a message in parts, only one of several. */
 static void add_answer(
 	struct buf *out, const struct stored *stored, const struct stored_recipient *to)
@@ -104,7 +113,7 @@ static void add_answer(
 
 	if (!is_taken(to)) {
 		result_add_said(out, &to->said);
-		if (!to->said.code && last->detail.len)
+		if (!to->said.code && last->detail.len && is_of_last(stored, to))
 			json_add_member(out, "detail", text_head(last->detail, STORED_DETAIL));
 		return;
 	}

@@ -344,6 +344,35 @@ START_TEST(who_took_it_is_told_the_reply_to_its_data)
 }
 END_TEST
 
+/* A later attempt that is known to have failed does not tell why nobody knows of the earlier one.
+ */
+START_TEST(what_is_unknown_has_no_later_reason)
+{
+	struct record record = { 0 };
+	const struct event *events;
+	size_t count;
+
+	set_message(1);
+	result.relay_host = TEXT("smtp.example.com");
+	for (int i = 0; i < 2; i++) {
+		result.detail = i ? "connection refused" : "no answer came";
+		result.attempt_count = 1;
+		result.attempts[0] = (struct attempt){ .relay = TEXT("primary"),
+			.outcome = i ? SMTP_NOT_SENT : SMTP_UNKNOWN,
+			.category = i ? SMTP_RELAY_UNREACHABLE : SMTP_OUTCOME_UNKNOWN };
+		stored.expires_ms = i ? NOW : INT64_MAX;
+		attempt(i ? "d" : "?");
+		events = told_of_attempt(&stored, NULL, NOW, &count);
+		ck_assert_int_eq(i, !text_contains_nocase(events[0].content, TEXT("\"detail\":")));
+	}
+	ck_assert(recorded_describe(&stored, region, &record));
+	ck_assert_int_eq(record.result.verdict.outcome, SMTP_UNKNOWN);
+	ck_assert_ptr_null(strstr(record.result.detail, "refused"));
+	ck_assert(!record.result.relay_name.len);
+	ck_assert(text_equal(record.detail, TEXT("connection refused"))); /* of that attempt */
+}
+END_TEST
+
 /* A process died over it: what came of tries before says nothing of that one. */
 START_TEST(what_a_process_died_over_has_no_reply)
 {
@@ -489,6 +518,7 @@ UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_loop_test(cases, when_its_time_is_over, 0, COUNT(ends));
 	  tcase_add_test(cases, what_has_no_time_is_not_given_up);
 	  tcase_add_test(cases, who_took_it_is_told_the_reply_to_its_data);
+	  tcase_add_test(cases, what_is_unknown_has_no_later_reason);
 	  tcase_add_test(cases, what_a_process_died_over_has_no_reply);
 	  tcase_add_test(cases, only_open_recipients_are_asked_again);
 	  tcase_add_loop_test(cases, what_is_unknown_stays_so_unless_it_is_taken, 0, COUNT(doubts));
