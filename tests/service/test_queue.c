@@ -470,7 +470,7 @@ START_TEST(who_claims_is_told_that_there_is_something)
 
 	hand_in(queue, &batch, 0, 1);
 	wait_for(&ripes, 1);
-	fake.due_ms = now_unix_ms() + 50; /* found with the next job */
+	fake.due_ms = now_unix_ms() + 500; /* found with the next job, which is sooner */
 	hand_in(queue, &batch, 1, 2);
 	wait_for(&ripes, 2); /* for the job, and when it is due */
 	ck_assert(now_unix_ms() >= fake.due_ms || fake.due_ms == INT64_MAX);
