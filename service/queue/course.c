@@ -227,3 +227,110 @@ enum err course_note(struct stored *stored, const struct result *result,
 	stored->state = last_state(stored, rest.is_held);
 	return OK;
 }
+
+/* ---- an answer that came late */
+
+static bool is_for(const struct course_late *late, struct text address)
+{
+	for (size_t i = 0; i < late->count; i++)
+		if (text_equal(late->to[i], address))
+			return true;
+	return false;
+}
+
+/* Of several tries that are unknown nobody knows which of them a no leaves. */
+static bool is_worth_noting(const struct stored *stored, const struct course_late *late)
+{
+	size_t unknown = stored->maybe_sent;
+
+	if (is_taken(late->verdict.outcome))
+		return true;
+	for (size_t i = 0; i < stored->attempt_count; i++)
+		unknown += stored->attempts[i].attempt.outcome == SMTP_UNKNOWN;
+	return unknown == 1 && stored->state != MESSAGE_CANCELLED;
+}
+
+static void note_late(
+	const struct stored *stored, const struct course_late *late, struct stored_recipient *to)
+{
+	bool may_go = to->is_open || stored->state == MESSAGE_HELD;
+
+	*to = (struct stored_recipient){ .address = to->address,
+		.is_open = may_go && !is_decided(&late->verdict),
+		.outcome = late->verdict.outcome,
+		.phase = late->verdict.phase,
+		.category = late->verdict.category,
+		.said = late->said };
+}
+
+/* NULL: it is none of those that are kept. */
+static struct attempt *find_attempt(struct stored *stored, const struct course_late *late)
+{
+	struct attempt *found = NULL;
+	int64_t nearest = INT64_MAX;
+
+	for (size_t i = 0; i < stored->attempt_count; i++) {
+		struct attempt *attempt = &stored->attempts[i].attempt;
+		int64_t apart = stored->attempts[i].at_ms - late->at_ms;
+
+		apart = apart < 0 ? -apart : apart;
+		if (attempt->outcome != SMTP_UNKNOWN || !text_equal(attempt->relay, late->relay) ||
+			apart >= nearest)
+			continue;
+		found = attempt;
+		nearest = apart;
+	}
+	return found;
+}
+
+static void note_late_attempt(struct stored *stored, const struct course_late *late)
+{
+	struct attempt *attempt = late->is_whole ? find_attempt(stored, late) : NULL;
+
+	stored->last.detail = (struct text){ 0 };
+	stored->last.said = late->said;
+	if (!attempt)
+		return;
+	attempt->outcome = late->verdict.outcome;
+	attempt->phase = late->verdict.phase;
+	attempt->category = late->verdict.category;
+	attempt->said = late->said;
+}
+
+static void move_on(struct stored *stored, int64_t now_ms)
+{
+	bool is_held = stored->state == MESSAGE_HELD, is_open = false;
+
+	for (size_t i = 0; i < stored->count; i++)
+		is_open = is_open || stored->to[i].is_open;
+	if (stored->state == MESSAGE_CANCELLED)
+		return;
+	if (!is_open) {
+		stored->state = last_state(stored, is_held);
+	} else if (is_held) {
+		stored->state = MESSAGE_DEFERRED;
+		stored->due_ms = now_ms;
+	}
+}
+
+bool course_note_late(
+	struct stored *stored, const struct course_late *late, int64_t now_ms, bool *was_changed)
+{
+	bool is_any = false;
+
+	if (!is_worth_noting(stored, late))
+		return false;
+	for (size_t i = 0; i < stored->count; i++) {
+		struct stored_recipient *to = &stored->to[i];
+
+		was_changed[i] = to->outcome == SMTP_UNKNOWN && is_for(late, to->address);
+		if (was_changed[i])
+			note_late(stored, late, to);
+		is_any = is_any || was_changed[i];
+	}
+	if (is_any) {
+		note_late_attempt(stored, late);
+		move_on(stored, now_ms);
+	}
+	return is_any;
+}

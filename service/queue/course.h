@@ -13,6 +13,17 @@ struct course_moment {
 	uint32_t chance; /* at random */
 };
 
+/* The relay's answer to the data came after its attempt was noted as unknown. */
+struct course_late {
+	const struct text *to; /* whom it is for */
+	size_t count;
+	bool is_whole;     /* these are all of the attempt */
+	struct text relay; /* of the attempt */
+	int64_t at_ms;     /* … and about when it was over */
+	struct smtp_verdict verdict;
+	struct smtp_said said;
+};
+
 /* The open recipients of a stored message, in its order, for the envelope of an attempt. In its
  * region; NULL: out of memory. */
 struct text *course_open_recipients(const struct stored *stored, size_t *count_out);
@@ -31,3 +42,8 @@ void course_hold(struct stored *stored, enum smtp_category category);
  */
 MUST_USE enum err course_note(struct stored *stored, const struct result *result,
 	const struct schedule *schedule, struct course_moment moment);
+/* Notes it for those whom it is for and who are unknown: was_changed[i] tells whether recipient `i`
+ * is. A yes makes it certain. A no does where that one try alone was unknown; then who may still be
+ * tried is. Texts are borrowed from `late`. False: it changes nothing. */
+bool course_note_late(
+	struct stored *stored, const struct course_late *late, int64_t now_ms, bool *was_changed);

@@ -9,6 +9,7 @@
 #include "service/relay/parts.h"
 #include "service/session/worker.h"
 
+struct late;
 struct oauth_failure;
 
 /* How long it waits for a late answer, whatever else wants its place: most come then. */
@@ -48,6 +49,7 @@ struct carrier {
 	struct smtp_transaction transaction;
 	char late_id[DELIVERY_ID_LEN + 1]; /* of a delivery given back as unknown; "": none */
 	struct places late_places;         /* … whom of it the answer is for */
+	struct late *late;                 /* … the same for the store */
 	enum session_end end;
 	unsigned messages;                 /* begun */
 	struct session_life life;          /* of the session; `messages`: taken */

@@ -6,6 +6,7 @@
 #include "service/clock.h"
 #include "service/relay/fate.h"
 #include "service/oauth/oauth.h"
+#include "service/queue/late.h"
 #include "service/relay/settle.h"
 #include "service/session/worker.h"
 
@@ -165,13 +166,18 @@ static void expect_late(struct carrier *carrier, const struct delivery *delivery
 		smtp_session_need(&carrier->session) == SMTP_NEED_CLOSE)
 		return;
 	carrier_forget_late(carrier);
-	if (part_places(&carrier->part, &carrier->late_places))
+	if (part_places(&carrier->part, &carrier->late_places)) {
+		carrier->late = late_new(carrier->worker->lettergate, delivery, &carrier->part,
+			relay_settings(carrier->relay)->name);
 		memcpy(carrier->late_id, delivery->id, sizeof(carrier->late_id));
+	}
 }
 
 void carrier_forget_late(struct carrier *carrier)
 {
 	free(carrier->late_places.at);
+	late_free(carrier->late);
+	carrier->late = NULL;
 	carrier->late_places = (struct places){ 0 };
 	carrier->late_id[0] = '\0';
 }
@@ -213,6 +219,8 @@ void carrier_settle_late(struct carrier *carrier)
 	records_settle_late(lettergate->records, carrier->late_id, carrier->late_places,
 		&session->verdict, &session->said, smtp_queue_id(session->said.text),
 		now_unix_ms());
+	late_settle(carrier->late, &session->verdict, &session->said);
+	carrier->late = NULL;
 	log_string(&line, "id", carrier->late_id);
 	log_string(&line, "relay", relay_settings(carrier->relay)->name);
 	log_string(&line, "outcome", smtp_outcome_name(session->verdict.outcome));

@@ -106,6 +106,8 @@ static enum err judge_change(struct change_job *change, const struct stored *sto
 {
 	if (change->change == CHANGE_CANCEL)
 		return may_cancel(turn) ? OK : ERR_VALUE;
+	if (change->change == CHANGE_LATE)
+		return turn == TURN_LEASED || stored->is_damaged ? ERR_VALUE : OK;
 	if (!may_retry(stored->state))
 		return ERR_VALUE;
 	change->is_damaged = stored->is_damaged;
@@ -122,16 +124,18 @@ static bool stays_in_doubt(const struct stored *stored)
 	return false;
 }
 
-enum err rules_change(
-	struct change_job *change, struct stored *stored, enum turn turn, struct event *event_out)
+enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn)
 {
 	enum err err = judge_change(change, stored, turn);
 
-	*event_out = (struct event){ 0 };
+	change->events = &change->event;
+	change->event_count = change->tell != NULL;
 	if (!err && change->tell)
-		err = change->tell(stored, change->now_ms, event_out);
+		err = change->tell(stored, change->now_ms, &change->event);
 	if (err)
 		return err;
+	if (change->change == CHANGE_LATE)
+		return change->note(change, stored);
 	if (change->change == CHANGE_CANCEL) {
 		stored_note_doubt(stored);
 		stored->state = MESSAGE_CANCELLED;

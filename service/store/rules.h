@@ -56,10 +56,8 @@ MUST_USE enum err rules_gather(
 	const struct accept_job *accept, struct buf *room, struct text *body_out);
 /* Are its bytes kept, in the state that it is in now? `keep`: also when it is settled. */
 bool rules_keeps_body(const struct stored *stored, bool keep);
-/* Changes *stored as is wanted; *event_out is what is told of it, without a type: nothing.
- * ERR_VALUE: that cannot be. */
-MUST_USE enum err rules_change(
-	struct change_job *change, struct stored *stored, enum turn turn, struct event *event_out);
+/* Changes *stored as is wanted; change->events is what is told of it. ERR_VALUE: that cannot be. */
+MUST_USE enum err rules_change(struct change_job *change, struct stored *stored, enum turn turn);
 /* What a process that died had noted, as it is kept beside the course (`maybe_sent`): that the end
  * of the data may have been written, or its MAIL. Where the end is noted before it goes, MAIL alone
  * means that it did not go. */

@@ -200,17 +200,23 @@ struct settle_job {
 	size_t event_count;
 };
 
-/* Somebody wants a message cancelled, or tried again now. */
+/* Somebody wants a message cancelled, or tried again now; or the relay's answer came late. */
 struct change_job {
 	struct job job;
 	const char *id;
 	struct text key_id; /* whose it has to be; `at` NULL: anybody's */
-	enum change { CHANGE_CANCEL, CHANGE_RETRY } change;
+	enum change { CHANGE_CANCEL, CHANGE_RETRY, CHANGE_LATE } change;
 	bool keep_body;
 	int64_t now_ms, expires_ms; /* expires_ms: of one that is tried again */
 	/* What is told of it, written with the change: of the message as it was found, in its
 	 * region. The queue's thread. NULL: nothing. */
 	enum err (*tell)(const struct stored *found, int64_t now_ms, struct event *event_out);
+	/* CHANGE_LATE: notes it in the message, if nobody is sending that, and gives what is told
+	 * of it. ERR_VALUE: it changes nothing. The queue's thread. */
+	enum err (*note)(struct change_job *change, struct stored *found);
+	const struct event *events; /* what is told of it */
+	size_t event_count;
+	struct event event;       /* the store's own */
 	enum message_state state; /* told: the one it is in. ERR_VALUE: it was left alone */
 	bool lacks_body;          /* told with ERR_VALUE: its text is not kept any more */
 	bool is_damaged;          /* told with ERR_VALUE: it cannot be read */

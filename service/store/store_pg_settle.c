@@ -79,11 +79,10 @@ enum err pg_settle(void *self, struct settle_job *settle)
 
 /* ---- decisions */
 
-static enum err put_change(struct pg_store *store, const struct change_job *change,
-	const struct stored *stored, const struct event *event)
+static enum err put_change(
+	struct pg_store *store, const struct change_job *change, const struct stored *stored)
 {
 	struct pg_values values = { 0 };
-	size_t events = event->type.len > 0;
 	enum err err;
 
 	pg_id(&values, stored->id);
@@ -94,8 +93,8 @@ static enum err put_change(struct pg_store *store, const struct change_job *chan
 	pg_number(&values, change->now_ms);
 	pg_number(&values, rules_keeps_body(stored, change->keep_body));
 	pg_bytes(&values, buf_text(&store->course));
-	pg_events_of(&values, event, events);
-	err = pg_event_places(store, events, &values);
+	pg_events_of(&values, change->events, change->event_count);
+	err = pg_event_places(store, change->event_count, &values);
 	pg_number(&values, stored->maybe_sent);
 	if (err) {
 		pg_values_free(&values);
@@ -108,12 +107,11 @@ static enum err carry_out(
 	struct pg_store *store, struct change_job *change, struct stored *stored, enum turn turn)
 {
 	enum message_state from = stored->state;
-	struct event event;
-	enum err err = rules_change(change, stored, turn, &event);
+	enum err err = rules_change(change, stored, turn);
 
 	if (!err)
 		err = tally_make_room(&store->tally, stored->key_id);
-	if (!err && message_state_is_settled(from))
+	if (!err && message_state_is_settled(from) && !message_state_is_settled(stored->state))
 		change->full = tally_full(
 			&store->tally, &store->limits, stored->key_id, stored_weight(stored));
 	if (!err && change->full)
@@ -121,12 +119,12 @@ static enum err carry_out(
 	if (!err)
 		err = pack_course(store, stored);
 	if (!err)
-		err = put_change(store, change, stored, &event);
+		err = put_change(store, change, stored);
 	if (err)
 		return err;
 	tally_move(
 		&store->tally, stored->key_id, (int64_t)stored_weight(stored), from, stored->state);
-	tally_events(&store->tally, &event, event.type.len > 0, true);
+	tally_events(&store->tally, change->events, change->event_count, true);
 	change->state = stored->state;
 	return OK;
 }

@@ -85,13 +85,12 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 	struct stored *stored, enum turn turn)
 {
 	enum message_state from = stored->state;
-	struct event event;
-	enum err err = rules_change(change, stored, turn, &event);
+	enum err err = rules_change(change, stored, turn);
 	bool keeps_body = rules_keeps_body(stored, change->keep_body);
 
 	if (!err)
 		err = sqlite_make_room(store, stored->key_id);
-	if (!err && message_state_is_settled(from))
+	if (!err && message_state_is_settled(from) && !message_state_is_settled(stored->state))
 		change->full = tally_full(
 			&store->tally, &store->limits, stored->key_id, stored_weight(stored));
 	if (!err && change->full)
@@ -107,7 +106,7 @@ static enum err carry_out(struct sqlite_store *store, struct change_job *change,
 	change->state = stored->state;
 	if (stored->has_body && !keeps_body)
 		err = drop_body(store, stored->place);
-	return err ? err : events_put(store, &event, event.type.len > 0);
+	return err ? err : events_put(store, change->events, change->event_count);
 }
 
 /* A held one whose bytes cannot be read would only be set aside again. */

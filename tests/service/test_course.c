@@ -265,6 +265,103 @@ START_TEST(what_is_set_aside_is_as_unknown_as_before)
 }
 END_TEST
 
+/* The relay's answer came after all. */
+static const struct {
+	const char *first, *second; /* attempts; NULL: none. They end at relays "r1" and "r2" */
+	char answer;                /* to the first */
+	bool hold, is_over, is_cancelled;
+	enum message_state state;
+	const char *outcomes; /* NULL: nothing changes */
+	const char *open;
+} lates[] = {
+	{ "???", NULL, '2', false, false, false, MESSAGE_SENT, "222", "---" },
+	{ "???", NULL, '9', false, false, false, MESSAGE_FAILED, "999", "---" },
+	{ "???", NULL, '8', false, false, false, MESSAGE_DEFERRED, "888", "abc" },
+	{ "5??", NULL, '2', false, false, false, MESSAGE_PARTIAL, "522", "---" },
+	{ "d??", NULL, '2', false, false, false, MESSAGE_DEFERRED, "d22", "a--" },
+	{ "???", NULL, '2', false, true, false, MESSAGE_SENT, "222", "---" },
+	{ "???", NULL, '8', false, true, false, MESSAGE_FAILED, "888", "---" },
+	{ "???", NULL, '2', true, false, false, MESSAGE_SENT, "222", "---" },
+	{ "???", NULL, '9', true, false, false, MESSAGE_FAILED, "999", "---" },
+	{ "???", NULL, '8', true, false, false, MESSAGE_DEFERRED, "888", "abc" },
+	/* of two that are unknown a no tells of one, a yes is enough */
+	{ "???", "???", '2', false, false, false, MESSAGE_SENT, "222", "---" },
+	{ "???", "???", '9', false, false, false, MESSAGE_DEFERRED, NULL, "abc" },
+	{ "???", "ddd", '9', false, false, false, MESSAGE_FAILED, "999", "---" },
+	{ "???", "2dd", '2', false, false, false, MESSAGE_SENT, "222", "---" },
+	{ "222", NULL, '2', false, false, false, MESSAGE_SENT, NULL, "---" },
+	{ "???", NULL, '2', false, false, true, MESSAGE_CANCELLED, "222", "---" },
+	{ "???", NULL, '9', false, false, true, MESSAGE_CANCELLED, NULL, "abc" },
+};
+
+static void attempt_at(const char *letters, struct text relay, size_t number)
+{
+	const struct text *open;
+	size_t count;
+
+	open = course_open_recipients(&stored, &count);
+	ck_assert_uint_eq(count, strlen(letters));
+	result.to = open;
+	result.attempt_count = 1;
+	result.attempts[0] = (struct attempt){ .relay = relay, .outcome = SMTP_UNKNOWN };
+	if (!strchr(letters, '?'))
+		result.attempts[0].outcome = SMTP_NOT_SENT;
+	stored.tries = (unsigned)number;
+	attempt(letters);
+}
+
+START_TEST(a_late_answer_is_noted_for_those_who_are_unknown)
+{
+	struct course_late late = { .to = names, .count = 3, .is_whole = true, .at_ms = NOW };
+	bool was_changed[3];
+	char open[4] = "---";
+
+	set_message(3);
+	stored.hold_unknown = lates[_i].hold;
+	if (lates[_i].is_over)
+		stored.expires_ms = NOW;
+	attempt_at(lates[_i].first, TEXT("r1"), 1);
+	if (lates[_i].second)
+		attempt_at(lates[_i].second, TEXT("r2"), 2);
+	if (lates[_i].is_cancelled)
+		stored.state = MESSAGE_CANCELLED;
+	late.relay = TEXT("r1");
+	late.verdict = verdict_of(lates[_i].answer, &late.said);
+	late.said.code = lates[_i].answer == '2' ? 250 : 554;
+	ck_assert_int_eq(
+		course_note_late(&stored, &late, NOW + 1, was_changed), lates[_i].outcomes != NULL);
+	for (size_t i = 0; i < 3; i++)
+		if (to[i].is_open)
+			open[i] = "abc"[i];
+	ck_assert_str_eq(open, lates[_i].open);
+	ck_assert_str_eq(message_state_name(stored.state), message_state_name(lates[_i].state));
+	if (!lates[_i].outcomes)
+		return;
+	expect_outcomes(lates[_i].outcomes);
+	for (size_t i = 0; i < 3; i++)
+		ck_assert(!was_changed[i] || to[i].said.code == late.said.code);
+	ck_assert_int_eq(stored.attempts[0].attempt.outcome, late.verdict.outcome);
+	ck_assert_uint_eq(stored.attempts[0].attempt.said.code, late.said.code);
+}
+END_TEST
+
+/* A message in parts: it is for those of its part. */
+START_TEST(a_late_answer_is_for_its_own_recipients)
+{
+	struct course_late late = { .to = names + 1, .count = 1, .relay = TEXT("r1") };
+	bool was_changed[3];
+
+	set_message(3);
+	attempt_at("???", TEXT("r1"), 1);
+	late.verdict = verdict_of('2', &late.said);
+	ck_assert(course_note_late(&stored, &late, NOW + 1, was_changed));
+	ck_assert(!was_changed[0] && was_changed[1] && !was_changed[2]);
+	expect_outcomes("?2?");
+	ck_assert_int_eq(stored.state, MESSAGE_DEFERRED);
+	ck_assert_int_eq(stored.attempts[0].attempt.outcome, SMTP_UNKNOWN);
+}
+END_TEST
+
 START_TEST(others_than_its_own_are_refused)
 {
 	set_message(3);
@@ -524,7 +621,9 @@ UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_loop_test(cases, what_is_unknown_stays_so_unless_it_is_taken, 0, COUNT(doubts));
 	  tcase_add_test(cases, what_a_dead_process_may_have_sent_is_unknown);
 	  tcase_add_test(cases, who_is_unknown_waits_as_the_relay_says);
-	  tcase_add_test(cases, what_is_set_aside_is_as_unknown_as_before);
+	  tcase_add_test(cases, what_is_set_aside_is_as_unknown_as_before); tcase_add_loop_test(
+		  cases, a_late_answer_is_noted_for_those_who_are_unknown, 0, COUNT(lates));
+	  tcase_add_test(cases, a_late_answer_is_for_its_own_recipients);
 	  tcase_add_test(cases, others_than_its_own_are_refused);
 	  tcase_add_test(cases, the_relay_says_when);
 	  tcase_add_test(cases, who_is_unknown_has_no_answer);

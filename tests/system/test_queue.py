@@ -255,6 +255,23 @@ def test_what_is_unknown_stays_so(store, killed):
             assert told["recipients"][0]["code"] == "outcome_unknown"
 
 
+def test_a_late_answer_is_noted(store):
+    """F-08: what it says is written to the message, and who was to be tried again is not sent a second time."""
+    with Relay({"dot": {"delay": 1.5 * SLOW, "reply": "250 2.0.0 Ok: queued as LATE12345"}}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
+        ways = {"now": 504, "now_then_queue": 202}
+        answers = together(lambda way: gateway.send(delivery=way, deadline=ms(500)), ways, len(ways))
+        for answer, status in zip(answers, ways.values()):
+            assert answer.status == status, answer
+            told = reaches(gateway, answer["id"], "sent")
+            assert (told["outcome"], told["next_attempt"]) == ("accepted", None)
+            assert told["recipients"][0]["smtp"]["code"] == 250 and not told["recipients"][0].get("duplicate_risk")
+            assert [(a["outcome"], a["smtp"]["code"]) for a in told["attempts"]] == [("accepted", 250)]
+            last = [e for e in gateway.get("/events")["events"] if e["data"]["id"] == answer["id"]][-1]
+            assert last["type"] == "message.sent" and last["data"]["queue_id"] == "LATE12345"
+        assert len(relay.ledger) == 2
+
+
 def test_who_waits_hears_that_it_stays_unknown(store):
     answers = ["550 5.1.1 no", "250 ok"]
     script = {"dot": {"then": "close", "reply": ""}, "rcpt": lambda *_: answers.pop() if answers else "550 no"}
