@@ -38,9 +38,10 @@ static void tell(struct exchange *exchange)
 		return;
 	}
 	if (asking->err) {
-		exchange_refuse(exchange, &(struct problem){ .code = "storage_unavailable",
-						  .detail = text_of(err_text(asking->err)),
-						  .retry_after_s = PROBLEM_PAUSE_S });
+		exchange_refuse(exchange,
+			&(struct problem){ .code = "storage_unavailable",
+				.detail = text_of(
+					asking->why ? asking->why : err_text(asking->err)) });
 		return;
 	}
 	exchange->status = 200;

@@ -53,8 +53,7 @@ enum handled exchange_refuse(struct exchange *exchange, const struct problem *pr
 	struct problem told = *problem;
 
 	exchange->status = problem_status(problem);
-	if (exchange->status == 503 && !told.retry_after_s)
-		told.retry_after_s = PROBLEM_PAUSE_S;
+	told.retry_after_s = problem_pause_s(problem);
 	if (!told.outcome && exchange->route && route_is_send(exchange->route))
 		told.outcome = "not_sent";
 	exchange->content_type = "application/problem+json";

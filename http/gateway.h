@@ -126,6 +126,7 @@ struct asking {
 	 * cursor. ERR_LIMIT: too many wait for events or lists already; ASK_RETRY: the queue is
 	 * full. */
 	enum err err;
+	const char *why;              /* with another error: what is wrong with the store */
 	const struct record *records; /* ASK_ONE, ASK_LIST */
 	size_t count;                 /* of them, or of the events */
 	const struct event *events;   /* ASK_EVENTS */

@@ -117,7 +117,8 @@ static void tell_asked(struct exchange *exchange)
 	} else if (asking->err == ERR_LIMIT) {
 		refuse(exchange, "queue_full", asking->full, FULL_PAUSE_S);
 	} else if (asking->err) {
-		refuse(exchange, "storage_unavailable", err_text(asking->err), PROBLEM_PAUSE_S);
+		refuse(exchange, "storage_unavailable",
+			asking->why ? asking->why : err_text(asking->err), 0);
 	} else if (asking->what == ASK_ONE) {
 		exchange->status = 200;
 		show(&asking->records[0], exchange);

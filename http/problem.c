@@ -143,15 +143,21 @@ void problem_add_complaints(struct buf *out, const struct complaints *complaints
 	buf_add_byte(out, ']');
 }
 
+uint32_t problem_pause_s(const struct problem *problem)
+{
+	if (problem->retry_after_s || problem_status(problem) != 503)
+		return problem->retry_after_s;
+	return text_equal(text_of(problem->code), TEXT("storage_unavailable"))
+		       ? PROBLEM_STORE_PAUSE_S
+		       : PROBLEM_PAUSE_S;
+}
+
 void problem_add(struct buf *out, const struct problem *problem, struct text request_id)
 {
 	const struct problem_words *words = problem_words(text_of(problem->code));
 	unsigned status = problem_status(problem);
 	bool has_outcome = problem->outcome && problem->outcome[0];
-	uint32_t pause_s = problem->retry_after_s;
 
-	if (status == 503 && !pause_s)
-		pause_s = PROBLEM_PAUSE_S;
 	problem_open(out, words, status);
 	if (problem->detail.len)
 		json_add_member(out, "detail", problem->detail);
@@ -160,7 +166,7 @@ void problem_add(struct buf *out, const struct problem *problem, struct text req
 	if (has_outcome)
 		json_add_member(out, "outcome", text_of(problem->outcome));
 	json_add_member_bool(out, "retryable", words->retryable || problem->may_retry);
-	json_add_member_some(out, "retry_after", pause_s);
+	json_add_member_some(out, "retry_after", problem_pause_s(problem));
 	if (has_outcome) /* our own refusals: nothing was sent */
 		json_add_member_bool(out, "duplicate_risk", false);
 	if (problem->hint.len)

@@ -5,7 +5,9 @@
 
 #include "http/json/json.h"
 
-enum { PROBLEM_PAUSE_S = 1 }; /* a 503 that says nothing else says this */
+/* What a 503 says that says nothing else; of the store: it is tried again twice a second, and a
+ * database that is started again takes some seconds. */
+enum { PROBLEM_PAUSE_S = 1, PROBLEM_STORE_PAUSE_S = 5 };
 
 struct problem_words {
 	const char *code, *title, *meaning;
@@ -30,6 +32,8 @@ const struct problem_words *problem_words(struct text code);
 const struct problem_words *problem_at(size_t index);
 
 unsigned problem_status(const struct problem *problem);
+/* When to ask again; 0: nothing is said of it. */
+uint32_t problem_pause_s(const struct problem *problem);
 /* Appends the object. */
 void problem_add(struct buf *out, const struct problem *problem, struct text request_id);
 /* The first members of every problem, the object left open. */

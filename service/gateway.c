@@ -212,8 +212,9 @@ static bool ready(void *self, struct buf *json)
 		is_ready ? "true" : "false", drains ? "true" : "false",
 		atomic_load(&lettergate->in_flight));
 	if (!is_ready)
-		buf_addf(json, "\"reason\":\"%s\",",
-			drains ? "it is stopping" : "the store cannot be written");
+		buf_addf(json, "\"reason\":\"%s%s\",",
+			drains ? "it is stopping" : "the store cannot be written: ",
+			drains ? "" : queue_why(lettergate->queue, ERR_IO));
 	buf_add_string(json, "\"relays\":[");
 	pthread_rwlock_rdlock(&lettergate->lock);
 	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++) {

@@ -1,5 +1,6 @@
 #include "service/queue/keeping_own.h"
 
+#include "http/problem.h"
 #include "service/clock.h"
 #include "service/queue/awaited.h"
 #include "service/queue/keyed.h"
@@ -10,7 +11,7 @@
 
 #include <string.h>
 
-enum { EVENT_BYTES = 1 << 20 };
+enum { EVENT_BYTES = 1 << 20, FULL_PAUSE_S = 60 };
 
 /* ---- what came of it */
 
@@ -38,8 +39,19 @@ void keeping_log(const struct keeping *keeping, enum err err)
 
 	log_delivery(&line, delivery);
 	if (err)
-		log_string(&line, "why", err_text(err));
+		log_string(&line, "why", queue_why(keeping->lettergate->queue, err));
 	log_end(&line);
+}
+
+static const char *words_of(struct queue *queue, enum err err)
+{
+	if (err != ERR_DOUBT)
+		return queue_why(queue, err);
+	return queue_is_shared(queue)
+		       ? "PostgreSQL went away while the message was put into the queue: it may be "
+			 "there, and be sent"
+		       : "The disk failed while the message was put into the queue: it may be sent "
+			 "when the gateway is started again";
 }
 
 void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err)
@@ -47,15 +59,14 @@ void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum 
 	struct smtp_verdict verdict =
 		smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_QUEUE, err == ERR_DOUBT);
 
-	if (err == ERR_DOUBT) {
-		delivery->result.detail = "The disk failed while the message was put into the "
-					  "queue: it may be sent when the gateway is started again";
-	} else {
+	if (err != ERR_DOUBT) {
 		verdict.category = err == ERR_LIMIT    ? SMTP_QUEUE_FULL
 				   : err == ERR_MEMORY ? SMTP_INTERNAL
 						       : SMTP_STORE_FAILED;
-		verdict.retry_after_s = err == ERR_LIMIT ? 60 : 30;
+		verdict.retry_after_s = err == ERR_LIMIT ? FULL_PAUSE_S : PROBLEM_STORE_PAUSE_S;
 	}
+	if (err != ERR_LIMIT)
+		delivery->result.detail = words_of(lettergate->queue, err);
 	verdict.hint = "";
 	for (size_t i = 0; i < delivery->result.count; i++)
 		delivery->result.answers[i].verdict = verdict;

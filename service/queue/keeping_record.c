@@ -17,7 +17,7 @@ void keeping_note_unrecorded(
 
 	log_delivery(&line, delivery);
 	log_string(&line, "outcome", smtp_outcome_name(delivery->result.verdict.outcome));
-	log_string(&line, "why", err_text(err));
+	log_string(&line, "why", queue_why(lettergate->queue, err));
 	log_end(&line);
 	metrics_not_recorded(lettergate->metrics);
 }

@@ -224,6 +224,7 @@ static void seen(struct job *job)
 		enum err err = page.job.err ? page.job.err : keep_page(list, &page);
 
 		next = list->next;
+		list->asking->why = queue_why(lettergate->queue, err);
 		if (err)
 			listening_tell(list, err);
 		else

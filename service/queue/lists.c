@@ -41,6 +41,7 @@ static void tell(struct paging *paging, enum err err)
 	struct asking *asking = paging->asking;
 
 	asking->err = err;
+	asking->why = queue_why(paging->lettergate->queue, err);
 	asking->records = paging->records;
 	asking->count = paging->count;
 	if (!err && *paging->job.cursor) {

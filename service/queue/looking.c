@@ -39,6 +39,7 @@ static enum err describe(struct asking *asking, const struct stored *found)
 static void told(struct looking *looking, enum err err)
 {
 	looking->asking->err = err;
+	looking->asking->why = queue_why(looking->lettergate->queue, err);
 	looking->asking->done(looking->asking); /* nothing of ours is there any more */
 }
 

@@ -33,7 +33,7 @@ struct queue {
 	struct store_keeps keeps;
 	bool stops;
 
-	atomic_bool is_unsound;
+	_Atomic(const char *) trouble; /* why nothing can be written; NULL: it can */
 
 	/* the thread's own */
 	struct tick tick;
@@ -130,10 +130,18 @@ static bool is_written(enum err err)
 	return err != ERR_IO && err != ERR_DOUBT;
 }
 
+static const char *trouble_of(const struct queue *queue)
+{
+	const struct store_verbs *verbs = queue->store.verbs;
+	const char *words = verbs->trouble ? verbs->trouble(queue->store.self) : NULL;
+
+	return words ? words : "the store cannot be written";
+}
+
 /* Something could not be written: until something is, nothing more is taken in. */
 static void note_failure(struct queue *queue)
 {
-	if (!atomic_exchange(&queue->is_unsound, true))
+	if (!atomic_exchange(&queue->trouble, trouble_of(queue)))
 		queue->prove_at_us = 0;
 }
 
@@ -142,7 +150,7 @@ static void prove_soundness(struct queue *queue)
 	const struct store_verbs *verbs = queue->store.verbs;
 	enum err err;
 
-	if (!atomic_load(&queue->is_unsound) || now_us() < queue->prove_at_us)
+	if (queue_is_sound(queue) || now_us() < queue->prove_at_us)
 		return;
 	err = verbs->begin(queue->store.self);
 	if (!err) {
@@ -153,8 +161,7 @@ static void prove_soundness(struct queue *queue)
 			verbs->rollback(queue->store.self);
 	}
 	queue->prove_at_us = now_us() + (uint64_t)1000 * PROVE_EVERY_MS;
-	if (!err)
-		atomic_store(&queue->is_unsound, false);
+	atomic_store(&queue->trouble, err ? trouble_of(queue) : NULL);
 }
 
 /* To those who wait for it in this process. */
@@ -248,7 +255,7 @@ static int64_t pause_ms(const struct queue *queue)
 
 	if (queue->tick.has_more)
 		return 0;
-	if (atomic_load(&queue->is_unsound) && pause > PROVE_EVERY_MS)
+	if (!queue_is_sound(queue) && pause > PROVE_EVERY_MS)
 		pause = PROVE_EVERY_MS;
 	if (until_due < pause)
 		pause = until_due > 0 ? until_due : 0;
@@ -387,7 +394,18 @@ struct strikes *queue_strikes(const struct queue *queue)
 	return queue->store.strikes;
 }
 
-bool queue_is_sound(struct queue *queue)
+const char *queue_why(struct queue *queue, enum err err)
 {
-	return !atomic_load(&queue->is_unsound);
+	const char *trouble = atomic_load(&queue->trouble);
+
+	if (err == ERR_SYNTAX)
+		return "what the store keeps of it is damaged";
+	if (err != ERR_IO)
+		return err_text(err);
+	return trouble ? trouble : "the store cannot be written";
+}
+
+bool queue_is_sound(const struct queue *queue)
+{
+	return !atomic_load(&queue->trouble);
 }

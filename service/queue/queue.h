@@ -46,5 +46,7 @@ void queue_keep(struct queue *queue, const struct store_keeps *keeps);
 bool queue_is_shared(const struct queue *queue);
 /* Of the store; until queue_close. NULL: it has none. */
 struct strikes *queue_strikes(const struct queue *queue);
+/* What is wrong where a job failed with this, in plain words: "the disk is full". */
+const char *queue_why(struct queue *queue, enum err err);
 /* Can it be written? Not from the first group on that could not be, until something was. */
-bool queue_is_sound(struct queue *queue);
+bool queue_is_sound(const struct queue *queue);

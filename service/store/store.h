@@ -391,6 +391,9 @@ struct store_verbs {
 	/* Writes something that changes nothing. ERR_IO: no message could be accepted either. NULL:
 	 * a transaction without anything tells as much. */
 	enum err (*prove)(void *self);
+	/* After something failed: what is wrong, in plain words, for whoever has to mend it.
+	 * Static. NULL, as a verb or as an answer: nothing is known. */
+	const char *(*trouble)(void *self);
 	/* Outside of a transaction, now and then: what keeps it fast. */
 	enum err (*tidy)(void *self);
 	void (*close)(void *self);

@@ -249,6 +249,13 @@ static enum err prove(void *self)
 	return OK;
 }
 
+static const char *trouble(void *self)
+{
+	const struct pg_store *store = self;
+
+	return store->trouble;
+}
+
 /* Vacuum is PostgreSQL's own. */
 static enum err tidy(void *self)
 {
@@ -329,6 +336,7 @@ static const struct store_verbs verbs = {
 	.tell = pg_tell,
 	.hears = pg_hears,
 	.prove = prove,
+	.trouble = trouble,
 	.tidy = tidy,
 	.close = close_store,
 };

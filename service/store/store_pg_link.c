@@ -53,6 +53,7 @@ void pg_lose(struct pg_store *store, const char *why)
 	store->may_again = true;
 	if (!store->err)
 		store->err = ERR_IO;
+	store->trouble = "PostgreSQL does not answer";
 }
 
 /* A standby takes no writes: the connection is to the wrong one by now. */
@@ -76,6 +77,23 @@ static bool is_unwell(const char *state)
 	return strncmp(state, "53", 2) == 0 || strncmp(state, "58", 2) == 0;
 }
 
+static const char *words_of(const char *state)
+{
+	if (strcmp(state, "53100") == 0)
+		return "the disk of PostgreSQL is full";
+	if (strncmp(state, "53", 2) == 0)
+		return "PostgreSQL has no more memory, or connections";
+	if (strcmp(state, "25006") == 0)
+		return "PostgreSQL takes no writes, as a standby does";
+	if (strcmp(state, "57014") == 0 || strcmp(state, "55P03") == 0)
+		return "PostgreSQL takes too long";
+	if (strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0)
+		return "PostgreSQL does not answer";
+	if (strncmp(state, "XX00", 4) == 0 && state[4] != '0')
+		return "a table of PostgreSQL is damaged";
+	return "PostgreSQL refuses what the queue asks for: see store_refused in the log";
+}
+
 enum err pg_judge(struct pg_store *store, const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -93,6 +111,7 @@ enum err pg_judge(struct pg_store *store, const PGresult *result)
 		store->well_us = 0;
 	if (is_end(state))
 		pg_lose(store, words ? words : "");
+	store->trouble = words_of(state);
 	return store->err;
 }
 

@@ -116,6 +116,7 @@ struct pg_store {
 	uint64_t retry_us, backoff_us; /* when it is tried again, monotonic */
 	bool is_open, was_lost;        /* it was there once; it is gone, as the log has it */
 	uint64_t told_us;              /* when an error was last told */
+	const char *trouble;           /* what went wrong last, in plain words */
 
 	/* of this transaction */
 	bool has_begun, is_written;

@@ -16,8 +16,40 @@ enum {
 
 /* ---- statements */
 
+static const char *words_of(int code)
+{
+	if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+		return "a sync of the disk failed: the gateway has to be started again";
+	switch (code & 0xff) {
+	case SQLITE_FULL:
+		return "the disk is full";
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return "the file of the queue is damaged";
+	case SQLITE_READONLY:
+		return "the file of the queue may only be read";
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return "another process has the file of the queue";
+	case SQLITE_IOERR:
+		return "the disk failed to read or to write";
+	default:
+		return NULL;
+	}
+}
+
+/* What ended it stays. */
+static void note_trouble(struct sqlite_store *store, int code)
+{
+	bool is_fine = code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE;
+
+	if (!is_fine && !store->is_failed)
+		store->trouble = words_of(code);
+}
+
 enum err sql_failed(struct sqlite_store *store, int code)
 {
+	note_trouble(store, code);
 	switch (code) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
@@ -188,6 +220,14 @@ static enum err prove(void *self)
 	return store->is_full ? ERR_IO : sql_run(store, sql_use(store, SQL_PROVE));
 }
 
+/* Where it is full nothing need have failed since. */
+static const char *trouble(void *self)
+{
+	const struct sqlite_store *store = self;
+
+	return store->is_full && !store->is_failed ? words_of(SQLITE_FULL) : store->trouble;
+}
+
 /* ---- life */
 
 static void close_store(void *self)
@@ -235,6 +275,7 @@ static const struct store_verbs verbs = {
 	.tick = sqlite_tick,
 	.sweep = sqlite_sweep,
 	.prove = prove,
+	.trouble = trouble,
 	.tidy = tidy,
 	.close = close_store,
 };

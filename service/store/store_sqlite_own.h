@@ -114,8 +114,9 @@ struct sqlite_store {
 	int64_t looked_ms;       /* when leases and far moments were last looked after; alive_ms */
 	int wal_pages, wal_most; /* of the log; at how many they are put into the file */
 	bool is_failed; /* a sync failed, or the file is damaged: nothing is believed any more */
-	bool is_full;   /* nothing more is accepted, see store_sqlite_reserve.c */
-	bool is_spent;  /* the reserve was given up, or could not be set aside */
+	const char *trouble; /* what went wrong last, in plain words */
+	bool is_full;        /* nothing more is accepted, see store_sqlite_reserve.c */
+	bool is_spent;       /* the reserve was given up, or could not be set aside */
 	char reserve_path[PATH_BYTES];
 	int reserve_fd;
 	int64_t reserve_bytes; /* that are to be set aside; 0: not known yet */

@@ -268,7 +268,7 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 					"(TMPDIR), cannot be written or is full. Nothing was "
 					"accepted.",
 					503 },
-		SMTP_REACH_MESSAGE, 503, 503, 30,
+		SMTP_REACH_MESSAGE, 503, 503, 5,
 		"Try again later; see the log for what is wrong with it." },
 	[SMTP_SET_ASIDE] = { { "set_aside", "The gateway died of this message, it seems",
 				     "Five times in a row the gateway died while this message was "

@@ -633,6 +633,7 @@ START_TEST(a_full_disk_takes_nothing_and_gives_all)
 	ck_assert_int_eq(kit.store.verbs->tidy(kit.store.self), OK);
 	letter_write(&letter, 100000, "a");
 	ck_assert_int_eq(letter_accept(&kit, &letter, NOW), ERR_IO);
+	ck_assert_str_eq(kit.store.verbs->trouble(kit.store.self), "the disk is full");
 	usleep(600000); /* what was given up is not taken for room */
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(letter_accept(&kit, &letter, NOW), ERR_IO);

@@ -238,6 +238,12 @@ def test_what_needs_no_queue_goes_on(postgres):
         ready = gateway.get("/readyz", key=None)
         assert ready.status == 503 and ready["draining"] is False
         assert wait_for(lambda: len(gateway.log("not_recorded")) == len(told))
+        for refused in (keyed, gateway.send(delivery="queue"), gateway.get("/messages/" + told[0]["id"]),
+                        gateway.get("/messages"), gateway.get("/events")):
+            assert (refused.status, refused["detail"]) == (503, "PostgreSQL does not answer"), refused
+            assert refused.headers["Retry-After"] == "5"
+        assert ready["reason"] == "the store cannot be written: PostgreSQL does not answer"
+        assert {line["why"] for line in gateway.log("not_recorded")} == {"PostgreSQL does not answer"}
         lines = gateway.log("not_recorded")
         assert [line["id"] for line in lines] == [a["id"] for a in told]
         assert [line["outcome"] for line in lines] == [a["outcome"] for a in told]

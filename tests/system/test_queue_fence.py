@@ -107,7 +107,8 @@ def test_ready_while_the_store_can_be_written(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
         assert "reason" not in gateway.get("/readyz", key=None).json
         limit_files(gateway, 1)
-        problem(gateway.send(delivery="queue"), 503, "storage_unavailable", "not_sent")
+        told = problem(gateway.send(delivery="queue"), 503, "storage_unavailable", "not_sent")
+        assert (told["detail"], told["retry_after"]) == ("the disk failed to read or to write", 5), told
         answer = gateway.get("/readyz", key=None)
         assert answer.status == 503 and answer["ready"] is False and answer["draining"] is False
         assert "store" in answer["reason"]
