@@ -43,21 +43,61 @@ static void log_lost(const struct outing *outing)
 	log_end(&line);
 }
 
+static void tell_settled(struct outing *outing)
+{
+	const struct courier_settings *settings = &outing->courier->settings;
+
+	settings->settled(settings->self, outing->stored, &outing->delivery.result);
+	forget(outing);
+}
+
+/* The queue's thread. Was it ours that was written, when nobody could say so? */
+static void looked(struct job *job)
+{
+	struct outing *outing = job->waiter;
+	struct stored *found = job->err ? NULL : outing->look_up.found;
+	bool is_ours = found && !found->is_damaged && found->updated_ms == outing->settle.now_ms &&
+		       found->tries >= outing->stored->tries;
+
+	stored_free(found);
+	if (job->err && job->err != ERR_MISSING) {
+		put_again_later(outing);
+	} else if (is_ours) {
+		tell_settled(outing);
+	} else {
+		log_lost(outing);
+		forget(outing);
+	}
+}
+
+static void look_up(struct outing *outing)
+{
+	outing->look_up = (struct look_up_job){
+		.job = { .kind = JOB_LOOK_UP, .done = looked, .waiter = outing },
+		.id = outing->stored->id
+	};
+	queue_put(outing->courier->queue, &outing->look_up.job);
+}
+
 /* The queue's thread. */
 static void verdict_written(struct job *job)
 {
 	struct outing *outing = job->waiter;
+	bool is_refused = job->err == ERR_VALUE || job->err == ERR_MISSING;
 
-	if (job->err && job->err != ERR_VALUE && job->err != ERR_MISSING) {
+	if (job->err && !is_refused) {
+		outing->is_in_doubt =
+			outing->is_in_doubt || (job->kind == JOB_SETTLE && job->err == ERR_DOUBT);
 		put_again_later(outing);
-		return;
+	} else if (is_refused && outing->is_in_doubt) {
+		look_up(outing);
+	} else if (!job->err && job->kind == JOB_SETTLE) {
+		tell_settled(outing);
+	} else {
+		if (is_refused)
+			log_lost(outing);
+		forget(outing);
 	}
-	if (job->err)
-		log_lost(outing);
-	else if (job->kind == JOB_SETTLE)
-		outing->courier->settings.settled(
-			outing->courier->settings.self, outing->stored, &outing->delivery.result);
-	forget(outing);
 }
 
 /* Those in force: a reload may be changing them. */

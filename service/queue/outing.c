@@ -210,7 +210,8 @@ struct job *outing_verdict(struct outing *outing, const struct courier_settings 
 	settle->job.kind = JOB_SETTLE;
 	settle->stored = outing->stored;
 	settle->keep_body = settings->keeps_body || outing->stored->state == MESSAGE_CAPTURED;
-	settle->now_ms = now_unix_ms();
+	if (!settle->now_ms) /* by that it is known again, where a commit was in doubt */
+		settle->now_ms = now_unix_ms();
 	if (!settle->events)
 		settle->events = told_of_attempt(
 			outing->stored, outing->was_open, settle->now_ms, &settle->event_count);

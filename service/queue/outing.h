@@ -15,6 +15,7 @@ struct outing {
 	bool has_verdict;      /* it is noted in `stored` */
 	bool lacks_relay;      /* no relay may take it */
 	bool is_relay_gone;    /* … for there is none of the name that it wishes for */
+	bool is_in_doubt;      /* its verdict may have been written */
 	uint64_t again_us;     /* its verdict could not be written: when to try that again; 0: no */
 	int strike;            /* its slot; STRIKE_NONE: its MAIL was not written */
 	bool has_begun;        /* its MAIL was, and the store is told so */
@@ -23,6 +24,7 @@ struct outing {
 	struct fence_job note_job;  /* that it has begun */
 	struct settle_job settle;
 	struct release_job release;
+	struct look_up_job look_up; /* was it? */
 };
 
 /* Out of a claimed message and its bytes, in the message's memory; NULL: that is at its end, and

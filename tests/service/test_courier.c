@@ -62,11 +62,55 @@ static bool may_go(void *self, const struct delivery *delivery)
 	return !is_gone || !text_equal(delivery->relay, TEXT("r"));
 }
 
+static atomic_uint heard; /* verdicts that are on disk */
+
 static void hear(void *self, const struct stored *stored, const struct result *last)
 {
 	(void)self;
 	(void)stored;
 	(void)last;
+	heard++;
+}
+
+/* A store of which nobody hears that the next verdict was written. */
+static struct store_verbs doubtful;
+static struct {
+	bool is_wanted, is_due, is_over;
+} doubt; /* the queue's thread */
+
+static enum err settle_in_doubt(void *self, struct settle_job *settle)
+{
+	doubt.is_due = doubt.is_wanted;
+	doubt.is_wanted = false;
+	return world.kit.store.verbs->settle(self, settle);
+}
+
+static enum err commit_in_doubt(void *self)
+{
+	enum err err = world.kit.store.verbs->commit(self);
+
+	doubt.is_over = !err && doubt.is_due;
+	doubt.is_due = false;
+	return doubt.is_over ? ERR_DOUBT : err;
+}
+
+static void rollback_in_doubt(void *self)
+{
+	if (!doubt.is_over)
+		world.kit.store.verbs->rollback(self);
+	doubt.is_over = false;
+}
+
+static struct store doubtful_store(void)
+{
+	struct store store = world.kit.store;
+
+	doubtful = *store.verbs;
+	doubtful.settle = settle_in_doubt;
+	doubtful.commit = commit_in_doubt;
+	doubtful.rollback = rollback_in_doubt;
+	store.verbs = &doubtful;
+	return store;
 }
 
 /* Over the store that is open. */
@@ -88,7 +132,9 @@ static void set_out(bool is_shared)
 	ck_assert_int_eq(courier_open(&settings, &world.courier), OK);
 	own.context = world.courier;
 	world.kit.store.is_shared = is_shared;
-	ck_assert_int_eq(queue_open(&own, world.kit.store, &world.queue), OK);
+	ck_assert_int_eq(queue_open(&own, doubt.is_wanted ? doubtful_store() : world.kit.store,
+				 &world.queue),
+		OK);
 	courier_start(world.courier, world.queue);
 }
 
@@ -296,6 +342,32 @@ START_TEST(a_mark_lasts_until_the_verdict)
 END_TEST
 
 /* Another process may have it by now: whoever had it does not write the last byte. */
+START_TEST(a_verdict_in_doubt_that_was_written_is_told)
+{
+	struct stored *stored;
+
+	begin();
+	heard = 0;
+	put_letter(1, false);
+	doubt.is_wanted = true;
+	set_out(false);
+	answer_all(wait_out(0), SMTP_ACCEPTED);
+	for (int i = 0; i < 5000 && courier_out(world.courier) > 0; i++) {
+		courier_tick(world.courier, now_us() + 2000000); /* it is tried again */
+		usleep(1000);
+	}
+	ck_assert_uint_eq(courier_out(world.courier), 0);
+	ck_assert(!doubt.is_wanted);
+	ck_assert_uint_eq(heard, 1);
+	go_home();
+	kit_open_again(&world.kit);
+	stored = look(1);
+	ck_assert_int_eq(stored->state, MESSAGE_SENT);
+	stored_free(stored);
+	kit_close(&world.kit);
+}
+END_TEST
+
 START_TEST(a_lease_that_was_lost_stops_it)
 {
 	static const struct queue_settings plain = { .furthest_ms = 1000 };
@@ -633,6 +705,7 @@ UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_fo
 	  tcase_add_test(cases, only_what_is_held_is_asked_for);
 	  tcase_add_test(cases, what_was_not_asked_for_is_tried_again);
 	  tcase_add_test(cases, a_mark_lasts_until_the_verdict);
+	  tcase_add_test(cases, a_verdict_in_doubt_that_was_written_is_told);
 	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);
 	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);
 	  tcase_add_test(cases, a_message_that_kills_is_set_aside);
