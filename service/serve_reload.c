@@ -74,13 +74,27 @@ static enum err take_up(struct program *program, struct settings *settings, stru
 	return OK;
 }
 
-static void log_restart(struct program *program)
+static void log_restart(struct program *program, const char *setting)
 {
 	struct log_line line = log_line(program->log, LOG_WARN, "restart_needed");
 
-	log_string(&line, "setting", "STORE");
-	log_string(&line, "detail", "the queue stays where it was at the start, until a restart");
+	log_string(&line, "setting", setting);
+	log_string(&line, "detail", "it stays what it was at the start, until a restart");
 	log_end(&line);
+}
+
+static void log_restarts(struct program *program)
+{
+	const struct settings *now = program->settings, *then = program->started;
+
+	if (strcmp(now->store, then->store) != 0)
+		log_restart(program, "STORE");
+	if (now->queue_max != then->queue_max)
+		log_restart(program, "QUEUE_MAX");
+	if (now->queue_max_bytes != then->queue_max_bytes)
+		log_restart(program, "QUEUE_MAX_BYTES");
+	if (now->queue_max_per_key != then->queue_max_per_key)
+		log_restart(program, "QUEUE_MAX_PER_KEY");
 }
 
 void serve_reload(struct program *program)
@@ -99,6 +113,6 @@ void serve_reload(struct program *program)
 		log_text(&line, "why", why.len ? buf_text(&why) : text_of(err_text(err)));
 	log_end(&line);
 	buf_free(&why);
-	if (!err && strcmp(program->settings->store, program->started->store) != 0)
-		log_restart(program);
+	if (!err)
+		log_restarts(program);
 }

@@ -220,7 +220,7 @@ void keeper_reload(struct lettergate *lettergate, struct settings *settings)
 
 	if (!lettergate->queue)
 		return;
-	queue_keep(lettergate->queue, &keeps);
+	queue_adjust(lettergate->queue, &keeps, schedule_furthest_ms(&settings->retry));
 	stock_reload(lettergate->stock);
 	adjust_webhooks(lettergate, settings);
 	courier_adjust(lettergate->courier, &settings->retry, settings->keep_body_ms > 0);

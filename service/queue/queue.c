@@ -25,7 +25,7 @@ struct queue {
 	void (*told)(void *context);
 	void (*dropped)(void *context, size_t events);
 	void *context;
-	int64_t furthest_ms;
+	_Atomic int64_t furthest_ms;
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows, up to the blank line */
 	pthread_cond_t wake;
@@ -48,7 +48,7 @@ static enum err run_tick(struct queue *queue)
 {
 	queue->tick = (struct tick){
 		.now_ms = queue->now_ms(),
-		.furthest_ms = queue->furthest_ms,
+		.furthest_ms = atomic_load(&queue->furthest_ms),
 		.next_ms = INT64_MAX,
 	};
 	return queue->store.verbs->tick(queue->store.self, &queue->tick);
@@ -339,7 +339,7 @@ enum err queue_open(
 	queue->told = settings->told;
 	queue->dropped = settings->dropped;
 	queue->context = settings->context;
-	queue->furthest_ms = settings->furthest_ms;
+	atomic_store(&queue->furthest_ms, settings->furthest_ms);
 	queue->keeps = settings->keeps;
 	queue->last = &queue->first;
 	pthread_mutex_init(&queue->lock, NULL);
@@ -377,8 +377,9 @@ void queue_put(struct queue *queue, struct job *job)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-void queue_keep(struct queue *queue, const struct store_keeps *keeps)
+void queue_adjust(struct queue *queue, const struct store_keeps *keeps, int64_t furthest_ms)
 {
+	atomic_store(&queue->furthest_ms, furthest_ms);
 	pthread_mutex_lock(&queue->lock);
 	queue->keeps = *keeps;
 	pthread_mutex_unlock(&queue->lock);

@@ -40,8 +40,8 @@ void queue_close(struct queue *queue);
 void queue_put(struct queue *queue, struct job *job);
 /* The same, and waits until it is done: not for the queue's own thread. What came of it. */
 enum err queue_do(struct queue *queue, struct job *job);
-/* From now on. */
-void queue_keep(struct queue *queue, const struct store_keeps *keeps);
+/* From now on; as in queue_settings. */
+void queue_adjust(struct queue *queue, const struct store_keeps *keeps, int64_t furthest_ms);
 /* Is the store that of others, too? */
 bool queue_is_shared(const struct queue *queue);
 /* Of the store; until queue_close. NULL: it has none. */

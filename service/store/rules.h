@@ -67,6 +67,8 @@ bool rules_maybe_sent(int64_t doubt, const struct stored *stored);
 int64_t rules_keep_ms(enum message_state state, const struct store_keeps *keeps);
 /* Was that written by a clock that was ahead of this one, by more than clocks are apart? */
 enum { RULES_AHEAD_MS = 3600000 };
+/* By so much the clocks of replicas may differ. */
+enum { RULES_SKEW_MS = 5000 };
 bool rules_is_ahead(int64_t at_ms, int64_t now_ms);
 /* What an event counts: its texts, and what its row and its place in the index take beside them;
  * the statements have the same. */

@@ -325,6 +325,7 @@ enum err pg_release(void *self, struct release_job *release)
 	pg_bytes(&values, release->lane);
 	pg_number(&values, release->due_ms);
 	pg_number(&values, release->due_ms > release->now_ms);
+	pg_number(&values, release->now_ms);
 	err = pg_send(store, PG_RELEASE, &values, note_released, release);
 	pg_note_due(store, release->due_ms > release->now_ms ? TURN_LATER : TURN_READY,
 		release->due_ms);

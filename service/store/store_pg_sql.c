@@ -169,13 +169,14 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"UPDATE " M " SET lease_ms = " PG_NOW_MS " + $3 WHERE id = $1 AND token = $2 AND "
 		"turn = 4",
 		"unn", true },
-	/* id, token, lane, due, whether that is later */
+	/* id, token, lane, due, whether that is later, now */
 	[PG_RELEASE] = {
 		"WITH moved AS (UPDATE " M " SET state = CASE WHEN attempted > 0 THEN 5 ELSE 1 "
 		"END, turn = CASE WHEN $5 = 1 THEN 2 WHEN strikes > 0 THEN 3 ELSE 1 END, lane = "
-		"$3, due_ms = $4, tries = tries - 1, token = 0, mark = 0, owner = 0 WHERE id = $1 "
-		"AND token = $2 AND turn = 4 RETURNING key_id, 2 AS was, state, " WEIGHT ") " MOVED,
-		"unbnn", true },
+		"$3, due_ms = $4, tries = tries - 1, token = 0, mark = 0, owner = 0, updated_ms "
+		"= $6 WHERE id = $1 AND token = $2 AND turn = 4 RETURNING key_id, 2 AS was, state, "
+		WEIGHT ") " MOVED,
+		"unbnnn", true },
 	[PG_SETTLE] = {
 		"WITH s AS (UPDATE " M " SET state = $3, turn = $4, lane = $5, due_ms = $6, "
 		"expires_ms = $7, updated_ms = $8, has_body = $9, course = $10, maybe_sent = $11, "
@@ -304,11 +305,14 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"due_ms LIMIT 1), (SELECT due_ms FROM " M " WHERE turn = 2 AND state = 5 ORDER BY "
 		"due_ms LIMIT 1))",
 		"", false },
+	/* until when, messages, noted later than that */
 	[PG_HASTEN] = {
-		"WITH far AS MATERIALIZED (SELECT id FROM " M " WHERE turn = 2 AND state IN (1, 5) AND "
-		"due_ms > $1 ORDER BY due_ms DESC LIMIT $2 FOR UPDATE SKIP LOCKED) UPDATE " M " m "
-		"SET due_ms = $1 FROM far WHERE m.id = far.id",
-		"nn", false },
+		"WITH far AS MATERIALIZED (SELECT id, updated_ms FROM " M " WHERE turn = 2 AND "
+		"state IN (1, 5) AND due_ms > $1 LIMIT $2), wrong AS MATERIALIZED (SELECT m.id "
+		"FROM far JOIN " M " m USING (id) WHERE far.updated_ms > $3 AND m.turn = 2 FOR "
+		"UPDATE OF m SKIP LOCKED) UPDATE " M " m SET due_ms = $1 FROM wrong w WHERE m.id = "
+		"w.id",
+		"nnn", false },
 	/* owner, messages */
 	[PG_LEASES_OVER] = {
 		"WITH over AS MATERIALIZED (SELECT id, strikes + CASE WHEN mark > 0 AND owner <> "

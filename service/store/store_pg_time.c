@@ -79,7 +79,8 @@ static enum err note_written(struct pg_store *store, const PGresult *result, voi
 	return OK;
 }
 
-/* A clock was set back: nobody waits longer than the longest delay. */
+/* A clock was set back: nobody waits longer than the longest delay. What was noted in time waits as
+ * long as it was told to, by another replica or before a reload. */
 static enum err send_hasten(struct pg_store *store, const struct tick *tick)
 {
 	struct pg_values values = { 0 };
@@ -89,6 +90,7 @@ static enum err send_hasten(struct pg_store *store, const struct tick *tick)
 		furthest = INT64_MAX;
 	pg_number(&values, furthest);
 	pg_number(&values, STORE_RIPE_STEPS);
+	pg_number(&values, tick->now_ms + RULES_SKEW_MS);
 	return pg_send(store, PG_HASTEN, &values, note_written, NULL);
 }
 

@@ -365,6 +365,7 @@ static enum err give_back(
 	sql_number(statement, 3, turn_of(state, release->due_ms, release->now_ms, stored->strikes));
 	sql_text(statement, 4, release->lane);
 	sql_number(statement, 5, release->due_ms);
+	sql_number(statement, 6, release->now_ms);
 	err = sql_run(store, statement);
 	if (!err)
 		sqlite_move(store, stored->key_id, (int64_t)stored_weight(stored),

@@ -56,7 +56,7 @@ const char *const sql_texts[SQLS] = {
 	[SQL_MOVE] = "UPDATE message SET state = ?2, turn = ?3, token = 0, mark = 0 "
 		     "WHERE place = ?1",
 	[SQL_RELEASE] = "UPDATE message SET state = ?2, turn = ?3, lane = ?4, due_ms = ?5, "
-			"tries = tries - 1, token = 0, mark = 0 WHERE place = ?1",
+			"tries = tries - 1, token = 0, mark = 0, updated_ms = ?6 WHERE place = ?1",
 	[SQL_SETTLE] = "UPDATE message SET state = ?3, turn = ?4, lane = ?5, due_ms = ?6, "
 		       "expires_ms = ?7, updated_ms = ?8, has_body = ?9, course = ?10, "
 		       "strikes = 0, mark = 0, maybe_sent = ?11, token = 0 "
@@ -69,8 +69,9 @@ const char *const sql_texts[SQLS] = {
 		     "WHERE turn = 2 AND state = ?1 AND due_ms <= ?2 ORDER BY due_ms LIMIT 1",
 	[SQL_NEXT_DUE] = "SELECT due_ms FROM message WHERE turn = 2 AND state = ?1 "
 			 "ORDER BY due_ms LIMIT 1",
-	[SQL_HASTEN] = "UPDATE message SET due_ms = ?1 WHERE place IN (SELECT place FROM message "
-		       "WHERE turn = 2 AND state IN (1, 5) AND due_ms > ?1 LIMIT ?2)",
+	[SQL_HASTEN] =
+		"UPDATE message SET due_ms = ?1 WHERE updated_ms > ?3 AND place IN (SELECT place "
+		"FROM message WHERE turn = 2 AND state IN (1, 5) AND due_ms > ?1 LIMIT ?2)",
 	[SQL_LEASES_OVER] =
 		"SELECT place, key_id, state, " WEIGHT ", strikes, created_ms FROM message "
 		"WHERE turn = 4 AND lease_ms <= ?1 LIMIT 1",

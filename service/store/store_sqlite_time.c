@@ -86,7 +86,8 @@ static enum err take_back_leases(struct sqlite_store *store, int64_t now, struct
 	return err;
 }
 
-/* A clock was set back: nobody waits longer than the longest delay. */
+/* A clock was set back: nobody waits longer than the longest delay. What was noted in time waits as
+ * long as it was told to, before a reload. */
 static enum err hasten(struct sqlite_store *store, const struct tick *tick)
 {
 	sqlite3_stmt *hasten = sql_use(store, SQL_HASTEN);
@@ -96,6 +97,7 @@ static enum err hasten(struct sqlite_store *store, const struct tick *tick)
 		furthest = INT64_MAX;
 	sql_number(hasten, 1, furthest);
 	sql_number(hasten, 2, STORE_RIPE_STEPS);
+	sql_number(hasten, 3, tick->now_ms + RULES_SKEW_MS);
 	return sql_run(store, hasten);
 }
 

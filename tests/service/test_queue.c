@@ -23,7 +23,7 @@ static struct {
 	_Atomic(enum err) commit_err;       /* … with this; OK: with ERR_IO */
 	atomic_int proves, proves_fail;
 	atomic_bool is_accepting; /* between begin and commit */
-	_Atomic int64_t due_ms;
+	_Atomic int64_t due_ms, furthest_ms;
 	atomic_int tells;      /* others were told */
 	atomic_bool has_heard; /* one of them told */
 	_Atomic uint64_t event_bytes;
@@ -100,6 +100,7 @@ static enum err fake_tick(void *self, struct tick *tick)
 {
 	(void)self;
 	fake.ticks++;
+	fake.furthest_ms = tick->furthest_ms;
 	tick->next_ms = fake.due_ms;
 	tick->event_bytes = fake.event_bytes;
 	if (tick->now_ms >= fake.due_ms) {
@@ -516,6 +517,20 @@ START_TEST(events_past_their_bound_are_swept_at_once)
 }
 END_TEST
 
+/* F-36: the longest delay is that of the settings in force. */
+START_TEST(a_reload_changes_the_longest_delay)
+{
+	static const struct store_keeps keeps;
+	struct queue *queue = open_fake();
+
+	queue_adjust(queue, &keeps, 7654);
+	for (int i = 0; i < 5000 && fake.furthest_ms != 7654; i++)
+		usleep(1000);
+	ck_assert_int_eq(fake.furthest_ms, 7654);
+	queue_close(queue);
+}
+END_TEST
+
 /* ---- many threads and a real store */
 
 enum { THREADS = 8, EACH = 50 };
@@ -647,4 +662,5 @@ UNIT_MAIN(queue, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  tcase_add_test(cases, who_can_wait_waits_and_news_are_told);
 	  tcase_add_test(cases, it_is_swept_until_there_is_no_more);
 	  tcase_add_test(cases, events_past_their_bound_are_swept_at_once);
+	  tcase_add_test(cases, a_reload_changes_the_longest_delay);
 	  tcase_add_loop_test(cases, many_threads_put_and_one_takes_all, 0, backends);)

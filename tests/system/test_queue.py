@@ -473,9 +473,10 @@ def test_a_reload_cannot_move_it(store, tmp_path):
     with Relay() as relay, Gateway(relay, args=("--config", str(file))) as gateway:
         gateway.process.send_signal(signal.SIGHUP)
         assert wait_for(lambda: gateway.log("reload")) and not gateway.log("restart_needed")
-        file.write_text('{ "store": "%s.other" }' % store)
+        file.write_text('{ "store": "%s.other", "queue_max": 5, "queue_max_bytes": "1M", "queue_max_per_key": 2 }' % store)
         gateway.process.send_signal(signal.SIGHUP)
-        assert wait_for(lambda: gateway.log("restart_needed")), gateway.output
-        assert gateway.log("restart_needed")[0]["setting"] == "STORE"
+        assert wait_for(lambda: len(gateway.log("restart_needed")) == 4), gateway.output
+        assert [line["setting"] for line in gateway.log("restart_needed")] == \
+            ["STORE", "QUEUE_MAX", "QUEUE_MAX_BYTES", "QUEUE_MAX_PER_KEY"]
         reaches(gateway, queued(gateway), "sent")
         assert not (tmp_path / "queue.db.other").exists()
