@@ -127,7 +127,12 @@ struct delivery {
 	uint64_t elsewhere_us;
 	struct result result;
 	void (*done)(struct delivery *delivery); /* any thread; takes it back */
-	void *waiter;                            /* for done() */
+	/* Its sender is to hear something before that, while its memory is in use: gives a copy,
+	 * with answers of its own, for that one's done(). Then its own done() only frees it. One
+	 * thread at a time; once. NULL: no memory for it. */
+	struct delivery *(*leave)(struct delivery *delivery);
+	bool is_left; /* that was done */
+	void *waiter; /* for done() */
 };
 
 /* Some of a delivery's recipients. */

@@ -27,6 +27,25 @@ void exchange_wake(struct exchange *exchange)
 	MHD_resume_connection(((struct request *)exchange)->connection);
 }
 
+bool exchange_hold(struct exchange *exchange, struct region **region_out)
+{
+	struct request *request = (struct request *)exchange;
+
+	if (!request->spare) {
+		if (!request_open_region(request->door->server, &request->spare))
+			return false;
+		atomic_fetch_add(&request->door->server->held, 1);
+	}
+	atomic_fetch_add(&request->holds, 1);
+	*region_out = request->spare;
+	return true;
+}
+
+void exchange_release(struct exchange *exchange)
+{
+	request_release((struct request *)exchange);
+}
+
 /* ---- the budget */
 
 bool exchange_reserve(struct exchange *exchange, uint64_t bytes)

@@ -51,6 +51,13 @@ struct exchange {
 void exchange_park(struct exchange *exchange, void (*when_woken)(struct exchange *exchange));
 void exchange_wake(struct exchange *exchange);
 
+/* It may be woken and answered while others still use its memory, until as many exchange_release.
+ * The answer has memory of its own then, *region_out. One thread at a time, before it is woken.
+ * False: there is none. */
+bool exchange_hold(struct exchange *exchange, struct region **region_out);
+/* Any thread. */
+void exchange_release(struct exchange *exchange);
+
 /* Counts memory that the request took beside its body against the gateway's budget, until it is
  * over. What is small is not worth counting. False: there is no room for it. */
 bool exchange_reserve(struct exchange *exchange, uint64_t bytes);

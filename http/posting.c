@@ -9,7 +9,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
-enum { TRACE_BYTES = 65536, USUAL_PAUSE_S = 60, FULL_WORDS = 300 };
+enum { LEFT_BYTES = 1 << 20, TRACE_BYTES = 65536, USUAL_PAUSE_S = 60, FULL_WORDS = 300 };
 
 /* RFC 9562 section 5.7: 48 bits of milliseconds, the rest at random. */
 static void make_id(const struct stamp *stamp, char out[DELIVERY_ID_LEN + 1])
@@ -233,6 +233,60 @@ static void delivery_done(struct delivery *delivery)
 		exchange_wake(posting->exchange);
 }
 
+/* The answer is on its way, or was given. */
+static void left_done(struct delivery *delivery)
+{
+	struct posting *posting = delivery->waiter;
+
+	if (delivery->place) /* of a batch each has its own */
+		region_close(delivery->region);
+	exchange_release(posting->exchange);
+}
+
+static struct delivery *copy_of(const struct delivery *delivery, struct region *region)
+{
+	struct delivery *copy = region_alloc(region, sizeof(*copy));
+	size_t count = delivery->result.count, len = count * sizeof(*copy->result.answers);
+
+	if (!copy)
+		return NULL;
+	*copy = *delivery;
+	copy->region = region;
+	copy->result.answers = region_alloc(region, len);
+	if (!copy->result.answers)
+		return NULL;
+	memcpy(copy->result.answers, delivery->result.answers, len);
+	return copy;
+}
+
+/* Whoever submits may still be at others of a batch: of the posting only its place is touched. */
+static struct delivery *delivery_leave(struct delivery *delivery)
+{
+	struct posting *posting = delivery->waiter;
+	size_t place = delivery->place ? delivery->place - 1 : 0;
+	struct region *spare, *region;
+	struct delivery *copy;
+
+	if (!exchange_hold(posting->exchange, &spare))
+		return NULL;
+	region = spare;
+	if (delivery->place && region_open(region_used(delivery->region) + LEFT_BYTES, &region)) {
+		exchange_release(posting->exchange);
+		return NULL;
+	}
+	copy = copy_of(delivery, region);
+	if (!copy) {
+		if (delivery->place)
+			region_close(region);
+		exchange_release(posting->exchange);
+		return NULL;
+	}
+	posting->deliveries[place] = copy;
+	delivery->done = left_done;
+	delivery->is_left = true;
+	return copy;
+}
+
 static struct text name_full(const struct delivery *delivery)
 {
 	struct buf words = buf_born(FULL_WORDS);
@@ -296,6 +350,7 @@ bool posting_submit(struct posting *posting, size_t place, struct delivery *deli
 	delivery->reserved_bytes = posting->bytes_each + reserved_bytes - posting->reserved_bytes;
 	posting->reserved_bytes = reserved_bytes;
 	delivery->done = delivery_done;
+	delivery->leave = delivery_leave;
 	delivery->waiter = posting;
 	posting->deliveries[place] = delivery;
 	atomic_fetch_add(&posting->open, 1);

@@ -26,6 +26,36 @@ void request_set_deadline(struct request *request, uint64_t from_us, uint64_t ms
 
 /* ---- it begins and ends */
 
+bool request_open_region(const struct server *server, struct region **region_out)
+{
+	return region_open(server->settings.body_max_bytes * 2 + server->settings.spare_bytes,
+		       region_out) == OK;
+}
+
+static void forget(struct request *request)
+{
+	struct server *server = request->door->server;
+
+	if (request->reserved)
+		server->gateway->release(server->gateway->self, request->reserved);
+	free(request->exchange.body);
+	intake_close(request->exchange.intake);
+	buf_free(&request->exchange.answer);
+	region_close(request->exchange.region);
+	if (request->spare) {
+		region_close(request->spare);
+		atomic_fetch_sub(&server->held, 1);
+	}
+	free(request);
+	atomic_fetch_sub(&server->busy, 1);
+}
+
+void request_release(struct request *request)
+{
+	if (atomic_fetch_sub(&request->holds, 1) == 1)
+		forget(request);
+}
+
 void *request_begun(void *self, const char *target, struct MHD_Connection *connection)
 {
 	struct door *door = self;
@@ -37,11 +67,11 @@ void *request_begun(void *self, const char *target, struct MHD_Connection *conne
 
 	if (!request)
 		return NULL;
-	if (region_open(server->settings.body_max_bytes * 2 + server->settings.spare_bytes,
-		    &request->exchange.region)) {
+	if (!request_open_region(server, &request->exchange.region)) {
 		free(request);
 		return NULL;
 	}
+	atomic_init(&request->holds, 1);
 	request->door = door;
 	request->connection = connection;
 	request->line = context ? context->socket_context : NULL;
@@ -64,8 +94,15 @@ void *request_begun(void *self, const char *target, struct MHD_Connection *conne
 	return request;
 }
 
+/* Where its region is in use, the answer is written into another one. */
 static void wake(struct request *request)
 {
+	struct region *region = request->exchange.region;
+
+	if (request->spare) {
+		request->exchange.region = request->spare;
+		request->spare = region;
+	}
 	request->stage = STAGE_WOKEN;
 	atomic_fetch_sub(&request->door->server->parked, 1);
 	request->exchange.when_woken(&request->exchange);
@@ -91,14 +128,7 @@ void request_ended(void *self, struct MHD_Connection *connection, void **context
 			request->answered_us ? request->answered_us : request_now_us(request),
 			server->settings.idle_ms);
 	}
-	if (request->reserved)
-		server->gateway->release(server->gateway->self, request->reserved);
-	free(request->exchange.body);
-	intake_close(request->exchange.intake);
-	buf_free(&request->exchange.answer);
-	region_close(request->exchange.region);
-	free(request);
-	atomic_fetch_sub(&server->busy, 1);
+	request_release(request);
 }
 
 /* ---- who asks */

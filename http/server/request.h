@@ -31,6 +31,7 @@ struct server {
 	struct lines lines;
 	atomic_bool draining;
 	atomic_uint busy, parked;
+	atomic_uint held; /* requests whose memory is, or was, needed beyond their answer */
 };
 
 enum stage {
@@ -54,6 +55,8 @@ struct request {
 	size_t swallowed;
 	bool is_endless; /* the body would not end: it is answered all the same */
 	uint64_t answered_us;
+	atomic_uint holds;    /* who needs its memory: the connection, and exchange_hold */
+	struct region *spare; /* for an answer while others have its region; NULL: none has */
 	char id[REQUEST_ID];
 	char client[NETWORK_NAME];
 	char method[8];
@@ -61,6 +64,10 @@ struct request {
 
 /* MHD_OPTION_URI_LOG_CALLBACK: the first line is there, nothing is decoded or looked at yet. */
 void *request_begun(void *door, const char *target, struct MHD_Connection *connection);
+/* Of the size for one request. False: out of memory. */
+bool request_open_region(const struct server *server, struct region **region_out);
+/* One needs it no longer. */
+void request_release(struct request *request);
 /* MHD_OPTION_NOTIFY_COMPLETED */
 void request_ended(void *door, struct MHD_Connection *connection, void **request,
 	enum MHD_RequestTerminationCode code);

@@ -254,7 +254,7 @@ unsigned server_busy(struct server *server)
 
 unsigned server_parked(struct server *server)
 {
-	return atomic_load(&server->parked);
+	return atomic_load(&server->parked) + atomic_load(&server->held);
 }
 
 /* A line is there as soon as the connection is accepted, before the library has heard of it. */

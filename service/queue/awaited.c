@@ -2,6 +2,7 @@
 
 #include "service/clock.h"
 #include "service/queue/keyed.h"
+#include "service/queue/leaving.h"
 #include "service/queue/queue.h"
 #include "service/queue/recorded.h"
 
@@ -262,6 +263,14 @@ static void looked(struct job *job)
 		awaited_add(look->awaited, delivery);
 }
 
+/* It is queued, as far as he can know. */
+static bool leave_look(struct job *job)
+{
+	struct look *look = job->waiter;
+
+	return leaving_tell(look->awaited->lettergate, look->delivery);
+}
+
 void awaited_look(struct awaited *awaited, struct delivery *delivery)
 {
 	struct look *look = region_zalloc(delivery->region, 1, sizeof(*look));
@@ -278,7 +287,7 @@ void awaited_look(struct awaited *awaited, struct delivery *delivery)
 	};
 	look->awaited = awaited;
 	look->delivery = delivery;
-	queue_put(awaited->lettergate->queue, &look->job.job);
+	leaving_put(awaited->lettergate, delivery, &look->job.job, leave_look);
 }
 
 static void look_for_all(struct awaited *awaited, struct delivery *list)

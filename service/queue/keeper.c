@@ -230,6 +230,7 @@ void keeper_tick(struct lettergate *lettergate, uint64_t now_us)
 {
 	if (!lettergate->queue)
 		return;
+	queue_tick(lettergate->queue, now_us);
 	courier_tick(lettergate->courier, now_us);
 	listening_tick(lettergate, now_us);
 	counting_tick(lettergate->counting, now_us);

@@ -4,6 +4,7 @@
 #include "service/clock.h"
 #include "service/queue/awaited.h"
 #include "service/queue/keyed.h"
+#include "service/queue/leaving.h"
 #include "service/queue/queue.h"
 #include "service/queue/told.h"
 #include "service/relay/settle.h"
@@ -11,7 +12,7 @@
 
 #include <string.h>
 
-enum { EVENT_BYTES = 1 << 20, FULL_PAUSE_S = 60 };
+enum { EVENT_BYTES = 1 << 20 };
 
 /* ---- what came of it */
 
@@ -41,41 +42,6 @@ void keeping_log(const struct keeping *keeping, enum err err)
 	if (err)
 		log_string(&line, "why", queue_why(keeping->lettergate->queue, err));
 	log_end(&line);
-}
-
-static const char *words_of(struct queue *queue, enum err err)
-{
-	if (err != ERR_DOUBT)
-		return queue_why(queue, err);
-	return queue_is_shared(queue)
-		       ? "PostgreSQL went away while the message was put into the queue: it may be "
-			 "there, and be sent"
-		       : "The disk failed while the message was put into the queue: it may be sent "
-			 "when the gateway is started again";
-}
-
-void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err)
-{
-	struct smtp_verdict verdict =
-		smtp_verdict_of_loss(SMTP_LOSS_INTERNAL, SMTP_IN_QUEUE, err == ERR_DOUBT);
-
-	if (err != ERR_DOUBT) {
-		verdict.category = err == ERR_LIMIT    ? SMTP_QUEUE_FULL
-				   : err == ERR_MEMORY ? SMTP_INTERNAL
-						       : SMTP_STORE_FAILED;
-		verdict.retry_after_s = err == ERR_LIMIT ? FULL_PAUSE_S : PROBLEM_STORE_PAUSE_S;
-	}
-	if (err != ERR_LIMIT)
-		delivery->result.detail = words_of(lettergate->queue, err);
-	verdict.hint = "";
-	for (size_t i = 0; i < delivery->result.count; i++)
-		delivery->result.answers[i].verdict = verdict;
-	delivery->result.verdict = verdict;
-	delivery->wait_s = 0;
-	if (err != ERR_DOUBT && keyed_runs(delivery) && keyed_end(delivery))
-		return;
-	atomic_fetch_sub(&lettergate->in_flight, 1);
-	delivery->done(delivery);
 }
 
 void keeping_give_back(struct keeping *keeping)
@@ -137,6 +103,23 @@ static void kept(struct job *job)
 	buf_free(&keeping->bytes);
 	buf_free(&keeping->told);
 	keyed_found(keeping->delivery, keeping->job.found, keeping->job.answer);
+}
+
+/* It may be in the queue, or come to be there. */
+static bool leave_accept(struct job *job)
+{
+	struct keeping *keeping = job->waiter;
+	struct delivery *told = leaving_begin(keeping->delivery);
+	struct smtp_verdict unsure = keep_failed_verdict(ERR_DOUBT);
+
+	if (!told)
+		return false;
+	note(keeping, &told->result, &unsure);
+	told->result.detail = "The store did not say in time whether it has the message: "
+			      "it may be in the queue, and be sent";
+	told->wait_s = 0;
+	leaving_end(keeping->lettergate, told);
+	return true;
 }
 
 /* ---- the message as it is kept */
@@ -290,7 +273,8 @@ void keeping_hand_in(struct keeping *keeping)
 	if (err)
 		finish(keeping, err);
 	else
-		queue_put(keeping->lettergate->queue, &keeping->job.job);
+		leaving_put(
+			keeping->lettergate, keeping->delivery, &keeping->job.job, leave_accept);
 }
 
 /* ---- the interface */

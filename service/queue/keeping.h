@@ -9,6 +9,9 @@ void keep(struct lettergate *lettergate, struct delivery *delivery);
 /* The store did not take it, or could not be asked: gives it back, as not sent, and its key is
  * free; with ERR_DOUBT, as unknown. */
 void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err);
+/* The same, noted in it alone; and what is noted. */
+void keep_failed_note(struct lettergate *lettergate, struct delivery *delivery, enum err err);
+struct smtp_verdict keep_failed_verdict(enum err err);
 /* It was tried before it was kept, and is settled but for done(): what may still come right goes
  * into the queue, and what is unknown and to be held is held there. False: nothing of it may. */
 bool keep_rest(struct lettergate *lettergate, struct delivery *delivery);

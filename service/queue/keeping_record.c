@@ -5,6 +5,7 @@
 #include "service/clock.h"
 #include "service/queue/course.h"
 #include "service/queue/keyed.h"
+#include "service/queue/leaving.h"
 #include "service/queue/queue.h"
 #include "service/queue/told.h"
 #include "service/relay/settle.h"
@@ -55,6 +56,13 @@ static void recorded(struct job *job)
 	keeping_give_back(keeping);
 }
 
+static bool leave_record(struct job *job)
+{
+	const struct keeping *keeping = job->waiter;
+
+	return leaving_tell(keeping->lettergate, keeping->delivery);
+}
+
 /* As it is, its attempt told, with the bytes that it has. False: out of memory. */
 static bool put_record(struct keeping *keeping)
 {
@@ -64,7 +72,7 @@ static bool put_record(struct keeping *keeping)
 		told_of_attempt(&keeping->stored, NULL, now_unix_ms(), &keeping->event_count);
 	keeping->piece = buf_text(&keeping->bytes);
 	keeping->job = (struct accept_job){
-		.job = { .kind = JOB_ACCEPT, .done = recorded, .waiter = keeping },
+		.job = { .kind = JOB_ACCEPT, .done = recorded, .waiter = keeping, .stays = true },
 		.stored = &keeping->stored,
 		.pieces = &keeping->piece,
 		.piece_count = 1,
@@ -77,7 +85,7 @@ static bool put_record(struct keeping *keeping)
 		buf_free(&keeping->bytes);
 		return false;
 	}
-	queue_put(keeping->lettergate->queue, &keeping->job.job);
+	leaving_put(keeping->lettergate, delivery, &keeping->job.job, leave_record);
 	return true;
 }
 

@@ -5,7 +5,7 @@
 #include "service/queue/awaited.h"
 #include "service/queue/endings.h"
 #include "service/queue/keeping.h"
-#include "service/queue/queue.h"
+#include "service/queue/leaving.h"
 #include "service/relay/dispatch.h"
 #include "service/relay/settle.h"
 #include "service/store/pack.h"
@@ -182,15 +182,23 @@ static void ended(struct job *job)
 	give_back(keyed);
 }
 
+/* Its answer is what it is, whether it is remembered or not. */
+static bool leave_end(struct job *job)
+{
+	struct keyed *keyed = job->waiter;
+
+	return leaving_tell(keyed->lettergate, keyed->delivery);
+}
+
 static void put_end(struct keyed *keyed, bool is_free)
 {
 	keyed->end = (struct once_end_job){
-		.job = { .kind = JOB_ONCE_END, .done = ended, .waiter = keyed },
+		.job = { .kind = JOB_ONCE_END, .done = ended, .waiter = keyed, .stays = true },
 		.once = &keyed->once,
 		.is_free = is_free,
 		.now_ms = now_unix_ms()
 	};
-	queue_put(keyed->lettergate->queue, &keyed->end.job);
+	leaving_put(keyed->lettergate, keyed->delivery, &keyed->end.job, leave_end);
 }
 
 bool keyed_runs(const struct delivery *delivery)
@@ -271,6 +279,19 @@ static enum submission start(struct lettergate *lettergate, struct delivery *del
 	return submission;
 }
 
+/* Nothing was sent, and nothing will be. */
+static bool leave_begin(struct job *job)
+{
+	struct keyed *keyed = job->waiter;
+	struct delivery *told = leaving_begin(keyed->delivery);
+
+	if (!told)
+		return false;
+	keep_failed_note(keyed->lettergate, told, ERR_IO);
+	leaving_end(keyed->lettergate, told);
+	return true;
+}
+
 /* The queue's thread. */
 static void looked_up(struct job *job)
 {
@@ -284,6 +305,10 @@ static void looked_up(struct job *job)
 	}
 	if (keyed->begin.found != ONCE_NEW) {
 		keyed_found(keyed->delivery, keyed->begin.found, keyed->begin.answer);
+		return;
+	}
+	if (keyed->delivery->is_left) {
+		put_end(keyed, true);
 		return;
 	}
 	set_repeat(keyed, REPEAT_FIRST);
@@ -303,5 +328,5 @@ void keyed_start(struct delivery *delivery)
 		.now_ms = now_unix_ms(),
 		.region = delivery->region
 	};
-	queue_put(keyed->lettergate->queue, &keyed->begin.job);
+	leaving_put(keyed->lettergate, delivery, &keyed->begin.job, leave_begin);
 }

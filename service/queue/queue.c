@@ -1,7 +1,5 @@
-#include "service/queue/queue.h"
+#include "service/queue/queue_own.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "service/clock.h"
@@ -15,31 +13,8 @@ enum {
 	SWEEP_EVERY_MS = 10000,
 	SWEEP_PAUSE_MS = 20,
 	SHED_AGAIN_MS = 1000,
-	PROVE_EVERY_MS = 500
-};
-
-struct queue {
-	struct store store;
-	int64_t (*now_ms)(void);
-	void (*ripe)(void *context);
-	void (*told)(void *context);
-	void (*dropped)(void *context, size_t events);
-	void *context;
-	_Atomic int64_t furthest_ms;
-	pthread_t thread;
-	pthread_mutex_t lock; /* of what follows, up to the blank line */
-	pthread_cond_t wake;
-	struct job *first, **last;
-	struct store_keeps keeps;
-	bool stops;
-
-	_Atomic(const char *) trouble; /* why nothing can be written; NULL: it can */
-
-	/* the thread's own */
-	struct tick tick;
-	uint64_t prove_at_us; /* monotonic */
-	uint64_t sweep_at_us; /* monotonic */
-	uint64_t shed_at_us;  /* the same: not before that, where nothing could be dropped */
+	PROVE_EVERY_MS = 500,
+	ALONE_MOST_US = 1000000 /* that jobs are done by themselves in a store that fails */
 };
 
 /* ---- a group of jobs, under one commit */
@@ -60,8 +35,8 @@ static void rest(struct queue *queue)
 	queue->tick = (struct tick){ .next_ms = INT64_MAX };
 }
 
-/* One after the other, then the commit. `list` ends with NULL. */
-static enum err run_together(struct queue *queue, struct job *list)
+/* One after the other, up to `end`, then the commit. */
+static enum err run_together(struct queue *queue, struct job *list, const struct job *end)
 {
 	const struct store_verbs *verbs = queue->store.verbs;
 	enum err err = verbs->begin(queue->store.self);
@@ -70,7 +45,7 @@ static enum err run_together(struct queue *queue, struct job *list)
 		rest(queue);
 		return err;
 	}
-	for (struct job *job = list; job && !err; job = job->next)
+	for (struct job *job = list; job != end && !err; job = job->next)
 		err = queue_job_run(&queue->store, job);
 	if (!err)
 		err = run_tick(queue);
@@ -87,27 +62,24 @@ static enum err run_together(struct queue *queue, struct job *list)
 static enum err run_repeatedly(struct queue *queue, struct job *list)
 {
 	const struct store_verbs *verbs = queue->store.verbs;
-	enum err err = run_together(queue, list);
+	enum err err = run_together(queue, list, NULL);
 
 	for (int i = 0; i < AGAIN_MOST && err && verbs->may_again; i++) {
 		if (!verbs->may_again(queue->store.self))
 			break;
 		for (struct job *job = list; job; job = job->next)
 			queue_job_forget(job);
-		err = run_together(queue, list);
+		err = run_together(queue, list, NULL);
 	}
 	return err;
 }
 
 static enum err run_alone(struct queue *queue, struct job *job)
 {
-	struct job *next = job->next;
 	enum err err;
 
 	queue_job_forget(job);
-	job->next = NULL;
-	err = run_together(queue, job);
-	job->next = next;
+	err = run_together(queue, job, job->next);
 	if (err) {
 		queue_job_forget(job);
 		job->err = err;
@@ -128,6 +100,24 @@ static void leave_in_doubt(struct job *list)
 static bool is_written(enum err err)
 {
 	return err != ERR_IO && err != ERR_DOUBT;
+}
+
+/* Each by itself: true, if all could be written. What fails after a while is a store that does not
+ * answer: it is not asked for each of them. */
+static bool run_each(struct queue *queue, struct job *list)
+{
+	uint64_t end_us = now_us() + ALONE_MOST_US;
+	bool is_sound = true;
+
+	for (struct job *job = list; job; job = job->next) {
+		if (is_sound || now_us() < end_us) {
+			is_sound = is_written(run_alone(queue, job)) && is_sound;
+			continue;
+		}
+		queue_job_forget(job);
+		job->err = ERR_IO;
+	}
+	return is_sound;
 }
 
 static const char *trouble_of(const struct queue *queue)
@@ -183,10 +173,10 @@ static void run_group(struct queue *queue, struct job *list)
 	if (err == ERR_DOUBT)
 		leave_in_doubt(list);
 	else
-		for (struct job *job = err ? list : NULL; job; job = job->next)
-			is_sound = is_written(run_alone(queue, job)) && is_sound;
+		is_sound = run_each(queue, err ? list : NULL) && is_sound;
 	if (!is_sound)
 		note_failure(queue);
+	queue_has_run(queue);
 	for (struct job *job = list, *next; job; job = next) {
 		next = job->next;
 		may_ripen = may_ripen || queue_job_may_ripen(job);
@@ -275,6 +265,7 @@ static struct job *take_group(struct queue *queue)
 	if (!queue->first)
 		queue->last = &queue->first;
 	job->next = NULL;
+	queue->running = list;
 	return list;
 }
 

@@ -8,7 +8,8 @@
  *
  * Threads: one of the queue's own does all that waits for a disk. Every thread may hand it jobs;
  * those that arrive while a commit runs share the next one. If that fails, each is done by itself,
- * so that a bad one does not fail its neighbours. */
+ * so that a bad one does not fail its neighbours: but not for longer than a second, for then it is
+ * the store. One that is waited for no longer is done by whoever calls queue_tick. */
 #pragma once
 
 #include "service/store/store.h"
@@ -35,11 +36,14 @@ MUST_USE enum err queue_open(
 /* All jobs that were handed in are done first. NULL is fine. */
 void queue_close(struct queue *queue);
 
-/* Takes the job until done(), which the queue's thread calls: it must not wait, and may hand in
- * another job. Jobs are done in this order. Their number is bounded by those who own them. */
+/* Takes the job until done(), which the queue's thread calls, or that of queue_tick: it must not
+ * wait, and may hand in another job. Jobs are done in this order. Their number is bounded by those
+ * who own them. */
 void queue_put(struct queue *queue, struct job *job);
 /* The same, and waits until it is done: not for the queue's own thread. What came of it. */
 enum err queue_do(struct queue *queue, struct job *job);
+/* Some times a second: whoever waits for a job no longer is told so (struct job). */
+void queue_tick(struct queue *queue, uint64_t now_us);
 /* From now on; as in queue_settings. */
 void queue_adjust(struct queue *queue, const struct store_keeps *keeps, int64_t furthest_ms);
 /* Is the store that of others, too? */

@@ -99,6 +99,13 @@ struct job {
 	enum err err;     /* what came of it */
 	void (*done)(struct job *job);
 	void *waiter; /* for done() */
+	/* Until when somebody waits for it, monotonic; 0: for ever. One that was not begun by then
+	 * is done, with ERR_IO, if it need not be begun later (`stays`). Else this is called, once:
+	 * whoever waits is to hear something, and done() is called as ever. False: not now. Under a
+	 * lock: it must not wait, nor hand in another. NULL: he waits on. */
+	uint64_t until_us;
+	bool (*leave)(struct job *job);
+	bool stays;
 };
 
 /* A message comes in. Its state says what is to become of it: queued, scheduled and deferred ones

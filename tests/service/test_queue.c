@@ -20,6 +20,7 @@ static struct {
 	atomic_int begins, commits, rollbacks, accepts, settles, ticks, sweeps, closes;
 	_Atomic(const struct stored *) bad; /* to accept it fails */
 	atomic_int commits_fail;            /* so many */
+	atomic_int hangs_at;                /* the one that fails when so many are left: a while */
 	_Atomic(enum err) commit_err;       /* … with this; OK: with ERR_IO */
 	atomic_int proves, proves_fail;
 	atomic_bool is_accepting; /* between begin and commit */
@@ -50,7 +51,8 @@ static enum err fake_commit(void *self)
 		sem_wait(&fake.may_commit);
 	}
 	if (fake.commits_fail > 0) {
-		fake.commits_fail--;
+		if (fake.commits_fail-- == fake.hangs_at)
+			usleep(1100000);
 		return fake.commit_err ? fake.commit_err : ERR_IO;
 	}
 	fake.commits++;
@@ -336,6 +338,86 @@ START_TEST(a_commit_that_fails_is_done_again_for_each)
 	wait_for(&dones, JOBS);
 	for (int i = 0; i < JOBS; i++)
 		ck_assert_int_eq(batch.errs[i], i == 0 ? ERR_IO : OK);
+	queue_close(queue);
+}
+END_TEST
+
+/* It does not answer: each would take as long. */
+START_TEST(a_store_that_hangs_is_not_asked_for_each)
+{
+	struct queue *queue = open_fake();
+	struct batch batch;
+
+	fake.holds = true;
+	hand_in(queue, &batch, 0, 1);
+	wait_for(&fake.commits_begun, 1);
+	hand_in(queue, &batch, 1, JOBS);
+	fake.commits_fail = 100;
+	fake.hangs_at = 97; /* the first, it alone, the others, and the second alone */
+	fake.holds = false;
+	sem_post(&fake.may_commit);
+	wait_for(&dones, JOBS);
+	ck_assert_int_eq(fake.commits_fail, 96);
+	for (int i = 0; i < JOBS; i++)
+		ck_assert_int_eq(batch.errs[i], ERR_IO);
+	fake.commits_fail = 0;
+	queue_close(queue);
+}
+END_TEST
+
+/* ---- who waits no longer */
+
+static atomic_int leaves;
+
+static bool leave(struct job *job)
+{
+	(void)job;
+	return ++leaves > 1; /* not at first */
+}
+
+/* The first is under way; of the others nothing ever was. */
+START_TEST(who_waits_no_longer_is_told_so)
+{
+	struct queue *queue = open_fake();
+	uint64_t now = now_us();
+	struct batch batch;
+
+	leaves = 0;
+	fake.holds = true;
+	hand_in(queue, &batch, 0, 1);
+	batch.jobs[0].job.until_us = 1;
+	batch.jobs[0].job.leave = leave;
+	wait_for(&fake.commits_begun, 1);
+	hand_in(queue, &batch, 1, 4);
+	batch.jobs[1].job.until_us = batch.jobs[3].job.until_us = now + 1000000;
+	hand_in(queue, &batch, 5, 6);
+	batch.jobs[5].job.until_us = now + 2000000;
+	batch.jobs[5].job.leave = leave;
+	batch.jobs[5].job.stays = true;
+	queue_tick(queue, now);
+	ck_assert_int_eq(leaves, 1);
+	ck_assert_int_eq(batch.errs[1], ERR_TLS);
+	queue_tick(queue, now + 1000000);
+	wait_for(&dones, 2);
+	ck_assert_int_eq(batch.errs[1], ERR_IO);
+	ck_assert_int_eq(batch.errs[2], ERR_TLS);
+	ck_assert_int_eq(batch.errs[3], ERR_IO);
+	ck_assert_int_eq(leaves, 2);
+	queue_tick(queue, now + 2000000);
+	ck_assert_int_eq(leaves, 3);
+	ck_assert_int_eq(batch.errs[5], ERR_TLS);
+	ck_assert_int_eq(batch.errs[0], ERR_TLS);
+	hand_in(queue, &batch, 4, 5); /* behind what is left */
+	fake.holds = false;
+	sem_post(&fake.may_commit);
+	wait_for(&dones, 4);
+	ck_assert_int_eq(batch.errs[0], OK);
+	ck_assert_int_eq(batch.errs[2], OK);
+	ck_assert_int_eq(batch.errs[4], OK);
+	ck_assert_int_eq(batch.errs[5], OK);
+	ck_assert_int_eq(fake.accepts, 4);
+	queue_tick(queue, UINT64_MAX);
+	ck_assert_int_eq(leaves, 3);
 	queue_close(queue);
 }
 END_TEST
@@ -653,6 +735,8 @@ UNIT_MAIN(queue, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	  tcase_add_test(cases, a_bad_job_does_not_fail_its_neighbours);
 	  tcase_add_test(cases, it_is_unsound_until_something_was_written);
 	  tcase_add_test(cases, a_commit_that_fails_is_done_again_for_each);
+	  tcase_add_test(cases, a_store_that_hangs_is_not_asked_for_each);
+	  tcase_add_test(cases, who_waits_no_longer_is_told_so);
 	  tcase_add_test(cases, a_commit_in_doubt_is_told_to_all);
 	  tcase_add_test(cases, others_are_told_and_what_they_tell_is_passed_on);
 	  tcase_add_test(cases, a_refusal_takes_nothing_back);

@@ -1,14 +1,17 @@
 """A store that does not answer for a while: what need not wait for it does not, and what waits holds no thread."""
 
 import concurrent.futures
+import contextlib
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
-from gateway import Gateway, wait_for
+from gateway import Gateway, mail, ms, problem, wait_for
 from postgres import Postgres, Way
+from relay import Relay
 
 KIND = {"Content-Type": "application/json"}
 MANY = 4 * os.cpu_count()  # more than there are threads for HTTP
@@ -80,3 +83,41 @@ def test_a_store_that_hangs_holds_up_no_thread(postgres):
         assert gone.result().status == 200
         assert len(gateway.get("/templates")["templates"]) == MANY
         assert wait_for(lambda: "lettergate_queue_messages" in gauges(gateway))
+
+
+@contextlib.contextmanager
+def nothing_is_accepted(postgres):
+    """As long as its lock is held, which the gateway waits for, some seconds."""
+    words = ["psql", "-AtqX", postgres.url()]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        print("BEGIN; LOCK TABLE lettergate_body IN EXCLUSIVE MODE; SELECT 'locked';", file=other.stdin, flush=True)
+        assert other.stdout.readline() == "locked\n"
+        yield
+        other.stdin.close()
+
+
+def test_whoever_sends_waits_for_it_no_longer_than_his_deadline(postgres):
+    """What a relay said is told; else 503 where nothing was begun, and 504 where it may have been."""
+    soon = {"deadline": ms(1500)}
+    later = {"send_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400)), **soon}
+    key = {"Idempotency-Key": "a"}
+    with Relay() as relay, Gateway(relay, STORE=postgres.url()) as gateway, \
+            concurrent.futures.ThreadPoolExecutor(4) as pool:
+        with nothing_is_accepted(postgres):
+            begun = pool.submit(gateway.send, **later)
+            assert wait_for(lambda: postgres.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") == ["1"])
+            batch = pool.submit(gateway.post, "/send/batch", [mail(**later)] * 3)
+            keyed = pool.submit(gateway.send, headers=key, **soon)
+            direct = gateway.send(**soon)
+            problem(keyed.result(), 503, "storage_unavailable", "not_sent")
+            problem(begun.result(), 504, "outcome_unknown", "unknown")
+            others = batch.result()["results"]
+        assert (direct.status, direct["outcome"]) == (200, "accepted")
+        assert {(one["status"], one["code"], one["outcome"]) for one in others} == {
+            (503, "storage_unavailable", "not_sent")}
+        assert "unknown" in {line["outcome"] for line in gateway.log("store_late")}
+        assert wait_for(lambda: gateway.get("/messages/" + direct["id"]).get("state") == "sent"), "noted in the end"
+        assert gateway.get("/messages/" + begun.result()["id"])["state"] == "scheduled"
+        assert {gateway.get("/messages/" + one["id"]).status for one in others} == {404}
+        assert wait_for(lambda: gateway.send(headers=key, **soon).status == 200), "its key is free"
+        assert len(relay.ledger) == 2
