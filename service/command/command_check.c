@@ -185,8 +185,10 @@ static int check_with(const struct command_line *line, struct settings *settings
 		bool is_good = try_store(settings);
 
 		status = run(settings, line->relay, &wish, why);
-		if (!is_good && status == EXIT_SUCCESS)
-			status = EXIT_FAILED;
+		if (!is_good) {
+			printf("\nThe gateway would not start: see store, above\n");
+			status = status == EXIT_SUCCESS ? EXIT_FAILED : status;
+		}
 	}
 	region_close(region);
 	return status;

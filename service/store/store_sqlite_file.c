@@ -70,9 +70,12 @@ void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *d
 		buf_addf(why, " (%s)", sqlite3_errmsg(db));
 }
 
-static enum err say_errno(struct buf *why, const char *path, const char *words)
+enum err sqlite_say_errno(struct buf *why, const char *path, const char *words)
 {
-	buf_addf(why, "STORE: %s: %s: %s", path, words, strerror(errno));
+	int reason = errno;
+
+	buf_addf(why, "STORE: %s: %s: %s%s", path, words, strerror(reason),
+		reason == ENOENT ? ": make the folder, or name another place" : "");
 	return ERR_IO;
 }
 
@@ -154,7 +157,7 @@ static enum err make_at(const char *path, const char *name, struct buf *why)
 		err = ERR_IO;
 	/* Whoever was quicker has made one as good. */
 	if (!err && link(name, path) != 0 && errno != EEXIST)
-		err = say_errno(why, path, "cannot be made");
+		err = sqlite_say_errno(why, path, "cannot be made");
 	return err;
 }
 
@@ -173,12 +176,12 @@ static enum err make(const char *path, struct buf *why)
 	}
 	fd = mkostemp(name, O_CLOEXEC); /* mode 0600 */
 	if (fd < 0)
-		return say_errno(why, path, "cannot be made");
+		return sqlite_say_errno(why, path, "cannot be made");
 	close(fd);
 	err = make_at(path, name, why);
 	unlink(name);
 	if (!err && !sync_folder(path))
-		err = say_errno(why, path, "its folder cannot be synced");
+		err = sqlite_say_errno(why, path, "its folder cannot be synced");
 	return err;
 }
 
@@ -227,7 +230,7 @@ static bool has_orphan(const char *path)
 static enum err say_missing(const char *path, struct buf *why)
 {
 	if (errno != ENOENT)
-		return say_errno(why, path, "cannot be opened");
+		return sqlite_say_errno(why, path, "cannot be opened");
 	if (!has_orphan(path))
 		return ERR_MISSING;
 	sqlite_say(why, path, "is missing, though its -wal is there", NULL);
@@ -246,7 +249,7 @@ enum err sqlite_file_look(const char *path, unsigned *version_out, struct buf *w
 		return say_missing(path, why);
 	len = read(fd, header, sizeof(header));
 	close(fd);
-	return len < 0 ? say_errno(why, path, "cannot be read")
+	return len < 0 ? sqlite_say_errno(why, path, "cannot be read")
 		       : judge(path, header, len, version_out, why);
 }
 

@@ -10,12 +10,6 @@
 
 enum { ROOM_BYTES = 1 << 20 };
 
-static enum err say_errno(struct buf *why, const char *path, const char *words)
-{
-	buf_addf(why, "STORE: %s: %s: %s", path, words, strerror(errno));
-	return ERR_IO;
-}
-
 /* Its log and what is set aside stand beside it. */
 static enum err inspect_folder(const char *path, struct buf *why)
 {
@@ -27,7 +21,7 @@ static enum err inspect_folder(const char *path, struct buf *why)
 		return ERR_IO;
 	}
 	if (access(folder, W_OK | X_OK) != 0 || statvfs(folder, &seen) != 0)
-		return say_errno(why, path, "its folder cannot be written");
+		return sqlite_say_errno(why, path, "its folder cannot be written");
 	if ((uint64_t)seen.f_bavail * seen.f_frsize < ROOM_BYTES) {
 		sqlite_say(why, path, "there is no room on the disk", NULL);
 		return ERR_IO;

@@ -150,6 +150,8 @@ MUST_USE enum err sqlite_file_look(const char *path, unsigned *version_out, stru
 MUST_USE enum err sqlite_file_open(const char *path, sqlite3 **db_out, struct buf *why);
 /* Appends SQLite's own word. */
 void sqlite_say(struct buf *why, const char *path, const char *words, sqlite3 *db);
+/* The same of a call that failed, with errno. ERR_IO. */
+MUST_USE enum err sqlite_say_errno(struct buf *why, const char *path, const char *words);
 /* Of what was tried last, and what that means. */
 enum err sqlite_say_refused(struct buf *why, const char *path, sqlite3 *db);
 int sqlite_version_of(sqlite3 *db);

@@ -13,6 +13,7 @@ SECRET = "planted-password-51c7"
 def check(store, status=0):
     done = command("check", settings={"SMTP_HOST": "capture", "STORE": store})
     assert done.returncode == status, done
+    assert ("The gateway would not start" in done.stdout) == (status != 0)
     assert done.stdout.startswith("store "), done.stdout
     step = done.stdout.split("\n\n")[0]
     return " ".join(step.split())
@@ -49,7 +50,7 @@ def test_a_file(tmp_path):
 
 def test_a_file_that_cannot_be_one(tmp_path):
     told = check("sqlite:%s" % (tmp_path / "nowhere" / "queue.db"), 1)
-    assert "FAILED" in told and "its folder cannot be written: No such file" in told
+    assert "FAILED" in told and "its folder cannot be written: No such file" in told and "make the folder" in told
     (tmp_path / "other.db").write_text("something else")
     told = check("sqlite:%s" % (tmp_path / "other.db"), 1)
     assert "is not an SQLite database" in told and "-> serve does not start with it" in told
