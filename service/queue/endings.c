@@ -34,7 +34,7 @@ static struct text keep_text(char **at, struct text text)
 	return kept;
 }
 
-static struct ending *ending_new(const struct once *once, bool is_free)
+static struct ending *ending_new(const struct once *once, bool is_free, int64_t began_ms)
 {
 	size_t len = once->key_id.len + once->key.len + once->answer.len;
 	struct ending *ending = malloc(sizeof(*ending) + len + 1);
@@ -49,12 +49,13 @@ static struct ending *ending_new(const struct once *once, bool is_free)
 	ending->once.key = keep_text(&at, once->key);
 	ending->once.answer = keep_text(&at, once->answer);
 	ending->job.is_free = is_free;
+	ending->job.began_ms = began_ms;
 	return ending;
 }
 
-void endings_keep(struct endings *endings, const struct once *once, bool is_free)
+void endings_keep(struct endings *endings, const struct once *once, bool is_free, int64_t began_ms)
 {
-	struct ending *ending = ending_new(once, is_free);
+	struct ending *ending = ending_new(once, is_free, began_ms);
 	bool is_kept;
 
 	if (!ending)
@@ -72,12 +73,12 @@ void endings_keep(struct endings *endings, const struct once *once, bool is_free
 		free(ending);
 }
 
-/* The queue's thread. What is in doubt must not be told again. */
+/* The queue's thread. */
 static void told(struct job *job)
 {
 	struct ending *ending = job->waiter;
 	struct endings *endings = ending->endings;
-	bool again = job->err == ERR_IO || job->err == ERR_MEMORY;
+	bool again = job->err == ERR_IO || job->err == ERR_MEMORY || job->err == ERR_DOUBT;
 
 	pthread_mutex_lock(&endings->lock);
 	if (again) {
@@ -110,6 +111,7 @@ void endings_tick(struct endings *endings, struct queue *queue, uint64_t now_us)
 			.job = { .kind = JOB_ONCE_END, .done = told, .waiter = ending },
 			.once = &ending->once,
 			.is_free = ending->job.is_free,
+			.began_ms = ending->job.began_ms,
 			.now_ms = now_unix_ms()
 		};
 		queue_put(queue, &ending->job.job);

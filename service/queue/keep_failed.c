@@ -48,7 +48,9 @@ void keep_failed_note(struct lettergate *lettergate, struct delivery *delivery, 
 void keep_failed(struct lettergate *lettergate, struct delivery *delivery, enum err err)
 {
 	keep_failed_note(lettergate, delivery, err);
-	if (err != ERR_DOUBT && keyed_runs(delivery) && keyed_end(delivery))
+	if (err == ERR_DOUBT)
+		keyed_end_doubt(delivery);
+	else if (keyed_runs(delivery) && keyed_end(delivery))
 		return;
 	atomic_fetch_sub(&lettergate->in_flight, 1);
 	delivery->done(delivery);

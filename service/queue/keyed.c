@@ -19,6 +19,7 @@ struct keyed {
 	struct lettergate *lettergate;
 	struct delivery *delivery;
 	struct once once;
+	int64_t began_ms;   /* its run; 0: none, it begins when its message is accepted */
 	struct text answer; /* as it is told; empty: too long to be kept */
 	union {
 		struct once_begin_job begin;
@@ -170,15 +171,21 @@ void keyed_kept(struct delivery *delivery)
 		delivery->first_answer = keyed->answer;
 }
 
-/* The queue's thread. What cannot be written is written later. */
+/* What cannot be written, or nobody knows whether it was, is written later. */
+static void end_later(struct keyed *keyed, bool is_free)
+{
+	endings_keep(keyed->lettergate->endings, &keyed->once, is_free, keyed->began_ms);
+}
+
+/* The queue's thread. */
 static void ended(struct job *job)
 {
 	struct keyed *keyed = job->waiter;
 
 	if (!job->err)
 		keyed_kept(keyed->delivery);
-	else if (job->err == ERR_IO || job->err == ERR_MEMORY)
-		endings_keep(keyed->lettergate->endings, &keyed->once, keyed->end.is_free);
+	else if (job->err == ERR_IO || job->err == ERR_MEMORY || job->err == ERR_DOUBT)
+		end_later(keyed, keyed->end.is_free);
 	give_back(keyed);
 }
 
@@ -196,6 +203,7 @@ static void put_end(struct keyed *keyed, bool is_free)
 		.job = { .kind = JOB_ONCE_END, .done = ended, .waiter = keyed, .stays = true },
 		.once = &keyed->once,
 		.is_free = is_free,
+		.began_ms = keyed->began_ms,
 		.now_ms = now_unix_ms()
 	};
 	leaving_put(keyed->lettergate, keyed->delivery, &keyed->end.job, leave_end);
@@ -206,19 +214,31 @@ bool keyed_runs(const struct delivery *delivery)
 	return delivery->begun && delivery->repeat == REPEAT_FIRST;
 }
 
+/* False: out of memory. */
+static bool read_end(struct keyed *keyed, bool *is_free_out)
+{
+	*is_free_out = !repeats_is_remembered(keyed->delivery->result.verdict.outcome);
+	keyed->once.answer = (struct text){ 0 }; /* there may be that of a 202 that was not to be */
+	return *is_free_out || write_answer(keyed, keyed->delivery) == OK;
+}
+
 bool keyed_end(struct delivery *delivery)
 {
 	struct keyed *keyed = keyed_of(delivery);
 	bool is_free;
 
-	if (!keyed)
-		return false;
-	is_free = !repeats_is_remembered(delivery->result.verdict.outcome);
-	keyed->once.answer = (struct text){ 0 }; /* there may be that of a 202 that was not to be */
-	if (!is_free && write_answer(keyed, delivery)) /* out of memory: it runs on */
+	if (!keyed || !read_end(keyed, &is_free)) /* out of memory: it runs on */
 		return false;
 	put_end(keyed, is_free);
 	return true;
+}
+
+void keyed_end_doubt(struct delivery *delivery)
+{
+	bool is_free;
+
+	if (keyed_runs(delivery) && read_end(keyed_of(delivery), &is_free))
+		end_later(keyed_of(delivery), is_free);
 }
 
 enum err keyed_join(
@@ -298,6 +318,8 @@ static void looked_up(struct job *job)
 	struct keyed *keyed = job->waiter;
 	enum submission submission;
 
+	if (job->err == ERR_DOUBT)
+		end_later(keyed, true);
 	if (job->err) {
 		keep_failed(keyed->lettergate, keyed->delivery,
 			job->err == ERR_DOUBT ? ERR_IO : job->err); /* nothing was sent */
@@ -322,10 +344,11 @@ void keyed_start(struct delivery *delivery)
 	struct keyed *keyed = keyed_of(delivery);
 
 	_Static_assert((int)STORE_ONCE_HASH == (int)DIGEST_LEN, "the digest is what is compared");
+	keyed->began_ms = now_unix_ms();
 	keyed->begin = (struct once_begin_job){
 		.job = { .kind = JOB_ONCE_BEGIN, .done = looked_up, .waiter = keyed },
 		.once = &keyed->once,
-		.now_ms = now_unix_ms(),
+		.now_ms = keyed->began_ms,
 		.region = delivery->region
 	};
 	leaving_put(keyed->lettergate, delivery, &keyed->begin.job, leave_begin);

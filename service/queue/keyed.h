@@ -28,3 +28,5 @@ void keyed_found(struct delivery *delivery, enum once_found found, struct text a
 bool keyed_runs(const struct delivery *delivery);
 /* Ends its run without a message, and then gives it back; false: it has no key. */
 bool keyed_end(struct delivery *delivery);
+/* The same later, where nobody knows whether it was done: its sender hears that now. */
+void keyed_end_doubt(struct delivery *delivery);

@@ -292,11 +292,13 @@ struct once_begin_job {
 	struct text answer; /* ONCE_DONE */
 };
 
-/* `is_free`: it may be done again; else the answer is kept. */
+/* `is_free`: it may be done again; else the answer is kept. Of another run than the one that began
+ * then nothing is changed: so it may be told again when it is in doubt whether it was. */
 struct once_end_job {
 	struct job job;
 	const struct once *once;
 	bool is_free;
+	int64_t began_ms; /* now_ms of its once_begin_job; 0: any */
 	int64_t now_ms;
 };
 

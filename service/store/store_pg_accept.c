@@ -152,7 +152,7 @@ static enum err send_values(
 		return send_beginning(store, accept, values);
 	if (accept->once)
 		err = pg_once_finish(
-			store, accept->once, accept->step == ACCEPT_FREES, accept->now_ms);
+			store, accept->once, accept->step == ACCEPT_FREES, 0, accept->now_ms);
 	if (err) {
 		pg_values_free(values);
 		return err;

@@ -118,21 +118,24 @@ enum err pg_once_begin(void *self, struct once_begin_job *begin)
 	return err ? err : pg_once_get(store, begin->once, note_found, begin);
 }
 
-enum err pg_once_finish(
-	struct pg_store *store, const struct once *once, bool is_free, int64_t now_ms)
+enum err pg_once_finish(struct pg_store *store, const struct once *once, bool is_free,
+	int64_t began_ms, int64_t now_ms)
 {
 	struct pg_values values = { 0 };
 
 	if (!is_free) {
 		put_values(store, once, ONCE_IS_DONE, now_ms, &values);
+		pg_number(&values, began_ms);
 		return pg_send(store, PG_ONCE_PUT, &values, NULL, NULL);
 	}
 	pg_once_name(&values, once);
+	pg_number(&values, store->owner);
+	pg_number(&values, began_ms);
 	return pg_send(store, PG_ONCE_DROP, &values, NULL, NULL);
 }
 
 enum err pg_once_end(void *self, struct once_end_job *end)
 {
 	end->job.err = OK;
-	return pg_once_finish(self, end->once, end->is_free, end->now_ms);
+	return pg_once_finish(self, end->once, end->is_free, end->began_ms, end->now_ms);
 }

@@ -305,6 +305,7 @@ MUST_USE enum err pg_once_take_cut(struct pg_store *store, const struct once *on
 /* `take` of a row of state, hash, answer. */
 MUST_USE enum err pg_once_get(
 	struct pg_store *store, const struct once *once, pg_take take, void *context);
-MUST_USE enum err pg_once_finish(
-	struct pg_store *store, const struct once *once, bool is_free, int64_t now_ms);
+/* `began_ms` as in once_end_job. */
+MUST_USE enum err pg_once_finish(struct pg_store *store, const struct once *once, bool is_free,
+	int64_t began_ms, int64_t now_ms);
 void pg_once_name(struct pg_values *values, const struct once *once);

@@ -245,11 +245,14 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"INSERT INTO lettergate_once (key_id, word, state, hash, at_ms, answer, owner) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_id, word) DO UPDATE SET "
 		"state = excluded.state, hash = excluded.hash, at_ms = excluded.at_ms, answer = "
-		"excluded.answer, owner = excluded.owner",
-		"bbnbnbn", true },
+		"excluded.answer, owner = excluded.owner WHERE $8 = 0 OR "
+		"(lettergate_once.state <> 0 AND lettergate_once.owner = $7 AND "
+		"lettergate_once.at_ms = $8)",
+		"bbnbnbnn", true },
 	[PG_ONCE_DROP] = {
-		"DELETE FROM lettergate_once WHERE key_id = $1 AND word = $2",
-		"bb", true },
+		"DELETE FROM lettergate_once WHERE key_id = $1 AND word = $2 AND ($4 = 0 OR "
+		"(state <> 0 AND owner = $3 AND at_ms = $4))",
+		"bbnn", true },
 	[PG_ONCE_CUT] = {
 		"UPDATE lettergate_once o SET state = 2 WHERE state = 1 AND NOT EXISTS (SELECT 1 "
 		"FROM lettergate_replica r WHERE r.owner = o.owner AND r.seen_ms > " PG_NOW_MS " - "

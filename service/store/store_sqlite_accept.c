@@ -108,7 +108,8 @@ enum err sqlite_accept(void *self, struct accept_job *accept)
 	if (err)
 		return err;
 	if (accept->once)
-		err = once_end(store, accept->once, accept->step == ACCEPT_FREES, accept->now_ms);
+		err = once_end(
+			store, accept->once, accept->step == ACCEPT_FREES, 0, accept->now_ms);
 	if (!err)
 		err = put_message(store, accept);
 	if (!err && accept->stored->has_body)

@@ -6,7 +6,8 @@
 /* Kept in the file. */
 enum { ONCE_IS_DONE, ONCE_IS_RUNNING, ONCE_IS_CUT };
 
-static enum err put(struct sqlite_store *store, const struct once *once, int state, int64_t now_ms)
+static enum err put(struct sqlite_store *store, const struct once *once, int state,
+	int64_t began_ms, int64_t now_ms)
 {
 	sqlite3_stmt *put = sql_use(store, SQL_ONCE_PUT);
 
@@ -16,6 +17,7 @@ static enum err put(struct sqlite_store *store, const struct once *once, int sta
 	sql_bytes(put, 4, (struct text){ (const char *)once->hash, sizeof(once->hash) });
 	sql_number(put, 5, now_ms);
 	sql_bytes(put, 6, state == ONCE_IS_DONE ? once->answer : (struct text){ 0 });
+	sql_number(put, 7, began_ms);
 	return sql_run(store, put);
 }
 
@@ -68,17 +70,19 @@ enum err once_find(struct sqlite_store *store, const struct once *once, struct r
 
 enum err once_run(struct sqlite_store *store, const struct once *once, int64_t now_ms)
 {
-	return store->is_full ? ERR_IO : put(store, once, ONCE_IS_RUNNING, now_ms);
+	return store->is_full ? ERR_IO : put(store, once, ONCE_IS_RUNNING, 0, now_ms);
 }
 
-enum err once_end(struct sqlite_store *store, const struct once *once, bool is_free, int64_t now_ms)
+enum err once_end(struct sqlite_store *store, const struct once *once, bool is_free,
+	int64_t began_ms, int64_t now_ms)
 {
 	sqlite3_stmt *drop = sql_use(store, SQL_ONCE_DROP);
 
 	if (!is_free)
-		return put(store, once, ONCE_IS_DONE, now_ms);
+		return put(store, once, ONCE_IS_DONE, began_ms, now_ms);
 	sql_text(drop, 1, once->key_id);
 	sql_text(drop, 2, once->key);
+	sql_number(drop, 3, began_ms);
 	return sql_run(store, drop);
 }
 
@@ -94,5 +98,5 @@ enum err sqlite_once_begin(void *self, struct once_begin_job *begin)
 
 enum err sqlite_once_end(void *self, struct once_end_job *end)
 {
-	return once_end(self, end->once, end->is_free, end->now_ms);
+	return once_end(self, end->once, end->is_free, end->began_ms, end->now_ms);
 }

@@ -266,7 +266,8 @@ MUST_USE enum err once_find(struct sqlite_store *store, const struct once *once,
 	struct region *region, enum once_found *found_out, struct text *answer_out);
 /* It runs from now on. ERR_IO also where there is no room for more. */
 MUST_USE enum err once_run(struct sqlite_store *store, const struct once *once, int64_t now_ms);
-MUST_USE enum err once_end(
-	struct sqlite_store *store, const struct once *once, bool is_free, int64_t now_ms);
+/* `began_ms` as in once_end_job. */
+MUST_USE enum err once_end(struct sqlite_store *store, const struct once *once, bool is_free,
+	int64_t began_ms, int64_t now_ms);
 /* All leases are void, what ran is cut short: the process that held them is dead. */
 MUST_USE enum err sqlite_void_leases(struct sqlite_store *store);

@@ -111,8 +111,10 @@ const char *const sql_texts[SQLS] = {
 	[SQL_ONCE_PUT] = "INSERT INTO once (key_id, word, state, hash, at_ms, answer) "
 			 "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (key_id, word) DO UPDATE SET "
 			 "state = excluded.state, hash = excluded.hash, at_ms = excluded.at_ms, "
-			 "answer = excluded.answer",
-	[SQL_ONCE_DROP] = "DELETE FROM once WHERE key_id = ?1 AND word = ?2",
+			 "answer = excluded.answer "
+			 "WHERE ?7 = 0 OR (once.state <> 0 AND once.at_ms = ?7)",
+	[SQL_ONCE_DROP] = "DELETE FROM once WHERE key_id = ?1 AND word = ?2 "
+			  "AND (?3 = 0 OR (state <> 0 AND at_ms = ?3))",
 	[SQL_ONCE_CUT] = "UPDATE once SET state = 2 WHERE state = 1",
 	[SQL_ONCE_SWEEP] =
 		"DELETE FROM once WHERE (key_id, word) IN (SELECT key_id, word FROM once "

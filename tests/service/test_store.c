@@ -1292,6 +1292,39 @@ START_TEST(what_is_to_be_done_once_is_done_once)
 }
 END_TEST
 
+/* It may be told when it was done already, and the key runs anew. */
+START_TEST(an_end_ends_no_run_but_its_own)
+{
+	OPENED(kit);
+	struct region *region;
+	struct text answer;
+	struct once once = { .key_id = TEXT("a"), .key = TEXT("k1"), .hash = "one" };
+	struct once_end_job end = {
+		.once = &once, .is_free = true, .began_ms = NOW - 1, .now_ms = NOW
+	};
+
+	ck_assert_int_eq(region_open(10000, &region), OK);
+	ck_assert_int_eq(once_begin(&kit, &once, region, &answer), ONCE_NEW);
+	ck_assert_int_eq(DO(&kit, once_end, &end), OK);
+	ck_assert_int_eq(once_begin(&kit, &once, region, &answer), ONCE_RUNNING);
+	end.is_free = false;
+	ck_assert_int_eq(DO(&kit, once_end, &end), OK);
+	ck_assert_int_eq(once_begin(&kit, &once, region, &answer), ONCE_RUNNING);
+	end.began_ms = NOW;
+	once.answer = TEXT("200 accepted");
+	ck_assert_int_eq(DO(&kit, once_end, &end), OK);
+	ck_assert_int_eq(once_begin(&kit, &once, region, &answer), ONCE_DONE);
+	once.answer = TEXT("504 unknown");
+	ck_assert_int_eq(DO(&kit, once_end, &end), OK);
+	end.is_free = true;
+	ck_assert_int_eq(DO(&kit, once_end, &end), OK);
+	ck_assert_int_eq(once_begin(&kit, &once, region, &answer), ONCE_DONE);
+	ck_assert(text_equal(answer, TEXT("200 accepted")));
+	region_close(region);
+	kit_close(&kit);
+}
+END_TEST
+
 START_TEST(a_message_that_is_to_be_accepted_once_is_accepted_once)
 {
 	OPENED(kit);
@@ -1709,7 +1742,7 @@ UNIT_MAIN(
 	EACH(lists_are_filtered); EACH(a_page_looks_at_so_many_and_goes_on_from_there);
 	EACH(events_are_told_in_the_order_of_writing); EACH(events_are_told_in_small_pages);
 	EACH(events_come_with_the_message); EACH(a_note_has_one_writer_at_a_time);
-	EACH(what_is_to_be_done_once_is_done_once);
+	EACH(what_is_to_be_done_once_is_done_once); EACH(an_end_ends_no_run_but_its_own);
 	EACH(a_message_that_is_to_be_accepted_once_is_accepted_once);
 	EACH(what_was_accepted_once_is_told_by_a_full_queue); EACH(what_ran_ends_with_its_message);
 	EACH(templates_are_kept_by_name); EACH(what_is_settled_is_forgotten_in_its_time);
