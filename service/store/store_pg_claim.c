@@ -34,19 +34,16 @@ static enum message_state known_state(int64_t state)
 	return state >= 0 && state < MESSAGE_STATES ? (enum message_state)state : MESSAGE_QUEUED;
 }
 
-/* What cannot be read is set aside, or it would be handed out for ever. */
-static enum err set_aside(
-	struct pg_store *store, struct claim_job *claim, const PGresult *result, int row)
+enum err pg_set_aside(struct pg_store *store, struct claim_job *claim, const char *id,
+	struct text key_id, int64_t weight)
 {
 	struct pg_values values = { 0 };
-	char id[DELIVERY_ID_LEN + 1];
 	struct event event;
 	enum err err;
 
-	id_from_bytes(pg_text(result, row, PG_ID), id);
 	if (claim->damaged_ids)
-		memcpy(claim->damaged_ids[claim->damaged], id, sizeof(id));
-	rules_tell_damaged(id, pg_text(result, row, PG_KEY), claim->now_ms, &store->course, &event);
+		memcpy(claim->damaged_ids[claim->damaged], id, DELIVERY_ID_LEN + 1);
+	rules_tell_damaged(id, key_id, claim->now_ms, &store->course, &event);
 	if (store->course.err)
 		return store->course.err;
 	pg_id(&values, id);
@@ -56,22 +53,35 @@ static enum err set_aside(
 		pg_values_free(&values);
 		return err;
 	}
-	tally_move(&store->tally, pg_text(result, row, PG_KEY), weight_of(result, row),
-		MESSAGE_SENDING, MESSAGE_HELD);
+	tally_move(&store->tally, key_id, weight, MESSAGE_SENDING, MESSAGE_HELD);
 	tally_events(&store->tally, &event, 1, true);
 	claim->damaged++;
 	return pg_send(store, PG_SET_ASIDE, &values, NULL, NULL);
 }
 
-static enum err read_claimed(
-	const struct claim_job *claim, const PGresult *result, int row, struct stored **stored_out)
+static enum err set_row_aside(
+	struct pg_store *store, struct claim_job *claim, const PGresult *result, int row)
+{
+	char id[DELIVERY_ID_LEN + 1];
+
+	id_from_bytes(pg_text(result, row, PG_ID), id);
+	return pg_set_aside(store, claim, id, pg_text(result, row, PG_KEY), weight_of(result, row));
+}
+
+static bool has_body(const struct pg_store *store, const struct claim_job *claim)
+{
+	return claim->has_body && !store->is_careful;
+}
+
+static enum err read_claimed(const struct pg_store *store, const struct claim_job *claim,
+	const PGresult *result, int row, struct stored **stored_out)
 {
 	struct stored *stored;
 	enum err err = pg_row_read(result, row, &stored);
 
 	if (err)
 		return err;
-	if (claim->has_body) {
+	if (has_body(store, claim)) {
 		claim->bodies[claim->count] = (struct text){ 0 };
 		err = pg_row_body(result, row, CRC, stored->region, &claim->bodies[claim->count]);
 	}
@@ -104,9 +114,9 @@ static enum err take_row(
 	claim->bytes += (uint64_t)weight_of(result, row);
 	tally_move(&store->tally, key_id, weight_of(result, row),
 		known_state(pg_int(result, row, WAS)), MESSAGE_SENDING);
-	err = read_claimed(claim, result, row, &claim->claimed[claim->count]);
+	err = read_claimed(store, claim, result, row, &claim->claimed[claim->count]);
 	if (err == ERR_SYNTAX)
-		return set_aside(store, claim, result, row);
+		return set_row_aside(store, claim, result, row);
 	if (err)
 		return err;
 	claim->count++;
@@ -131,7 +141,7 @@ static void add_lease(
 	pg_number(values, (int64_t)claim->token);
 	pg_number(values, store->owner);
 	pg_number(values, claim->lease_for_ms);
-	pg_number(values, claim->has_body);
+	pg_number(values, has_body(store, claim));
 }
 
 static enum err take_suspect(struct pg_store *store, const PGresult *result, void *context)
@@ -223,6 +233,9 @@ enum err pg_claim(void *self, struct claim_job *claim)
 		      : send_apart(store, claim);
 	if (!err)
 		err = pg_drain(store);
+	if (!err && store->is_careful)
+		err = pg_claim_bodies(store, claim);
+	store->is_careful = store->is_careful || err == ERR_SYNTAX;
 	if (!err)
 		claim->has_more = may_have_more(claim);
 	return err;

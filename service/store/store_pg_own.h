@@ -137,6 +137,9 @@ struct pg_store {
 	uint64_t calm_us;           /* until then nothing is taken from anybody */
 	struct buf lane, lane_key;  /* whose turn it was last */
 	struct suspicion suspicion; /* of ours, by the monotonic clock */
+	bool is_careful;            /* bodies are read one by one, see store_pg_careful.c */
+	size_t bodies_read;         /* of the claim that runs */
+	char damaged_id[DELIVERY_ID_LEN + 1]; /* whose body cannot be read; "": none is known */
 	struct buf head, course, body;
 };
 
@@ -276,6 +279,12 @@ void pg_tell(void *self);
 bool pg_hears(void *self);
 enum err pg_accept(void *self, struct accept_job *accept);
 enum err pg_claim(void *self, struct claim_job *claim);
+/* What cannot be read is set aside, or it would be handed out for ever. It is `weight` bytes. */
+MUST_USE enum err pg_set_aside(struct pg_store *store, struct claim_job *claim, const char *id,
+	struct text key_id, int64_t weight);
+/* Of those that were claimed without. ERR_SYNTAX: one cannot be read, and the next claim sets it
+ * aside. */
+MUST_USE enum err pg_claim_bodies(struct pg_store *store, struct claim_job *claim);
 enum err pg_fence(void *self, struct fence_job *fence);
 enum err pg_renew(void *self, struct renew_job *renew);
 enum err pg_release(void *self, struct release_job *release);

@@ -344,3 +344,23 @@ def test_a_key_is_used_once_by_all(postgres):
         all_arrive(relay, postgres, [])
         assert wait_for(lambda: len(relay.ledger) >= 2)
         assert len(relay.ledger) == 2
+
+
+def test_a_text_that_it_cannot_read(postgres):
+    """Damage in the database's files (F-34) costs the message that it is in, which is held and told, and no other."""
+    with Relay() as relay:
+        with replica(relay, postgres.url(), SMTP_PORT="1") as gateway:
+            numbers = [queued(gateway, text="line %d\n" % n * 5000) for n in range(3)]
+        postgres.sql("CREATE EXTENSION pg_surgery")
+        [texts] = postgres.sql("SELECT reltoastrelid::regclass FROM pg_class WHERE relname = 'lettergate_body'")
+        postgres.sql("SELECT heap_force_kill('%s'::regclass, ARRAY['(0,1)']::tid[])" % texts)
+        with replica(relay, postgres.url()) as gateway:
+            assert wait_for(lambda: gateway.get("/messages?state=held")["messages"], 20)
+            [held] = gateway.get("/messages?state=held")["messages"]
+            assert held["message_id"] == numbers[0]
+            fresh = queued(gateway)
+            all_arrive(relay, postgres, numbers[1:] + [fresh])
+            assert set(arrived(relay)) == set(numbers[1:] + [fresh])
+            told = [e["data"] for e in gateway.get("/events?type=message.failed")["events"]]
+            assert [(d["id"], d["damaged"]) for d in told] == [(held["id"], True)]
+            assert gateway.request("DELETE", "/messages/" + held["id"])["state"] == "cancelled"
