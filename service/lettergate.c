@@ -145,31 +145,46 @@ static void hand_over(struct lettergate *lettergate, struct fleet *from)
 		worker_wake(lettergate->workers[i]);
 }
 
-/* What a reload exchanges. */
-static enum err open_anew(const struct lettergate *lettergate, struct settings *settings,
-	struct keys **keys_out, struct fleet **fleet_out, struct buf *why)
+enum err lettergate_read(
+	const struct settings *settings, struct lettergate_files *files_out, struct buf *why)
 {
-	struct keys *keys;
-	enum err err = keys_load(settings->api_keys_file, settings->api_key, &keys, why);
+	struct lettergate_files files = { 0 };
+	enum err err = catalogue_read(settings->templates_dir, &files.shelf, why);
 
-	if (!err && !lettergate->captures) {
-		err = fleet_open(settings, lettergate->worker_count, lettergate->metrics,
-			lettergate->fleet, fleet_out, why);
-		if (!err)
-			err = fleet_start(*fleet_out, lettergate->crew);
-		if (err)
-			keys_free(keys);
-	}
 	if (!err)
-		*keys_out = keys;
+		err = keys_load(settings->api_keys_file, settings->api_key, &files.keys, why);
+	if (err)
+		lettergate_forget(&files);
+	else
+		*files_out = files;
 	return err;
 }
 
-enum err lettergate_reload(
-	struct lettergate *lettergate, struct settings *settings, struct buf *why)
+void lettergate_forget(struct lettergate_files *files)
 {
-	struct keys *keys = NULL, *old_keys;
-	struct shelf *shelf = NULL;
+	keys_free(files->keys);
+	catalogue_forget(files->shelf);
+	*files = (struct lettergate_files){ 0 };
+}
+
+/* What a reload exchanges. */
+static enum err open_anew(const struct lettergate *lettergate, struct settings *settings,
+	struct fleet **fleet_out, struct buf *why)
+{
+	enum err err = OK;
+
+	if (!lettergate->captures)
+		err = fleet_open(settings, lettergate->worker_count, lettergate->metrics,
+			lettergate->fleet, fleet_out, why);
+	if (!err && *fleet_out)
+		err = fleet_start(*fleet_out, lettergate->crew);
+	return err;
+}
+
+enum err lettergate_reload(struct lettergate *lettergate, struct settings *settings,
+	struct lettergate_files *files, struct buf *why)
+{
+	struct keys *keys = files->keys, *old_keys;
 	struct fleet *fleet = NULL, *old_fleet;
 	struct settings *old_settings;
 	bool captures = strcmp(settings->relays[0].host, "capture") == 0;
@@ -180,18 +195,15 @@ enum err lettergate_reload(
 		settings_free(settings);
 		return ERR_VALUE;
 	}
-	err = catalogue_read(settings->templates_dir, &shelf, why);
+	err = open_anew(lettergate, settings, &fleet, why);
 	if (!err)
-		err = open_anew(lettergate, settings, &keys, &fleet, why);
-	if (!err)
-		err = catalogue_exchange(lettergate->catalogue, shelf, why);
+		err = catalogue_exchange(lettergate->catalogue, files->shelf, why);
 	if (err) {
 		fleet_release(fleet);
-		keys_free(keys);
-		catalogue_forget(shelf);
 		settings_free(settings);
 		return err;
 	}
+	*files = (struct lettergate_files){ 0 };
 	pthread_rwlock_wrlock(&lettergate->lock);
 	old_keys = lettergate->keys;
 	old_fleet = lettergate->fleet;

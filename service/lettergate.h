@@ -76,9 +76,18 @@ void lettergate_stop(struct lettergate *lettergate);
 void lettergate_close(struct lettergate *lettergate);
 /* The function table for HTTP (gateway.c). It must not outlive the gateway. */
 void lettergate_serve(struct lettergate *lettergate, struct gateway *gateway_out);
+/* What settings name that has to be read: it may be a while before a file answers. */
+struct lettergate_files {
+	struct keys *keys;
+	struct shelf *shelf;
+};
+/* Any thread. A line in *why. */
+MUST_USE enum err lettergate_read(
+	const struct settings *settings, struct lettergate_files *files_out, struct buf *why);
+void lettergate_forget(struct lettergate_files *files); /* what was read, and not taken up */
 /* Exchanges keys, relays, templates and settings. On an error all stays as it was. Takes over
- * `settings`. */
-MUST_USE enum err lettergate_reload(
-	struct lettergate *lettergate, struct settings *settings, struct buf *why);
+ * `settings`, and of the files what it makes NULL. */
+MUST_USE enum err lettergate_reload(struct lettergate *lettergate, struct settings *settings,
+	struct lettergate_files *files, struct buf *why);
 /* Messages handed over and not yet settled. */
 unsigned lettergate_in_flight(struct lettergate *lettergate);

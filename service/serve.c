@@ -167,6 +167,7 @@ static void close_program(struct program *program)
 	} else if (program->lettergate) {
 		lettergate_stop(program->lettergate);
 	}
+	serve_reload_forget(program);
 	lettergate_close(program->lettergate);
 	deadline_set(0);
 	log_close(program->log);

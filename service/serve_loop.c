@@ -57,6 +57,7 @@ static void ticked(uv_timer_t *timer)
 
 	server_tick(program->server, now);
 	keeper_tick(program->lettergate, now);
+	serve_reload_tick(program);
 	if (program->is_draining)
 		go_on_draining(program, now);
 }

@@ -21,6 +21,8 @@ struct program {
 	uv_timer_t tick;
 	uv_poll_t signals;
 	int signal_fd;
+	struct reading *reading; /* of new settings; NULL: there is none */
+	bool reads_again;        /* they were asked for while it was under way */
 	/* the end */
 	bool is_draining, is_closed_to_new, is_hurried;
 	uint64_t drain_us; /* when it began */
@@ -31,8 +33,12 @@ struct program {
 bool serve_is_possible(
 	const struct settings *settings, const struct settings *started, struct buf *why);
 void serve_explain_certificate(struct buf *why);
-/* Reads the settings anew; all of them are taken up, or none. What is wrong is in the log. */
+/* Reads the settings anew, in a thread of its own: a file may not answer for long, and leases and
+ * clients do not wait for that. */
 void serve_reload(struct program *program);
+/* All that was read is taken up, or none. What is wrong is in the log. */
+void serve_reload_tick(struct program *program);
+void serve_reload_forget(struct program *program); /* at the end */
 
 /* From now on SIGTERM, SIGINT and SIGHUP wait for the loop. */
 MUST_USE enum err serve_hold_signals(struct program *program);

@@ -434,6 +434,32 @@ def test_a_reload_under_load_loses_nothing(tmp_path):
         assert sorted(t.message_id for t in relay.ledger) == sorted(a["message_id"] for a in answers)
 
 
+def test_a_file_that_does_not_answer_holds_up_nothing_but_its_reload(tmp_path):
+    """A settings file on a share that is away: a read that waits for ever."""
+    secret = tmp_path / "key"
+    secret.write_text("first-key-0123456789")
+    with Relay() as relay, Gateway(relay, key="first-key-0123456789", API_KEY=None, API_KEY_FILE=secret,
+                                   STORE="sqlite:%s" % (tmp_path / "queue.db")) as gateway:
+        secret.unlink()
+        os.mkfifo(secret)
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.process.send_signal(signal.SIGHUP)
+        assert gateway.get("/events?wait=1")["events"] == [], "the loop answers"
+        gateway.process.send_signal(signal.SIGHUP)
+        assert gateway.send().status == 200 and not gateway.log("reload")
+        secret.rename(tmp_path / "was")
+        secret.write_text("other-key-0123456789")
+        (tmp_path / "was").write_text("other-key-0123456789")
+        assert wait_for(lambda: len(gateway.log("reload")) == 2), "those that came meanwhile are one"
+        assert gateway.send().status == 401
+        secret.unlink()
+        os.mkfifo(secret)
+        gateway.process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        gateway.terminate()
+        assert gateway.wait() == 0
+
+
 def test_keys_are_reloaded(tmp_path):
     """F-49"""
     path = keys_file(tmp_path / "keys.json", key_entry("lg_k_" + "a" * 43))
