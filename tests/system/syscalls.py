@@ -85,9 +85,15 @@ def calls_of(gateway, path, act, names):
     return found
 
 
+def state_of(pid, tid):
+    with open("/proc/%d/task/%s/stat" % (pid, tid), encoding="utf-8") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
 def is_stopped(gateway):
-    with open("/proc/%d/stat" % gateway.pid, encoding="utf-8") as stat:
-        return stat.read().rpartition(")")[2].split()[0] in "Tt"
+    """All of its threads are: one that is watched stops for a moment at each of its calls."""
+    tids = os.listdir("/proc/%d/task" % gateway.pid)
+    return all(state_of(gateway.pid, tid) in "Tt" for tid in tids)
 
 
 def died(gateway, unless, seconds=10):
