@@ -254,11 +254,16 @@ static void answer_all(struct delivery *delivery, enum smtp_outcome outcome)
 	delivery->done(delivery);
 }
 
+/* For a moment: what is asked for next counts as out, too, until it is known that there is none. */
 static void wait_settled(void)
 {
-	for (int i = 0; i < 5000 && courier_out(world.courier) > 0; i++)
+	unsigned out = courier_out(world.courier);
+
+	for (int i = 0; i < 5000 && out > 0; i++) {
 		usleep(1000);
-	ck_assert_uint_eq(courier_out(world.courier), 0);
+		out = courier_out(world.courier);
+	}
+	ck_assert_uint_eq(out, 0);
 }
 
 static void begin(void)
@@ -352,11 +357,11 @@ START_TEST(a_verdict_in_doubt_that_was_written_is_told)
 	doubt.is_wanted = true;
 	set_out(false);
 	answer_all(wait_out(0), SMTP_ACCEPTED);
-	for (int i = 0; i < 5000 && courier_out(world.courier) > 0; i++) {
+	for (int i = 0; i < 5000 && !heard; i++) {
 		courier_tick(world.courier, now_us() + 2000000); /* it is tried again */
 		usleep(1000);
 	}
-	ck_assert_uint_eq(courier_out(world.courier), 0);
+	wait_settled();
 	ck_assert(!doubt.is_wanted);
 	ck_assert_uint_eq(heard, 1);
 	go_home();
