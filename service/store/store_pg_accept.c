@@ -27,11 +27,7 @@ static enum err check(struct pg_store *store, struct accept_job *accept, struct 
 	if (err)
 		return err;
 	accept->weight = stored->size_bytes + stored_more_bytes(stored, store->head.len);
-	accept->full =
-		message_state_is_settled(stored->state)
-			? BOUND_NONE
-			: tally_full(&store->tally, &store->limits, stored->key_id, accept->weight);
-	if (accept->full)
+	if (!tally_admits(&store->tally, &store->limits, accept))
 		return ERR_LIMIT;
 	return rules_gather(accept, &store->body, body_out);
 }

@@ -73,11 +73,7 @@ static enum err check(struct sqlite_store *store, struct accept_job *accept, str
 		return ERR_IO;
 	if (!id_to_bytes(stored->id, id))
 		return ERR_VALUE;
-	accept->full =
-		message_state_is_settled(stored->state)
-			? BOUND_NONE
-			: tally_full(&store->tally, &store->limits, stored->key_id, accept->weight);
-	if (accept->full)
+	if (!tally_admits(&store->tally, &store->limits, accept))
 		return ERR_LIMIT;
 	return rules_gather(accept, &store->body, body_out);
 }

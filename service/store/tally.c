@@ -104,6 +104,17 @@ enum store_bound tally_full(const struct tally *tally, const struct store_limits
 	return is_within(tally->waiting_bytes, bytes, limits->bytes) ? BOUND_NONE : BOUND_BYTES;
 }
 
+bool tally_admits(
+	const struct tally *tally, const struct store_limits *limits, struct accept_job *accept)
+{
+	const struct stored *stored = accept->stored;
+
+	accept->full = message_state_is_settled(stored->state)
+			       ? BOUND_NONE
+			       : tally_full(tally, limits, stored->key_id, accept->weight);
+	return accept->full == BOUND_NONE;
+}
+
 const char *tally_words(enum store_bound bound)
 {
 	switch (bound) {

@@ -41,6 +41,9 @@ MUST_USE enum err tally_make_room(struct tally *tally, struct text key_id);
 /* Which bound has no room for one message more; BOUND_NONE: all have. */
 enum store_bound tally_full(const struct tally *tally, const struct store_limits *limits,
 	struct text key_id, uint64_t bytes);
+/* Is there room for what comes in, if it is to wait? False: accept->full says for want of what. */
+bool tally_admits(
+	const struct tally *tally, const struct store_limits *limits, struct accept_job *accept);
 /* For whoever is refused: the setting, and what it counts. */
 const char *tally_words(enum store_bound bound);
 /* One message goes from a state to another; MESSAGE_STATES: from, or to, nowhere. */
