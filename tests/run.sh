@@ -19,6 +19,16 @@ presets=(release asan tsan fuzz) # gcc, clang, gcc, clang
 log=build/log
 passed=0 failed=0 skipped=0
 
+# What tests write goes with the run, also what one that was killed left behind.
+scratch=/tmp/lettergate-tests.$$
+export FAST_FOLDER=/dev/shm/lettergate-tests.$$
+[ -w /dev/shm ] || FAST_FOLDER=$scratch/fast
+make_folders() {
+	rm -rf "$scratch" "$FAST_FOLDER"
+	mkdir -m 711 "$scratch" && mkdir -m 711 "$FAST_FOLDER"
+	trap 'rm -rf "$scratch" "$FAST_FOLDER"' EXIT
+}
+
 # A stage that ends no more counts as failed. Python is Debian's: pytest is installed for that one.
 pytest=(/usr/bin/python3 -m pytest -q -rfEs --disable-warnings -p no:cacheprovider)
 # Sanitizers write what they find to files, so that no report is lost in a daemon's output: each stage
@@ -152,7 +162,8 @@ stage_tidy() {
 # own; with sanitizers, where a process is dear, they share one.
 units_of() {
 	local program programs=() out line checks failures errors left sums=(0 0 0)
-	local run=() fork=yes
+	local run=() fork=yes own=$FAST_FOLDER/$1
+	mkdir -m 711 "$own"
 	case $1 in asan | tsan) run=("${still[@]}") fork=no ;; esac
 	for program in "build/$1"/tests/test_*; do
 		[ -f "$program" ] && [ -x "$program" ] || continue
@@ -161,7 +172,7 @@ units_of() {
 	done
 	for program in "${programs[@]}"; do # as many at a time as there are cores
 		while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
-		CK_FORK=$fork CK_TIMEOUT_MULTIPLIER=5 timeout --kill-after=10 900 "${run[@]}" "$program" \
+		FAST_FOLDER=$own CK_FORK=$fork CK_TIMEOUT_MULTIPLIER=5 timeout --kill-after=10 900 "${run[@]}" "$program" \
 			> "$log/$1-$(basename "$program").log" 2>&1 < /dev/null &
 	done
 	wait
@@ -179,6 +190,7 @@ units_of() {
 	done
 	[ $((sums[0] + sums[1])) -gt 0 ] || sums[1]=1 # none at all is a failure too
 	count "units, $1" "${sums[0]}" "${sums[1]}" "${sums[2]}"
+	check 10 "units, $1: no folder is left" rmdir "$own"
 	cat "$log/$1"-test_*.log | grep '^skipped: ' | sed 's/^/    /'
 }
 stage_units() {
@@ -206,8 +218,9 @@ system_of() { # system_of PRESET SLOW SECONDS
 		--ignore=tests/system/test_{replies,scripted_relay,way_faults,ways_in}.py)
 	LETTERGATE_BIN=$PWD/build/$1/service/lettergate LETTERGATE_SLOW=$2 \
 		check_all "$3" "system, $1" "${run[@]}" "${pytest[@]}" -n 3 --dist loadfile \
-		tests/system --ignore=tests/system/real "${less[@]}"
+		--basetemp="$scratch/system-$1" tests/system --ignore=tests/system/real "${less[@]}"
 	case $1 in asan | tsan) no_reports "system-$1" ;; esac
+	rm -rf "$scratch/system-$1" # some gigabytes
 }
 stage_system() { system_of release 1 1200; }
 stage_system-asan() { system_of asan 4 1500; }
@@ -216,12 +229,13 @@ stage_real() {
 	need release || return
 	check 600 "mail servers for real relays" tests/system/real/packages.sh || return
 	LETTERGATE_BIN=$PWD/build/release/service/lettergate LETTERGATE_PORTS=14000 \
-		check_all 1500 "real relays" "${pytest[@]}" tests/system/real
+		check_all 1500 "real relays" "${pytest[@]}" --basetemp="$scratch/real" tests/system/real
 }
 stage_deploy() {
 	need release || return
 	LETTERGATE_BIN=$PWD/build/release/service/lettergate \
-		check_all 1200 "deploy: files, HAProxy, systemd" tests/deploy/alone.sh "${pytest[@]}" tests/deploy
+		check_all 1200 "deploy: files, HAProxy, systemd" tests/deploy/alone.sh "${pytest[@]}" \
+		--basetemp="$scratch/deploy" tests/deploy
 }
 stage_systemd() {
 	need release && check 1200 "systemd: the units, booted" tests/deploy/boot.sh build/release/service/lettergate
@@ -273,6 +287,7 @@ for stage in "$@"; do
 	[[ " ${stages[*]} " == *" $stage "* ]] || { echo "no stage '$stage': ${stages[*]}" >&2; exit 2; }
 done
 
+make_folders
 mkdir -p "$log" && rm -f "$log"/report* "$log"/built-* "$log"/stage-*
 lists=(deploy/packages-build.txt tests/packages.txt)
 [ ! -f tests/system/real/packages.txt ] || lists+=(tests/system/real/packages.txt)

@@ -5,6 +5,18 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+/* Where folders of tests are made: in memory where that can be, for what a sync costs is no matter.
+ * FAST_FOLDER is set by who removes it afterwards, whatever a test left there. */
+static inline const char *fast_folder(void)
+{
+	const char *folder = getenv("FAST_FOLDER");
+
+	if (folder)
+		return folder;
+	return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
 
 #define UNIT_MAIN(name, additions)                                                                 \
 	int main(void)                                                                             \

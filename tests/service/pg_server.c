@@ -11,7 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[64];
+#include "unit.h"
+
+static char folder[80];
 static pid_t server, starter;
 static atomic_int *schemas; /* shared by all tests' processes */
 
@@ -83,8 +85,7 @@ bool pg_server_start(void)
 {
 	int status;
 
-	snprintf(folder, sizeof(folder), "%s/lettergate-pg-XXXXXX",
-		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	snprintf(folder, sizeof(folder), "%s/lettergate-pg-XXXXXX", fast_folder());
 	require(mkdtemp(folder), "no folder");
 	starter = getpid();
 	atexit(stop);

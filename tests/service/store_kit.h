@@ -9,6 +9,7 @@
 
 #include "pg_server.h"
 #include "service/store/backend.h"
+#include "unit.h"
 
 #define SECOND INT64_C(1000)
 #define NOW    INT64_C(1790000000000)
@@ -18,7 +19,7 @@ enum { KIT_SQLITE, KIT_PG, KIT_BACKENDS };
 struct kit {
 	int backend;
 	struct store_limits limits;
-	char folder[64], path[96]; /* of the file */
+	char folder[80], path[96]; /* of the file */
 	char *words;               /* of the database */
 	struct store store;
 	char note[64]; /* what one said */
@@ -45,9 +46,7 @@ static inline struct kit kit_open(int backend, struct store_limits limits)
 		kit_open_again(&kit);
 		return kit;
 	}
-	/* What a sync costs is no matter here. */
-	snprintf(kit.folder, sizeof(kit.folder), "%s/lettergate-store-XXXXXX",
-		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	snprintf(kit.folder, sizeof(kit.folder), "%s/lettergate-store-XXXXXX", fast_folder());
 	ck_assert_ptr_nonnull(mkdtemp(kit.folder));
 	snprintf(kit.path, sizeof(kit.path), "%s/queue.db", kit.folder);
 	kit_open_again(&kit);

@@ -582,6 +582,13 @@ static bool mount_disk(struct kit *kit, const char *options)
 	return true;
 }
 
+static void drop_disk(struct kit *kit)
+{
+	kit->store.verbs->close(kit->store.self);
+	ck_assert_int_eq(umount(kit->folder), 0);
+	kit_remove(kit);
+}
+
 /* Accepts until it fails; gives how many were taken. */
 static unsigned accept_until_full(struct kit *kit, unsigned from)
 {
@@ -624,8 +631,10 @@ START_TEST(a_full_disk_takes_nothing_and_gives_all)
 	unsigned taken;
 
 	snprintf(filler, sizeof(filler), "%s/filler", kit.folder);
-	if (!mount_disk(&kit, sizes[_i]))
+	if (!mount_disk(&kit, sizes[_i])) {
+		kit_remove(&kit);
 		return;
+	}
 	fill(filler, _i == 0 ? 1 << 20 : _i == 1 ? 4 << 20 : 150 << 20);
 	kit_open_again(&kit);
 	taken = accept_until_full(&kit, 1);
@@ -651,7 +660,7 @@ START_TEST(a_full_disk_takes_nothing_and_gives_all)
 	ck_assert_int_eq(letter_accept(&kit, &letter, NOW), OK);
 	ck_assert_uint_gt(accept_until_full(&kit, 20000), 10);
 	ck_assert_int_eq(drain(&kit) > 10, true);
-	kit.store.verbs->close(kit.store.self);
+	drop_disk(&kit);
 }
 END_TEST
 
@@ -662,8 +671,10 @@ START_TEST(a_disk_that_the_queue_fills_takes_as_much_again)
 	struct letter letter;
 	unsigned taken;
 
-	if (!mount_disk(&kit, "size=8m"))
+	if (!mount_disk(&kit, "size=8m")) {
+		kit_remove(&kit);
 		return;
+	}
 	kit_open_again(&kit);
 	letter_write(&letter, 100000, "a");
 	for (unsigned i = 0; i < 2; i++) {
@@ -674,7 +685,7 @@ START_TEST(a_disk_that_the_queue_fills_takes_as_much_again)
 		ck_assert_uint_eq(drain(&kit), taken);
 		usleep(600000);
 	}
-	kit.store.verbs->close(kit.store.self);
+	drop_disk(&kit);
 }
 END_TEST
 
@@ -697,7 +708,7 @@ START_TEST(who_stood_still_has_what_it_had)
 	ck_assert_uint_eq(tick_at(&kit, NOW).ripe, 0);
 	ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), OK);
 	claimed_free(&claimed);
-	kit.store.verbs->close(kit.store.self);
+	kit_close(&kit);
 }
 END_TEST
 
@@ -850,7 +861,7 @@ START_TEST(one_that_is_held_ages_in_no_process)
 		kit.store.verbs->close(kit.store.self);
 		kit_open_again(&kit);
 	}
-	kit.store.verbs->close(kit.store.self);
+	kit_close(&kit);
 }
 END_TEST
 
