@@ -35,7 +35,8 @@ A reply that begins with 421 closes the connection, unless `then` is given as "s
 
 **What is kept.** `ledger`: each message taken, with MAIL, RCPTs, parameters, unstuffed body,
 connection and transaction number, and the round trips that it took. `connections`: every byte
-received and sent, commands, AUTH attempts, how it ended. With `hold` (seconds) replies wait until
+received and sent, commands, AUTH attempts, how it ended. With `brief`, bytes are forgotten once a
+message is taken, but for its header. With `hold` (seconds) replies wait until
 the input is quiet for so long: then round trips are exact, however the bytes were cut on their way.
 """
 
@@ -235,6 +236,9 @@ class Connection:
         tx.reply = raw.decode("latin-1").strip()
         tx.taken = action.get("take", 200 <= code < 300)
         if tx.taken:
+            if self.relay.brief:
+                tx.body, tx.wire_body = tx.header + b"\r\n\r\n", b""
+                self.received.clear()
             self.relay.take(tx)
 
     def say(self, raw, action):
@@ -591,8 +595,9 @@ class Relay:
     def __init__(self, script=None, keywords=KEYWORDS, tls=None, context=None, users=None,
                  tokens=None, mechanisms=None, auth_in_clear=False, require_auth=False, hold=0.0,
                  host="127.0.0.1", port=0, ledger_file=None, verbose=False, listener=None,
-                 receive_buffer=None):
+                 receive_buffer=None, brief=False):
         self.script = script or {}
+        self.brief = brief
         self.keywords = keywords
         self.tls, self.context = tls, context
         self.accounts = sasl.Accounts(users, tokens)

@@ -31,7 +31,7 @@ class Restarted:
         self.start()
 
     def start(self):
-        self.relay = Relay(self.script, keywords=self.keywords, port=self.port)
+        self.relay = Relay(self.script, keywords=self.keywords, port=self.port, brief=True)
         self.relay.ledger = self.ledger
 
     def restart(self, pause):
@@ -104,10 +104,10 @@ def test_nothing_grows_and_nothing_is_lost(tmp_path):
     one = Restarted({**common, **odd([("mail", 0.02, "421 4.3.2 bye"), ("dot", 0.01, "451 4.3.0 disk"),
                                       ("greeting", 0.02, "421 4.3.2 busy")], 1)}, CHUNKED)
     two = Restarted(common, PIPELINED)
-    slow = Relay({**common, **odd([("dot", 0.3, {"delay": 0.1})], 2)}, keywords=PLAIN)
+    slow = Relay({**common, **odd([("dot", 0.3, {"delay": 0.1})], 2)}, keywords=PLAIN, brief=True)
     lossy = Relay({**common, **odd([("data", 0.1, {"reply": "", "then": "reset"}),
                                     ("dot", 0.1, {"reply": "", "then": "close", "take": True})], 3)},
-                  keywords=PIPELINED)
+                  keywords=PIPELINED, brief=True)
     limited = {"sessions": 6}
     with slow, lossy, Proxy(slow, {"down": {"delay": 0.01}}) as late:
         relays = [("one", one, limited), ("two", two, {**limited, "priority": 2}),
