@@ -27,10 +27,22 @@ static void tell(int to, unsigned number, int what)
 		_exit(1);
 }
 
+enum { BODY_LEAST = 20, BODY_MOST = 10000 }; /* of a file's pages: less than one, or some */
+
+static struct text body_of(unsigned number, char room[static BODY_MOST])
+{
+	size_t len = BODY_LEAST + (number % 4 ? number % 100 : number * 37 % 9000);
+
+	for (size_t i = 0; i < len; i++)
+		room[i] = (char)('a' + (number + i / 7) % 26);
+	return (struct text){ room, len };
+}
+
 static void put_group(struct kit *kit, unsigned from, unsigned count, int to)
 {
 	const struct store *store = &kit->store;
 	struct letter letter;
+	char room[BODY_MOST];
 
 	if (store->verbs->begin(store->self) != OK)
 		_exit(1);
@@ -41,6 +53,8 @@ static void put_group(struct kit *kit, unsigned from, unsigned count, int to)
 			.now_ms = NOW + 100000 };
 
 		letter_write(&letter, i, i % 3 ? "a" : "b");
+		letter.body = body_of(i, room);
+		letter.stored.size_bytes = letter.body.len;
 		if (store->verbs->accept(store->self, &accept) != OK)
 			_exit(1);
 	}
@@ -116,6 +130,20 @@ static void expect_integrity(struct kit *kit, uint64_t seed)
 	sqlite3_finalize(check);
 }
 
+/* Byte by byte, as it came. */
+static void expect_body(struct kit *kit, uint64_t seed, unsigned number)
+{
+	struct letter letter;
+	struct body_job body = { .id = letter.stored.id };
+	char room[BODY_MOST];
+
+	letter_write(&letter, number, "");
+	ck_assert_int_eq(region_open(1 << 20, &body.region), OK);
+	ck_assert_msg(DO(kit, body, &body) == OK && text_equal(body.body, body_of(number, room)),
+		"seed %lu: the text of %u is another one", seed, number);
+	region_close(body.region);
+}
+
 static void expect_all(struct kit *kit, uint64_t seed, const struct told *told, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -126,6 +154,10 @@ static void expect_all(struct kit *kit, uint64_t seed, const struct told *told, 
 			ck_assert_msg(stored->state == (told[i].what == TOLD_SENT ? MESSAGE_SENT
 										  : MESSAGE_HELD),
 				"seed %lu: the verdict on %u is lost", seed, told[i].number);
+		if (stored->has_body)
+			expect_body(kit, seed, told[i].number);
+		else
+			ck_assert_int_eq(stored->state, MESSAGE_SENT);
 		stored_free(stored);
 	}
 }

@@ -4,6 +4,7 @@ had in its hands when the process died arrives twice."""
 import bisect
 import collections
 import contextlib
+import hashlib
 import http.client
 import os
 import random
@@ -20,10 +21,21 @@ KILLS = int(os.environ.get("LETTERGATE_KILLS", "26" if SLOW == 1 else "8"))
 SESSIONS, CLAIMED = 4, 64  # out at a time, at the most
 
 
+def tell_tale():
+    """A message whose subject tells what its text was."""
+    text = "%s\n" % os.urandom(30).hex() * random.choice((1, 10, 300))
+    return {"text": text, "subject": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def is_as_it_was(taken):
+    head, _, text = taken.body.partition(b"\r\n\r\n")
+    return b"\r\nSubject: %s\r\n" % hashlib.sha256(text.replace(b"\r\n", b"\n")).hexdigest().encode() in head
+
+
 def keep_sending(gateway, accepted, stop, lock):
     while not stop.is_set():
         try:
-            answer = gateway.send(delivery="queue", timeout=10)
+            answer = gateway.send(delivery="queue", timeout=10, **tell_tale())
         except (OSError, http.client.HTTPException):  # it was killed
             return
         if answer.status == 202:
@@ -70,6 +82,7 @@ def test_random_kills(tmp_path, policy):
             page = gateway.get("/metrics", key=None).body.decode()
             for state, wanted in (("held", held), ("sent", sent)):
                 assert metric(page, "lettergate_queue_messages", state=state) == len(wanted)
+    assert all(map(is_as_it_was, relay.ledger)), "it reads otherwise"
     copies = collections.defaultdict(list)  # in which lives it arrived
     for taken in relay.ledger:
         copies[taken.message_id.strip("<>")].append(bisect.bisect_left(lives, taken.connection))
