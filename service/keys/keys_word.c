@@ -22,7 +22,9 @@ bool key_id_is_good(struct text id, const char **why_out)
 		if (!byte_is_letter(id.at[i]) && !byte_is_digit(id.at[i]) &&
 			(i == 0 || !strchr("._-", id.at[i]) || !id.at[i]))
 			return false;
-	return true;
+	*why_out = "default is the id of API_KEY, whose messages such a key would see; choose "
+		   "another";
+	return !text_equal(id, TEXT("default"));
 }
 
 bool key_pattern_is_good(struct text pattern, const char **why_out)

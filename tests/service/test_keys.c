@@ -70,6 +70,7 @@ static const struct {
 	{ "{\"keys\":[{\"id\":\"a b\",\"hash\":\"" HASH "\"}]}", "/keys/0/id", "letters" },
 	{ "{\"keys\":[{\"id\":\"_a\",\"hash\":\"" HASH "\"}]}", "/keys/0/id", "letters" },
 	{ "{\"keys\":[{\"id\":\"\",\"hash\":\"" HASH "\"}]}", "/keys/0/id", "letters" },
+	{ "{\"keys\":[{\"id\":\"default\",\"hash\":\"" HASH "\"}]}", "/keys/0/id", "API_KEY" },
 	{ "{\"keys\":[{\"id\":\"a\",\"hash\":\"sha256:00\"}]}", "/keys/0/hash", "64" },
 	{ "{\"keys\":[{\"id\":\"a\",\"hash\":\"md5" HASH "\"}]}", "/keys/0/hash", "64" },
 	{ "{\"keys\":[{\"id\":\"a\",\"hash\":\"" HASH "\"},{\"id\":\"a\",\"hash\":\"" HASH "\"}]}",

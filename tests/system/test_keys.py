@@ -335,7 +335,7 @@ def test_keys_are_listed_without_secrets(tmp_path):
 
 
 @pytest.mark.parametrize("args", [
-    ["create"], ["create", "bad id"], ["create", "x", "--scope", "everything"],
+    ["create"], ["create", "bad id"], ["create", "default"], ["create", "x", "--scope", "everything"],
     ["create", "x", "--rate", "fast"], ["create", "x", "--expires", "someday"],
     ["create", "x", "--nonsense"], ["revoke"], ["nonsense"], []])
 def test_wrong_usage_exits_2(tmp_path, args):
