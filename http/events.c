@@ -74,13 +74,13 @@ static const char *read_types(struct text types, struct event_filter *filter)
 static const char *read_query(const struct exchange *exchange, struct events_query *query)
 {
 	static const char *const names[] = { "after", "wait", "limit", "type", "tag", NULL };
-	struct text after = exchange_query(exchange, TEXT("after")), other;
+	struct text after = exchange_query(exchange, TEXT("after"));
 	struct text wait = exchange_query(exchange, TEXT("wait"));
 	struct text limit = exchange_query(exchange, TEXT("limit"));
 	uint64_t wait_s = 0, most = LIMIT_USUAL;
 
-	if (!exchange_query_holds_only(exchange, names, &other))
-		return "the query takes after, wait, limit, type and tag";
+	if (!exchange_query_holds_only(exchange, names))
+		return "the query takes after, wait, limit, type and tag, each once";
 	query->is_from_now = text_equal(after, TEXT("now"));
 	if (after.len && !query->is_from_now && !text_to_u64(after, &query->after))
 		return "after is the cursor of an earlier answer, 0 (from the start) or now";

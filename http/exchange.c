@@ -188,10 +188,10 @@ struct text exchange_query(const struct exchange *exchange, struct text name)
 	return (struct text){ 0 };
 }
 
-bool exchange_query_holds_only(
-	const struct exchange *exchange, const char *const *names, struct text *other_out)
+bool exchange_query_holds_only(const struct exchange *exchange, const char *const *names)
 {
 	struct text rest = exchange->query;
+	uint64_t seen = 0;
 
 	while (rest.len) {
 		struct text member = text_cut(&rest, '&'), name = text_cut(&member, '=');
@@ -199,10 +199,9 @@ bool exchange_query_holds_only(
 
 		while (names[i] && !text_equal(name, text_of(names[i])))
 			i++;
-		if (!names[i] && name.len) {
-			*other_out = name;
+		if (name.len && (!names[i] || (seen >> i & 1)))
 			return false;
-		}
+		seen |= UINT64_C(1) << i;
 	}
 	return true;
 }

@@ -80,6 +80,6 @@ bool exchange_query_next(const struct exchange *exchange, struct text *rest, str
 	struct text *value_out);
 /* A member of the query string, decoded into the region; empty: not there. */
 struct text exchange_query(const struct exchange *exchange, struct text name);
-/* Does the query string hold no member but these (NULL behind the last)? Else *other_out is one. */
-bool exchange_query_holds_only(
-	const struct exchange *exchange, const char *const *names, struct text *other_out);
+/* Does the query string hold no member but these (NULL behind the last; 63 at most), and each of
+ * them once? */
+bool exchange_query_holds_only(const struct exchange *exchange, const char *const *names);

@@ -220,11 +220,11 @@ static const char *read_query(struct exchange *exchange, struct query *query)
 	static const char *const names[] = { "state", "recipient", "tag", "since", "limit",
 		"cursor", NULL };
 	struct text limit = exchange_query(exchange, TEXT("limit"));
-	struct text since = exchange_query(exchange, TEXT("since")), other;
+	struct text since = exchange_query(exchange, TEXT("since"));
 	uint64_t wanted = LIST_USUAL;
 
-	if (!exchange_query_holds_only(exchange, names, &other))
-		return "the query takes state, recipient, tag, since, limit and cursor";
+	if (!exchange_query_holds_only(exchange, names))
+		return "the query takes state, recipient, tag, since, limit and cursor, each once";
 	*query = (struct query){ .state = exchange_query(exchange, TEXT("state")),
 		.recipient = exchange_query(exchange, TEXT("recipient")),
 		.tag = exchange_query(exchange, TEXT("tag")),

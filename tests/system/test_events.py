@@ -124,7 +124,7 @@ def test_what_is_rare_is_found_whatever_the_limit(store):
 def test_a_query_that_makes_no_sense(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
         for query in ("after=x", "after=-1", "wait=61", "wait=x", "limit=0", "limit=501", "since=1",
-                      "type=message.gone", "type=message.sent,,"):
+                      "type=message.gone", "type=message.sent,,", "type=message.sent&type=message.failed"):
             refused(gateway.get("/events?" + query), 422, "invalid_request")
 
 

@@ -171,6 +171,8 @@ def test_what_cannot_be_done_says_why(store):
         assert answer["retry_after"] is None and "Retry-After" not in answer.headers
         raw = gateway.get("/messages/%s/raw" % number)
         assert (raw.status, raw["code"]) == (410, "not_kept") and "KEEP_BODY" in raw["detail"]
+        answer = gateway.get("/messages?state=held&limit=9&state=failed")
+        assert answer.status == 422 and answer["detail"].endswith(", each once"), "else half of it would be told"
         for query in ("state=bogus", "state=sent,failed"):
             assert "deferred, failed, unknown, held" in gateway.get("/messages?" + query)["detail"]
         assert "%2B" in gateway.get("/messages?since=2026-11-24T10:00:00+01:00")["detail"]
