@@ -366,7 +366,6 @@ enum err store_pg_open(const char *words, const struct store_limits *limits, str
 		return err;
 	}
 	store->is_open = true;
-	store->well_us = now_us();
 	*store_out = (struct store){ .verbs = &verbs, .self = store, .is_shared = true };
 	return OK;
 }

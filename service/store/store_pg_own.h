@@ -217,6 +217,8 @@ int64_t pg_schema_newest(void);
 MUST_USE enum err pg_schema_version(struct pg_store *store, int64_t *version_out);
 /* Makes or raises the tables; refuses what is newer (ERR_VALUE). In the simple protocol. */
 MUST_USE enum err pg_schema(struct pg_store *store, struct buf *why);
+/* Was it away just before we came? In the simple protocol. */
+MUST_USE enum err pg_find_calm(struct pg_store *store);
 /* From now on it is told what is new. */
 MUST_USE enum err pg_listen(struct pg_store *store);
 /* One or more statements in the simple protocol, before anything is prepared; the last result. */

@@ -296,6 +296,8 @@ static enum err begin_session(struct pg_store *store, struct buf *why)
 	err = set_up(store, why);
 	if (!err)
 		err = pg_schema(store, why);
+	if (!err && !store->is_open)
+		err = pg_find_calm(store);
 	if (!err)
 		err = pg_listen(store);
 	if (err)

@@ -49,6 +49,26 @@ static enum err send_ripen(struct pg_store *store, struct tick *tick)
 
 /* ---- looked after once a second */
 
+/* A server notes in its control file that it has started, recovered or been promoted (and that a
+ * checkpoint is done, every few minutes): the others come back then, and so much we wait as well.
+ * Where nobody can say, too: that holds up only leases that are over when we start. */
+enum err pg_find_calm(struct pg_store *store)
+{
+	static const char words[] = /* it counts whole seconds */
+		"SELECT clock_timestamp() - pg_control_last_modified > '11 s' FROM "
+		"pg_control_system()";
+	PGresult *result;
+	bool is_well;
+
+	_Static_assert(PG_SETTLING_US == 10000000, "so it is in the statement, and a second more");
+	if (!pg_plain(store, words, &result))
+		return ERR_IO;
+	is_well = PQntuples(result) == 1 && *PQgetvalue(result, 0, 0) == 't';
+	PQclear(result);
+	store->well_us = is_well ? now_us() : 0;
+	return OK;
+}
+
 /* Where we could not write for some seconds, others may not have been able to, either: leases may
  * be over that nobody could renew, ours among them. What their owners have to write they write now:
  * nobody takes anything from them yet. */

@@ -7,6 +7,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -371,6 +372,45 @@ START_TEST(where_the_store_was_away_nothing_is_taken_from_others_for_a_while)
 	letter_write(&letter, 2, "a");
 	ck_assert_int_eq(letter_accept(&kit, &letter, NOW), ERR_IO);
 	expect_taken_after_a_while(&kit, 1);
+	kit_close(&kit);
+}
+END_TEST
+
+/* It sees when the server started in truth: others look at another answer, see pg_server.c. */
+static struct kit another_that_looks(const struct kit *kit)
+{
+	struct kit other = { .backend = KIT_PG, .limits = kit->limits };
+
+	other.words = strdup(kit->words);
+	*strstr(other.words, ",aged") = '\0';
+	kit_open_again(&other);
+	return other;
+}
+
+/* One of its processes is killed: PostgreSQL ends them all then, and recovers. */
+START_TEST(who_starts_when_the_store_was_away_takes_nothing_from_others_for_a_while)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits), other;
+	const struct pg_store *store = kit.store.self;
+
+	put(&kit, 1, "a");
+	lease_again(&kit, NULL);
+	ck_assert_int_eq(kill(PQbackendPID(store->conn), SIGKILL), 0);
+	come_back(&kit);
+	other = another_that_looks(&kit);
+	expect_taken_after_a_while(&other, 1);
+	kit_close(&other);
+
+	lease_again(&kit, NULL); /* that was long ago */
+	other = another(&kit);
+	ck_assert_uint_eq(tick_at(&other, NOW).ripe, 1);
+	kit_close(&other);
+
+	lease_again(&kit, "CREATE FUNCTION pg_control_system(OUT pg_control_last_modified "
+			  "timestamptz) LANGUAGE plpgsql AS $$BEGIN RAISE 'none'; END$$");
+	other = another(&kit); /* nobody can say */
+	expect_taken_after_a_while(&other, 1);
+	kit_close(&other);
 	kit_close(&kit);
 }
 END_TEST
@@ -939,6 +979,8 @@ static void add_all(TCase *cases)
 	tcase_add_test(
 		cases, what_a_dead_one_held_is_anothers_and_a_strike_where_it_may_have_been_sent);
 	tcase_add_test(cases, where_the_store_was_away_nothing_is_taken_from_others_for_a_while);
+	tcase_add_test(
+		cases, who_starts_when_the_store_was_away_takes_nothing_from_others_for_a_while);
 	tcase_add_test(cases, whose_mail_was_written_is_suspected_and_nobody_else);
 	tcase_add_test(cases, a_suspect_holds_up_its_own_replica_alone);
 	tcase_add_test(cases, suspects_keep_others_waiting_for_some_seconds_in_all);

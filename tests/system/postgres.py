@@ -15,6 +15,10 @@ import pytest
 
 import gateway
 
+# Gateways wait for those that were there before them, where a server has started just now: that takes ten seconds, and is tested
+# by itself (test_store_pg.c).
+AGED = "CREATE SCHEMA aged; CREATE FUNCTION aged.pg_control_system(OUT pg_control_last_modified timestamptz) " \
+       "LANGUAGE sql AS 'SELECT to_timestamp(0)'; ALTER ROLE lettergate SET search_path = public, aged, pg_catalog"
 SCRIPT = os.path.join(gateway.ROOT, "tests", "postgres", "server.sh")
 
 
@@ -30,7 +34,7 @@ class Postgres:
     def __init__(self, *options, wrap=()):
         self.folder = tempfile.mkdtemp(prefix="lettergate-pg-", dir=fast_folder())
         self.options = ("-c", "listen_addresses=", "-c", "fsync=off") + options
-        self.process, self.wrap = None, wrap
+        self.process, self.wrap, self.is_aged = None, wrap, False
         made = subprocess.run([SCRIPT, "make", self.folder], check=False, timeout=60 * gateway.SLOW)
         if made.returncode == 77:
             shutil.rmtree(self.folder)
@@ -52,6 +56,9 @@ class Postgres:
     def start(self):
         self.process = subprocess.Popen([*self.wrap, SCRIPT, "run", self.folder, *self.options])
         assert gateway.wait_for(lambda: self.sql("SELECT 1", check=False) == ["1"], 20)
+        if not self.is_aged:
+            self.sql(AGED)
+        self.is_aged = True
 
     def end(self, how=signal.SIGQUIT):
         """At once, as in a crash, if not told otherwise."""
