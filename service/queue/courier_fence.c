@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-static struct outing *outing_of(struct fence *fence)
+struct outing *courier_outing_of(struct fence *fence)
 {
 	return (struct outing *)((char *)fence - offsetof(struct outing, fence));
 }
@@ -20,13 +20,13 @@ static void told(struct job *job)
 {
 	struct outing *outing = job->waiter;
 
-	fence_tell(&outing->fence, !job->err);
+	fence_tell(&outing->fence, !job->err && !outing->part_failed);
 }
 
 /* A worker's thread. */
 static void ask(struct fence *fence)
 {
-	struct outing *outing = outing_of(fence);
+	struct outing *outing = courier_outing_of(fence);
 	const struct stored *stored = outing->stored;
 
 	outing->fence_job =
@@ -38,10 +38,20 @@ static void ask(struct fence *fence)
 	queue_put(outing->courier->queue, &outing->fence_job.job);
 }
 
+/* A job that writes nothing comes behind those that do. */
+void courier_ask_behind(struct fence *fence)
+{
+	struct outing *outing = courier_outing_of(fence);
+
+	outing->behind =
+		(struct renew_job){ .job = { .kind = JOB_RENEW, .done = told, .waiter = outing } };
+	queue_put(outing->courier->queue, &outing->behind.job);
+}
+
 /* The same. Its first MAIL counts for all that follow. */
 static void begin(struct fence *fence)
 {
-	struct outing *outing = outing_of(fence);
+	struct outing *outing = courier_outing_of(fence);
 
 	if (outing->strike == STRIKE_NONE)
 		outing->strike =
@@ -57,7 +67,7 @@ static void noted(struct job *job)
  * behind it. */
 static void begin_shared(struct fence *fence)
 {
-	struct outing *outing = outing_of(fence);
+	struct outing *outing = courier_outing_of(fence);
 
 	if (outing->has_begun)
 		return;
@@ -79,5 +89,6 @@ void courier_put_fence(struct courier *courier, struct outing *outing)
 		outing->fence.begin = begin_shared;
 	if (outing->stored->hold_unknown || queue_is_shared(courier->queue))
 		outing->fence.ask = ask;
+	outing->fence.part = courier_note_part;
 	outing->delivery.fence = &outing->fence;
 }

@@ -1,8 +1,8 @@
 /* courier_own - what the parts of the courier share
  *
  * courier.c is its life; courier_claim.c takes messages out, courier_lease.c keeps them ours,
- * courier_fence.c is asked before the end of one is sent, courier_verdict.c tells the queue what
- * came of them. */
+ * courier_fence.c is asked before the end of one is sent, courier_part.c notes what came of a part
+ * of one, courier_verdict.c tells the queue what came of them. */
 #pragma once
 
 #include "service/queue/courier.h"
@@ -58,8 +58,17 @@ void courier_claim(struct courier *courier);
 
 /* It has what has to be asked before its end is sent. */
 void courier_put_fence(struct courier *courier, struct outing *outing);
+/* The end of its data may not go before all that is handed in by now is on disk. */
+void courier_ask_behind(struct fence *fence);
+/* fence->part: who has it is noted, before another part of it may end. */
+void courier_note_part(struct fence *fence);
+/* True: what came of a part is being written, and the verdict is put behind that. */
+bool courier_awaits_part(struct outing *outing);
 /* What came of it, to the queue. */
 void courier_put_verdict(struct outing *outing);
+/* The same in a while. */
+void courier_put_verdict_later(struct outing *outing);
+struct outing *courier_outing_of(struct fence *fence);
 /* The same for those whose verdict could not be written, where it is time to try again. */
 void courier_put_again(struct courier *courier, uint64_t now_us);
 /* Once in a while: all that is out is ours for longer. */

@@ -26,7 +26,7 @@ static void forget(struct outing *outing)
 	courier_claim(courier);
 }
 
-static void put_again_later(struct outing *outing)
+void courier_put_verdict_later(struct outing *outing)
 {
 	pthread_mutex_lock(&outing->courier->lock);
 	outing->again_us = now_us() + AGAIN_US;
@@ -61,7 +61,7 @@ static void looked(struct job *job)
 
 	stored_free(found);
 	if (job->err && job->err != ERR_MISSING) {
-		put_again_later(outing);
+		courier_put_verdict_later(outing);
 	} else if (is_ours) {
 		tell_settled(outing);
 	} else {
@@ -88,7 +88,7 @@ static void verdict_written(struct job *job)
 	if (job->err && !is_refused) {
 		outing->is_in_doubt =
 			outing->is_in_doubt || (job->kind == JOB_SETTLE && job->err == ERR_DOUBT);
-		put_again_later(outing);
+		courier_put_verdict_later(outing);
 	} else if (is_refused && outing->is_in_doubt) {
 		look_up(outing);
 	} else if (!job->err && job->kind == JOB_SETTLE) {
@@ -113,11 +113,15 @@ static struct courier_settings settings_of(struct courier *courier)
 
 void courier_put_verdict(struct outing *outing)
 {
-	struct courier_settings settings = settings_of(outing->courier);
-	struct job *job = outing_verdict(outing, &settings);
+	struct courier_settings settings;
+	struct job *job;
 
+	if (courier_awaits_part(outing))
+		return;
+	settings = settings_of(outing->courier);
+	job = outing_verdict(outing, &settings);
 	if (!job) {
-		put_again_later(outing);
+		courier_put_verdict_later(outing);
 		return;
 	}
 	job->done = verdict_written;

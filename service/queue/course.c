@@ -228,6 +228,35 @@ enum err course_note(struct stored *stored, const struct result *result,
 	return OK;
 }
 
+/* ---- a part of it */
+
+bool course_note_part(struct stored *stored, const struct result *result, bool *closed)
+{
+	bool is_any = false;
+	size_t place = 0;
+
+	if (!is_of(stored, result))
+		return false;
+	stored_note_doubt(stored);
+	for (size_t i = 0; i < stored->count; i++) {
+		struct stored_recipient *to = &stored->to[i], noted = *to;
+		const struct smtp_answer *answer = &result->answers[place];
+
+		if (!to->is_open)
+			continue;
+		place++;
+		if (answer->verdict.status)
+			note_answer(stored, result, answer, &noted);
+		if (noted.is_open)
+			continue;
+		*to = noted;
+		if (!closed[i] && (is_taken(to->outcome) || to->outcome == SMTP_UNKNOWN))
+			is_any = true;
+		closed[i] = true;
+	}
+	return is_any;
+}
+
 /* ---- an answer that came late */
 
 static bool is_for(const struct course_late *late, struct text address)

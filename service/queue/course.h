@@ -42,6 +42,10 @@ void course_hold(struct stored *stored, enum smtp_category category);
  */
 MUST_USE enum err course_note(struct stored *stored, const struct result *result,
 	const struct schedule *schedule, struct course_moment moment);
+/* The same of an attempt that goes on, for those of whom no other try would hear more: the others
+ * stay as they are. closed[i] is set where recipient `i` is one of them. False: of those where it
+ * was not, nobody has it, or may have it. */
+bool course_note_part(struct stored *stored, const struct result *result, bool *closed);
 /* Notes it for those whom it is for and who are unknown: was_changed[i] tells whether recipient `i`
  * is. A yes makes it certain. A no does where that one try alone was unknown; then who may still be
  * tried is. Texts are borrowed from `late`. False: it changes nothing. */

@@ -25,6 +25,17 @@ struct outing {
 	struct settle_job settle;
 	struct release_job release;
 	struct look_up_job look_up; /* was it? */
+	/* Of a message in parts; under the courier's lock, but for `closed` and `part_failed`. */
+	enum outing_part {
+		PART_NONE,
+		PART_OUT,      /* what came of one is being written */
+		PART_IN_DOUBT, /* … and nobody knows whether it was */
+	} part;
+	bool verdict_waits; /* … for that */
+	bool part_failed;   /* it was not: no other part may end. The queue's thread */
+	bool *closed;       /* of each recipient: he is one of those that are, or were; NULL: there
+			       were none. Whoever sends it */
+	struct renew_job behind; /* of nothing: over when all before it is on disk */
 };
 
 /* Out of a claimed message and its bytes, in the message's memory; NULL: that is at its end, and

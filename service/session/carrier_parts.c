@@ -4,6 +4,7 @@
 #include "service/session/carrier_outcome.h"
 #include "service/clock.h"
 #include "service/relay/dispatch.h"
+#include "service/session/fence.h"
 
 static struct part_limits limits_of(const struct carrier *carrier)
 {
@@ -85,6 +86,8 @@ bool carrier_goes_on(struct carrier *carrier, struct delivery *delivery)
 		if (!text_equal(delivery->result.relay_name,
 			    text_of(relay_settings(carrier->relay)->name)))
 			carrier_name_relay(carrier, delivery); /* some have its answer */
+		if (delivery->fence && delivery->fence->part)
+			delivery->fence->part(delivery->fence);
 		carrier->delivery = delivery;
 		carrier->transaction.is_over = false;
 		if (verdict->class == SMTP_UNCERTAIN) /* here nobody says anything more */

@@ -2,7 +2,8 @@
  *
  * Whoever hands in a delivery may want to note that its MAIL is about to be written, and to say
  * whether the last byte of its data may be: that is asked when all before it is written, and the
- * session waits for the answer. Without a yes that byte is never written.
+ * session waits for the answer. Without a yes that byte is never written. Of a message in parts
+ * each is asked for, and it is told when one is over.
  *
  * Threads: a session asks from its worker's. The answer may come from any, and later than the
  * session lives, but not later than the delivery. */
@@ -15,10 +16,12 @@ struct worker;
 
 enum fence_answer { FENCE_NONE, FENCE_ASKED, FENCE_YES, FENCE_NO };
 
-/* { 0 } with its functions filled in. Both must not wait; NULL: not wanted. */
+/* { 0 } with its functions filled in. They must not wait; NULL: not wanted. */
 struct fence {
 	void (*begin)(struct fence *fence); /* MAIL is about to be written */
 	void (*ask)(struct fence *fence);   /* is to call fence_tell, once */
+	/* A part of it is over (parts.h), and another is to begin. May change `ask`. */
+	void (*part)(struct fence *fence);
 	_Atomic(struct worker *) asker;
 	atomic_int answer;
 };

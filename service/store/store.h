@@ -202,6 +202,9 @@ struct settle_job {
 	struct job job;
 	const struct stored *stored; /* with the token of its lease */
 	bool keep_body;
+	bool goes_on; /* of a part of it: it stays out, under the same lease, in the state that it
+			 is in. Only its course and the events are written; the end of its data
+			 has not gone to those who are still open */
 	int64_t now_ms;
 	const struct event *events;
 	size_t event_count;

@@ -56,15 +56,52 @@ static enum err send_settle(struct pg_store *store, struct settle_job *settle)
 	return err;
 }
 
+static enum err note_part_settled(struct pg_store *store, const PGresult *result, void *context)
+{
+	struct settle_job *settle = context;
+
+	if (pg_int(result, 0, 0) == 1)
+		return OK;
+	settle->job.err = ERR_VALUE;
+	tally_events(&store->tally, settle->events, settle->event_count, false);
+	return OK;
+}
+
+static enum err settle_part(struct pg_store *store, struct settle_job *settle)
+{
+	const struct stored *stored = settle->stored;
+	struct pg_values values = { 0 };
+	enum err err = pack_course(store, stored);
+
+	if (err)
+		return err;
+	pg_id(&values, stored->id);
+	pg_number(&values, (int64_t)stored->token);
+	pg_bytes(&values, buf_text(&store->course));
+	pg_events_of(&values, settle->events, settle->event_count);
+	err = pg_event_places(store, settle->event_count, &values);
+	if (err) {
+		pg_values_free(&values);
+		return err;
+	}
+	err = pg_send(store, PG_SETTLE_PART, &values, note_part_settled, settle);
+	if (!err)
+		tally_events(&store->tally, settle->events, settle->event_count, true);
+	return err;
+}
+
 enum err pg_settle(void *self, struct settle_job *settle)
 {
 	struct pg_store *store = self;
 	const struct stored *stored = settle->stored;
-	enum err err = tally_make_room(&store->tally, stored->key_id);
+	enum err err;
 
 	settle->job.err = OK;
-	if (!stored->token || stored->state == MESSAGE_SENDING)
+	if (!stored->token || settle->goes_on != (stored->state == MESSAGE_SENDING))
 		return ERR_VALUE;
+	if (settle->goes_on)
+		return settle_part(store, settle);
+	err = tally_make_room(&store->tally, stored->key_id);
 	if (!err)
 		err = pack_course(store, stored);
 	if (!err)

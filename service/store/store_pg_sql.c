@@ -185,6 +185,11 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"= $1 AND $9 = 0 AND EXISTS (SELECT 1 FROM s)), e AS ("
 		EVENTS("$13", "$14", "$15", "$16", "$17", "$18", "s, ") ") SELECT count(*) FROM s",
 		"unnnbnnnnbnnNBBBnn", true },
+	[PG_SETTLE_PART] = {
+		"WITH s AS (UPDATE " M " SET course = $3, mark = least(mark, 1), maybe_sent = 0, "
+		"attempted = 1 WHERE id = $1 AND token = $2 AND turn = 4 RETURNING 1), e AS ("
+		EVENTS("$4", "$5", "$6", "$7", "$8", "$9", "s, ") ") SELECT count(*) FROM s",
+		"unbNBBBnn", true },
 	[PG_FIND] = { "SELECT " PG_COLUMNS " FROM " M " m WHERE id = $1", "u", false },
 	[PG_FIND_LOCKED] = {
 		"SELECT " PG_COLUMNS " FROM " M " m WHERE id = $1 FOR UPDATE",

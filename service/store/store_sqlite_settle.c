@@ -40,15 +40,36 @@ static enum err put_verdict(
 	return err ? err : sqlite3_changes(store->db) == 1 ? OK : ERR_VALUE;
 }
 
+static enum err settle_part(struct sqlite_store *store, const struct settle_job *settle)
+{
+	const struct stored *stored = settle->stored;
+	sqlite3_stmt *put = sql_use(store, SQL_SETTLE_PART);
+	enum err err = pack_course(store, stored);
+
+	sql_number(put, 1, stored->place);
+	sql_number(put, 2, (int64_t)stored->token);
+	sql_bytes(put, 3, buf_text(&store->course));
+	if (!err)
+		err = sql_run(store, put);
+	if (err)
+		return err;
+	return sqlite3_changes(store->db) == 1
+		       ? events_put(store, settle->events, settle->event_count)
+		       : ERR_VALUE;
+}
+
 enum err sqlite_settle(void *self, struct settle_job *settle)
 {
 	struct sqlite_store *store = self;
 	const struct stored *stored = settle->stored;
 	bool keeps_body = rules_keeps_body(stored, settle->keep_body);
-	enum err err = sqlite_make_room(store, stored->key_id);
+	enum err err;
 
-	if (!stored->token || stored->state == MESSAGE_SENDING)
+	if (!stored->token || settle->goes_on != (stored->state == MESSAGE_SENDING))
 		return ERR_VALUE;
+	if (settle->goes_on)
+		return settle_part(store, settle);
+	err = sqlite_make_room(store, stored->key_id);
 	if (!err)
 		err = pack_course(store, stored);
 	if (!err)

@@ -61,6 +61,8 @@ const char *const sql_texts[SQLS] = {
 		       "expires_ms = ?7, updated_ms = ?8, has_body = ?9, course = ?10, "
 		       "strikes = 0, mark = 0, maybe_sent = ?11, token = 0 "
 		       "WHERE place = ?1 AND token = ?2 AND turn = 4",
+	[SQL_SETTLE_PART] = "UPDATE message SET course = ?3, mark = min(mark, 1), maybe_sent = 0 "
+			    "WHERE place = ?1 AND token = ?2 AND turn = 4",
 	[SQL_CHANGE] = "UPDATE message SET state = ?2, turn = ?3, due_ms = ?4, expires_ms = ?5, "
 		       "updated_ms = ?6, has_body = ?7, course = ?8, strikes = 0, maybe_sent = ?9 "
 		       "WHERE place = ?1",

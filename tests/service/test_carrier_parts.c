@@ -1,5 +1,6 @@
 /* Parts of a message, at a carrier. */
 #include "service/session/carrier_parts.h"
+#include "service/session/fence.h"
 #include "unit.h"
 
 enum { COUNT = 6, MOST = 2 };
@@ -104,6 +105,32 @@ START_TEST(each_part_earns_another_try)
 }
 END_TEST
 
+static int told;
+
+static void part(struct fence *fence)
+{
+	ck_assert_ptr_eq(fence, delivery.fence);
+	ck_assert(answers[0].verdict.status); /* it is in the result */
+	told++;
+}
+
+/* … but of the last, with which the delivery is over. */
+START_TEST(each_part_is_told)
+{
+	struct fence fence = { .part = part };
+
+	told = 0;
+	delivery.fence = &fence;
+	for (int i = 0; i < COUNT / MOST; i++) {
+		ck_assert_int_eq(told, i);
+		ck_assert(carrier_cut(&carrier));
+		part_is_over(taken());
+		ck_assert_int_eq(carrier_goes_on(&carrier, &delivery), i < COUNT / MOST - 1);
+	}
+	ck_assert_int_eq(told, COUNT / MOST - 1);
+}
+END_TEST
+
 /* The second of three parts fails for `code` at the end of the data: what that means for whom? */
 static void second_part_fails(uint16_t code, const char *words)
 {
@@ -143,4 +170,5 @@ UNIT_MAIN(carrier_parts, tcase_add_checked_fixture(cases, begin, end);
 	  tcase_add_test(cases, where_memory_ends_those_who_have_it_stay_served);
 	  tcase_add_test(cases, where_memory_ends_at_once_all_are_told);
 	  tcase_add_test(cases, each_part_earns_another_try);
+	  tcase_add_test(cases, each_part_is_told);
 	  tcase_add_loop_test(cases, who_was_not_begun_is_not_sent, 0, 2);)

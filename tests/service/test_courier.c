@@ -418,6 +418,101 @@ START_TEST(an_old_answer_is_not_a_new_one)
 }
 END_TEST
 
+/* ---- in parts */
+
+static void part_is_taken(struct delivery *delivery)
+{
+	delivery->result.relay_name = TEXT("r");
+	delivery->result.answers[0].verdict = (struct smtp_verdict){
+		.class = SMTP_TAKEN, .outcome = SMTP_ACCEPTED, .status = 200
+	};
+	delivery->fence->part(delivery->fence);
+}
+
+/* F-32: who has it is on disk before the end of the next part may go. */
+START_TEST(who_has_a_part_is_not_sent_it_by_the_next_process)
+{
+	struct delivery *delivery;
+
+	begin();
+	put_letter(1, false);
+	set_out(false);
+	delivery = wait_out(0);
+	ck_assert_ptr_null(delivery->fence->ask); /* that costs nothing where there are none */
+	part_is_taken(delivery);
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	die_and_come_back(false);
+	delivery = wait_out(0);
+	ck_assert_uint_eq(delivery->envelope.count, 1);
+	ck_assert(text_equal(delivery->envelope.to[0], TEXT("bo@example.net")));
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+END_TEST
+
+/* The mark is for those who are asked now: it falls when they have their answer. */
+START_TEST(the_mark_of_a_part_falls_with_it)
+{
+	struct delivery *delivery;
+
+	begin();
+	put_letter(1, true);
+	set_out(false);
+	delivery = wait_out(0);
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	part_is_taken(delivery);
+	die_and_come_back(false);
+	ck_assert_uint_eq(wait_out(0)->envelope.count, 1);
+	answer_all(world.at[0], SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+END_TEST
+
+static size_t count_events(const char *type)
+{
+	struct event found[8];
+	struct events_job events = { .most = 8, .events = found };
+	size_t count = 0;
+
+	ck_assert_int_eq(region_open(100000, &events.region), OK);
+	ck_assert_int_eq(DO(&world.kit, events, &events), OK);
+	for (size_t i = 0; i < events.count; i++)
+		count += text_equal(found[i].type, text_of(type));
+	region_close(events.region);
+	return count;
+}
+
+/* Its verdict is there while the part is being written, or when nobody knows whether it was. */
+START_TEST(each_part_is_told_once)
+{
+	bool is_doubtful = _i == 1;
+	struct delivery *delivery;
+	struct stored *stored;
+
+	begin();
+	put_letter(1, false);
+	doubt.is_wanted = is_doubtful;
+	set_out(false);
+	delivery = wait_out(0);
+	part_is_taken(delivery);
+	if (is_doubtful)
+		ck_assert_int_eq(ask(delivery), FENCE_NO);
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+	ck_assert(!doubt.is_wanted);
+	go_home();
+	kit_open_again(&world.kit);
+	stored = look(1);
+	ck_assert_int_eq(stored->state, MESSAGE_SENT);
+	ck_assert_uint_eq(stored->attempt_count, 1);
+	stored_free(stored);
+	ck_assert_uint_eq(count_events("message.sent"), 2);
+	kit_close(&world.kit);
+}
+END_TEST
+
 static bool is_letter(const struct delivery *delivery, unsigned number)
 {
 	char words[32];
@@ -714,6 +809,9 @@ UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_fo
 	  tcase_add_test(cases, what_was_not_asked_for_is_tried_again);
 	  tcase_add_test(cases, a_mark_lasts_until_the_verdict);
 	  tcase_add_test(cases, a_verdict_in_doubt_that_was_written_is_told);
+	  tcase_add_test(cases, who_has_a_part_is_not_sent_it_by_the_next_process);
+	  tcase_add_test(cases, the_mark_of_a_part_falls_with_it);
+	  tcase_add_loop_test(cases, each_part_is_told_once, 0, 2);
 	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);
 	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);
 	  tcase_add_test(cases, a_message_that_kills_is_set_aside);

@@ -362,6 +362,52 @@ START_TEST(a_late_answer_is_for_its_own_recipients)
 }
 END_TEST
 
+/* What each of three recipients answered so far ("-": not asked yet), whether he is over by that,
+ * and whether somebody has it, or may have it. */
+static const struct {
+	const char *answers;
+	bool hold;
+	const char *over;
+	bool is_any;
+} parts[] = {
+	{ "2--", false, "y--", true },
+	{ "2--", true, "y--", true },
+	{ "24-", false, "y--", true },
+	{ "25-", false, "yy-", true },
+	{ "5--", false, "y--", false },
+	{ "4--", false, "---", false },
+	{ "?--", false, "---", false },
+	{ "?--", true, "y--", true },
+};
+
+START_TEST(a_part_decides_over_its_own)
+{
+	bool closed[3] = { 0 };
+
+	set_message(3);
+	stored.hold_unknown = parts[_i].hold;
+	for (size_t i = 0; i < 3; i++) {
+		answers[i] = (struct smtp_answer){ 0 };
+		if (parts[_i].answers[i] == '-')
+			continue;
+		answers[i].verdict = verdict_of(parts[_i].answers[i], &answers[i].said);
+		answers[i].verdict.status = 200;
+	}
+	ck_assert_int_eq(course_note_part(&stored, &result, closed), parts[_i].is_any);
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(closed[i], parts[_i].over[i] == 'y');
+		ck_assert_int_eq(to[i].is_open, !closed[i]);
+		ck_assert_int_eq(to[i].outcome == SMTP_QUEUED, !closed[i]);
+	}
+	ck_assert_int_eq(stored.state, MESSAGE_SENDING);
+	set_message(3); /* the next one tells nothing new */
+	stored.hold_unknown = parts[_i].hold;
+	ck_assert(!course_note_part(
+		&stored, &(struct result){ .count = 3, .to = names, .answers = answers }, closed));
+	ck_assert_int_eq(to[0].is_open, !closed[0]);
+}
+END_TEST
+
 START_TEST(others_than_its_own_are_refused)
 {
 	set_message(3);
@@ -624,6 +670,7 @@ UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_test(cases, what_is_set_aside_is_as_unknown_as_before); tcase_add_loop_test(
 		  cases, a_late_answer_is_noted_for_those_who_are_unknown, 0, COUNT(lates));
 	  tcase_add_test(cases, a_late_answer_is_for_its_own_recipients);
+	  tcase_add_loop_test(cases, a_part_decides_over_its_own, 0, COUNT(parts));
 	  tcase_add_test(cases, others_than_its_own_are_refused);
 	  tcase_add_test(cases, the_relay_says_when);
 	  tcase_add_test(cases, who_is_unknown_has_no_answer);

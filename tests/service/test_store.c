@@ -70,6 +70,71 @@ START_TEST(a_verdict_counts_once)
 }
 END_TEST
 
+static enum err settle_part(struct kit *kit, struct stored *stored, bool goes_on)
+{
+	struct event event = { .at_ms = NOW,
+		.type = TEXT("message.sent"),
+		.key_id = stored->key_id,
+		.content = TEXT("{}") };
+	struct settle_job job = { .job.kind = JOB_SETTLE,
+		.stored = stored,
+		.goes_on = goes_on,
+		.now_ms = NOW,
+		.events = &event,
+		.event_count = 1 };
+
+	return DO(kit, settle, &job);
+}
+
+/* A process that dies behind it has the others to send, to whom the end has not gone. */
+START_TEST(a_part_is_settled_while_the_rest_is_out)
+{
+	OPENED(kit);
+	struct claimed claimed = { 0 };
+	struct fence_job end = { .token = TOKEN, .mark = MARK_END, .lease_for_ms = SECOND };
+	struct lease lease = { .token = TOKEN };
+	struct renew_job renew = { .leases = &lease, .count = 1, .lease_for_ms = -1 };
+	struct event found[4];
+	struct events_job events = { .most = 4, .events = found };
+	struct letter letter;
+	struct stored *got;
+
+	letter_write(&letter, 1, "web");
+	letter.stored.hold_unknown = true;
+	ck_assert_int_eq(letter_accept(&kit, &letter, NOW + 1), OK);
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	got = claimed.at[0];
+	end.id = lease.id = letter.stored.id;
+	ck_assert_int_eq(DO(&kit, fence, &end), OK);
+	got->to[0].is_open = false;
+	got->to[0].outcome = SMTP_ACCEPTED;
+	ck_assert_int_eq(settle_part(&kit, got, false), ERR_VALUE);
+	got->token++;
+	ck_assert_int_eq(settle_part(&kit, got, true), ERR_VALUE);
+	got->token--;
+	ck_assert_int_eq(settle_part(&kit, got, true), OK);
+	ck_assert_int_eq(state_of(&kit, 1), MESSAGE_SENDING);
+	claimed_free(&claimed);
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 0);
+	ck_assert_int_eq(DO(&kit, renew, &renew), OK); /* it is over from now on */
+	(void)tick_at(&kit, NOW);
+	ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+	got = claimed.at[0];
+	ck_assert(!got->maybe_sent);
+	ck_assert(!got->to[0].is_open && got->to[1].is_open);
+	ck_assert_int_eq(got->to[0].outcome, SMTP_ACCEPTED);
+	ck_assert_int_eq(region_open(100000, &events.region), OK);
+	ck_assert_int_eq(DO(&kit, events, &events), OK);
+	ck_assert_uint_eq(events.count, 1);
+	region_close(events.region);
+	ck_assert_int_eq(settle(&kit, got, MESSAGE_SENT, 0, false), OK);
+	got->state = MESSAGE_SENDING;
+	ck_assert_int_eq(settle_part(&kit, got, true), ERR_VALUE);
+	claimed_free(&claimed);
+	kit_close(&kit);
+}
+END_TEST
+
 START_TEST(a_deferred_one_comes_when_it_is_due_with_all_that_came_of_it)
 {
 	OPENED(kit);
@@ -1721,7 +1786,7 @@ END_TEST
 UNIT_MAIN(
 	store, int backends = pg_server_start() ? KIT_BACKENDS : KIT_PG;
 	EACH(what_was_accepted_is_claimed_as_it_was); EACH(what_is_out_is_handed_to_nobody_else);
-	EACH(a_verdict_counts_once);
+	EACH(a_verdict_counts_once); EACH(a_part_is_settled_while_the_rest_is_out);
 	EACH(a_deferred_one_comes_when_it_is_due_with_all_that_came_of_it);
 	EACH(a_scheduled_one_waits_for_its_moment); EACH(who_accepts_it_may_keep_it_to_send_it);
 	EACH(what_is_only_remembered_never_comes); EACH(keys_take_turns);
