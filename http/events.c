@@ -113,6 +113,7 @@ enum handled events_list(struct exchange *exchange)
 		.caller = &exchange->caller,
 		.events_query = query,
 		.region = exchange->region,
+		.patience_us = exchange->deadline_most_us,
 		.done = asked,
 		.waiter = exchange };
 	exchange->waiting = asking;

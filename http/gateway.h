@@ -41,6 +41,7 @@ enum template_change {
 	TEMPLATE_IS_WRONG,
 	TEMPLATE_NO_ROOM,
 	TEMPLATE_NOT_KEPT, /* the store could not write it */
+	TEMPLATE_IN_DOUBT, /* … or it did, or it comes to do so: nobody knows */
 	TEMPLATE_NO_MEMORY,
 	TEMPLATE_TOO_MANY, /* changes are under way already */
 };
@@ -53,6 +54,8 @@ struct changing {
 	enum template_change change;          /* told */
 	const struct template *template;      /* told where it was made or changed: held */
 	struct template_fault fault;          /* told where it is wrong */
+	uint64_t patience_us;                 /* as struct asking's, and so is leave() */
+	struct changing *(*leave)(struct changing *changing);
 	void (*done)(struct changing *changing);
 	void *waiter;
 };
@@ -124,7 +127,7 @@ struct asking {
 	/* ERR_MISSING: there is no such message, or it is another key's. ERR_VALUE: its text is not
 	 * kept, it is in a state in which that cannot be done, or nothing was ever written at the
 	 * cursor. ERR_LIMIT: too many wait for events or lists already; ASK_RETRY: the queue is
-	 * full. */
+	 * full. ERR_DOUBT: a change may have been done, or come to be done. */
 	enum err err;
 	const char *why;              /* with another error: what is wrong with the store */
 	const struct record *records; /* ASK_ONE, ASK_LIST */
@@ -138,6 +141,11 @@ struct asking {
 	bool lacks_text;              /* ASK_RETRY: there is nothing to send any more */
 	bool is_damaged;              /* ASK_RETRY: what is kept cannot be read */
 	const char *full;             /* ASK_RETRY, ERR_LIMIT: what there is too much of. Static */
+	/* How long whoever asks waits for the store; 0: for ever. Who is to hear something before
+	 * done(), while his memory is in use, is given a copy, for that one's done(). Then its own
+	 * done() only frees it. One thread at a time; once. NULL: no memory for it. */
+	uint64_t patience_us;
+	struct asking *(*leave)(struct asking *asking);
 	void (*done)(struct asking *asking);
 	void *waiter;
 };

@@ -8,6 +8,9 @@
 enum { LIST_USUAL = 50, LIST_MOST = 500, PART = 8 };
 enum { FULL_PAUSE_S = 60 }; /* as POST /send */
 
+static const char in_doubt[] = "the store did not say whether it has changed the message: it may "
+			       "have, or yet do so; GET /messages/{id} shows it";
+
 static void show(const struct record *record, void *context)
 {
 	struct exchange *exchange = context;
@@ -104,6 +107,11 @@ static void refuse(struct exchange *exchange, const char *code, const char *deta
 			.code = code, .detail = text_of(detail), .retry_after_s = pause });
 }
 
+static bool is_change(const struct asking *asking)
+{
+	return asking->what == ASK_CANCEL || asking->what == ASK_RETRY;
+}
+
 static void tell_asked(struct exchange *exchange)
 {
 	const struct asking *asking = exchange->waiting;
@@ -116,6 +124,8 @@ static void tell_asked(struct exchange *exchange)
 		refuse(exchange, "overloaded", "too many ask for lists already", PROBLEM_PAUSE_S);
 	} else if (asking->err == ERR_LIMIT) {
 		refuse(exchange, "queue_full", asking->full, FULL_PAUSE_S);
+	} else if (asking->err == ERR_DOUBT && is_change(asking)) {
+		refuse(exchange, "outcome_unknown", in_doubt, 0);
 	} else if (asking->err) {
 		refuse(exchange, "storage_unavailable",
 			asking->why ? asking->why : err_text(asking->err), 0);
@@ -138,6 +148,32 @@ static void asked(struct asking *asking)
 	exchange_wake(asking->waiter);
 }
 
+/* The answer is on its way, or was given. */
+static void left_asked(struct asking *asking)
+{
+	exchange_release(asking->waiter);
+}
+
+static struct asking *leave(struct asking *asking)
+{
+	struct exchange *exchange = asking->waiter;
+	struct region *region;
+	struct asking *copy;
+
+	if (!exchange_hold(exchange, &region))
+		return NULL;
+	copy = region_zalloc(region, 1, sizeof(*copy));
+	if (!copy) {
+		exchange_release(exchange);
+		return NULL;
+	}
+	*copy = *asking;
+	copy->region = region;
+	exchange->waiting = copy;
+	asking->done = left_asked;
+	return copy;
+}
+
 static enum handled ask(struct exchange *exchange, enum asking_for what, const struct query *query)
 {
 	const struct gateway *gateway = exchange->gateway;
@@ -150,6 +186,8 @@ static enum handled ask(struct exchange *exchange, enum asking_for what, const s
 		.id = exchange->id,
 		.query = query,
 		.region = exchange->region,
+		.patience_us = exchange->deadline_most_us,
+		.leave = leave,
 		.done = asked,
 		.waiter = exchange };
 	exchange->waiting = asking;

@@ -155,6 +155,10 @@ static enum handled refuse_change(struct exchange *exchange, enum template_chang
 	case TEMPLATE_NOT_KEPT:
 		return exchange_refuse_as(
 			exchange, "storage_unavailable", "the store could not be written");
+	case TEMPLATE_IN_DOUBT:
+		return exchange_refuse_as(exchange, "outcome_unknown",
+			"the store did not say whether it has changed the template: it may have, "
+			"or yet do so; GET /templates/{name} shows it, and it may be asked again");
 	case TEMPLATE_TOO_MANY:
 		return exchange_refuse_as(
 			exchange, "overloaded", "too many changes of templates are under way");
@@ -177,7 +181,37 @@ static void changed(struct changing *changing)
 	exchange_wake(changing->waiter);
 }
 
-/* It may take as long as the store takes. */
+/* The answer is on its way, or was given. */
+static void left_changed(struct changing *changing)
+{
+	struct exchange *exchange = changing->waiter;
+	const struct gateway *gateway = exchange->gateway;
+
+	if (changing->template)
+		gateway->template_release(gateway->self, changing->template);
+	exchange_release(exchange);
+}
+
+static struct changing *leave(struct changing *changing)
+{
+	struct exchange *exchange = changing->waiter;
+	struct region *region;
+	struct changing *copy;
+
+	if (!exchange_hold(exchange, &region))
+		return NULL;
+	copy = region_zalloc(region, 1, sizeof(*copy));
+	if (!copy) {
+		exchange_release(exchange);
+		return NULL;
+	}
+	*copy = *changing;
+	exchange->waiting = copy;
+	changing->done = left_changed;
+	return copy;
+}
+
+/* It may take as long as the store takes, and no longer than any request waits. */
 static enum handled change(struct exchange *exchange, const struct template_source *source,
 	void (*tell)(struct exchange *exchange))
 {
@@ -186,9 +220,12 @@ static enum handled change(struct exchange *exchange, const struct template_sour
 
 	if (!changing)
 		return refuse_change(exchange, TEMPLATE_NO_MEMORY);
-	*changing = (struct changing){
-		.name = exchange->id, .source = source, .done = changed, .waiter = exchange
-	};
+	*changing = (struct changing){ .name = exchange->id,
+		.source = source,
+		.patience_us = exchange->deadline_most_us,
+		.leave = leave,
+		.done = changed,
+		.waiter = exchange };
 	exchange->waiting = changing;
 	exchange_park(exchange, tell);
 	gateway->template_change(gateway->self, changing);

@@ -233,6 +233,7 @@ void keeper_tick(struct lettergate *lettergate, uint64_t now_us)
 	queue_tick(lettergate->queue, now_us);
 	courier_tick(lettergate->courier, now_us);
 	listening_tick(lettergate, now_us);
+	lists_tick(lettergate->lists, now_us);
 	counting_tick(lettergate->counting, now_us);
 	awaited_tick(lettergate->awaited, now_us);
 	endings_tick(lettergate->endings, lettergate->queue, now_us);

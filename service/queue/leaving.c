@@ -46,3 +46,15 @@ bool leaving_tell(struct lettergate *lettergate, struct delivery *delivery)
 		leaving_end(lettergate, told);
 	return told;
 }
+
+uint64_t leaving_until(uint64_t patience_us)
+{
+	return patience_us ? now_us() + patience_us : 0;
+}
+
+const char *leaving_why(struct lettergate *lettergate, enum err err, uint64_t until_us)
+{
+	if (err == ERR_IO && until_us && now_us() >= until_us)
+		return "the store did not answer in time";
+	return queue_why(lettergate->queue, err);
+}

@@ -1,4 +1,4 @@
-/* leaving - who sent a message and waits for the store hears something at his deadline
+/* leaving - who waits for the store hears something at his deadline
  *
  * What the store is asked goes on, in the memory of the request, which is held for it. */
 #pragma once
@@ -16,3 +16,8 @@ struct delivery *leaving_begin(struct delivery *delivery);
 void leaving_end(struct lettergate *lettergate, struct delivery *told);
 /* Both, with the answer as it is. False: out of memory. */
 bool leaving_tell(struct lettergate *lettergate, struct delivery *delivery);
+
+/* Of those who ask something else: until when they wait, as struct job's until_us. */
+uint64_t leaving_until(uint64_t patience_us);
+/* As queue_why, of one who waited until then. */
+const char *leaving_why(struct lettergate *lettergate, enum err err, uint64_t until_us);

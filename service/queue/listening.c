@@ -1,6 +1,7 @@
 #include "service/queue/listening_own.h"
 
 #include "service/clock.h"
+#include "service/queue/leaving.h"
 
 #include <stdlib.h>
 
@@ -33,7 +34,43 @@ void listening_tell_all(struct listener *list, enum err err)
 	}
 }
 
+/* The store did not answer them in time. */
+static void tell_late(struct lettergate *lettergate, struct listener *list)
+{
+	for (const struct listener *each = list; each; each = each->next)
+		each->asking->why = leaving_why(lettergate, ERR_IO, each->store_until_us);
+	listening_tell_all(list, ERR_IO);
+}
+
 /* ---- waiting; under the lock */
+
+/* Takes those off that wait no longer for a read than until then. Gives where the list ends. */
+static struct listener **take_late(struct listener **at, uint64_t now, struct listener **taken)
+{
+	while (*at) {
+		struct listener *listener = *at;
+
+		if (!listener->store_until_us || now < listener->store_until_us) {
+			at = &listener->next;
+			continue;
+		}
+		*at = listener->next;
+		listener->next = *taken;
+		*taken = listener;
+	}
+	return at;
+}
+
+/* What reads for them goes on without them. */
+static struct listener *take_all_late(struct listening *listening, uint64_t now)
+{
+	struct listener *taken = NULL;
+
+	listening->last_ready = take_late(&listening->ready, now, &taken);
+	for (int i = 0; i < READS_MOST; i++)
+		(void)take_late(&listening->readings[i].listeners, now, &taken);
+	return taken;
+}
 
 static void count(const struct listener *list, struct text key_id, unsigned *all, unsigned *of_key)
 {
@@ -114,6 +151,7 @@ void listening_ask(struct lettergate *lettergate, struct asking *asking)
 	listener->is_from_now = query->is_from_now;
 	listener->after = query->after;
 	listener->until_us = now_us() + query->wait_s * UINT64_C(1000000);
+	listener->store_until_us = leaving_until(asking->patience_us);
 	if (!(asking->caller->scopes & SCOPE_ADMIN))
 		listener->key_id = asking->caller->key_id;
 	pthread_mutex_lock(&listening->lock);
@@ -164,6 +202,7 @@ static void wake_all(struct listening *listening)
 	for (; woken; woken = next) {
 		next = woken->next;
 		woken->pages = 0;
+		woken->store_until_us = leaving_until(woken->asking->patience_us);
 		listening_make_ready(listening, woken);
 	}
 }
@@ -171,16 +210,18 @@ static void wake_all(struct listening *listening)
 void listening_tick(struct lettergate *lettergate, uint64_t now_us)
 {
 	struct listening *listening = lettergate->listening;
-	struct listener *late;
+	struct listener *late, *left;
 	bool looks;
 
 	pthread_mutex_lock(&listening->lock);
 	late = take(listening, now_us);
+	left = take_all_late(listening, now_us);
 	if (atomic_exchange(&listening->has_news, false))
 		wake_all(listening);
 	looks = is_to_look(listening, now_us);
 	pthread_mutex_unlock(&listening->lock);
 	listening_tell_all(late, OK);
+	tell_late(lettergate, left);
 	listening_read(lettergate);
 	if (looks)
 		queue_put(lettergate->queue, &listening->look.job);

@@ -16,6 +16,7 @@ struct listener {
 	bool is_from_now; /* where that is, is asked first */
 	bool was_parked;  /* once: it counts until it is told */
 	uint64_t after, until_us;
+	uint64_t store_until_us; /* that it waits for a read that is due; 0: for ever */
 	struct listener *next;
 };
 
@@ -23,7 +24,8 @@ struct listener {
 struct reading {
 	struct lettergate *lettergate;
 	struct events_job job;
-	struct listener *listeners; /* NULL: nothing is read */
+	bool is_under_way;
+	struct listener *listeners; /* may leave: nothing that is theirs is used */
 };
 
 struct listening {

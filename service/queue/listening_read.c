@@ -76,33 +76,8 @@ static size_t most_of(const struct listener *list, struct text key_id)
 	return most < PAGE_EVENTS ? most : PAGE_EVENTS;
 }
 
-/* NULL: there is nothing to read, or enough is under way. */
-static struct reading *begin_reading(struct listening *listening)
-{
-	struct reading *free = NULL;
-
-	pthread_mutex_lock(&listening->lock);
-	for (int i = 0; listening->ready && !free && i < READS_MOST; i++)
-		if (!listening->readings[i].listeners)
-			free = &listening->readings[i];
-	if (free)
-		free->listeners = take_group(listening);
-	pthread_mutex_unlock(&listening->lock);
-	return free;
-}
-
-static struct listener *end_reading(struct listening *listening, struct reading *reading)
-{
-	struct listener *list;
-
-	pthread_mutex_lock(&listening->lock);
-	list = reading->listeners;
-	reading->listeners = NULL;
-	pthread_mutex_unlock(&listening->lock);
-	return list;
-}
-
-static enum err prepare(struct reading *reading, struct lettergate *lettergate)
+/* Under the lock. What it uses is its own: who listens may leave. */
+static enum err prepare(struct reading *reading)
 {
 	const struct listener *first = reading->listeners;
 	struct text key_id = key_of(first);
@@ -113,11 +88,10 @@ static enum err prepare(struct reading *reading, struct lettergate *lettergate)
 	if (region_open(REGION_BYTES, &region) != OK)
 		return ERR_MEMORY;
 	page = region_zalloc(region, most + 1, sizeof(*page));
-	if (!page) {
+	if (!page || (key_id.at && !(key_id = region_copy(region, key_id)).at)) {
 		region_close(region);
 		return ERR_MEMORY;
 	}
-	reading->lettergate = lettergate;
 	reading->job =
 		(struct events_job){ .job = { .kind = JOB_EVENTS, .done = seen, .waiter = reading },
 			.after = first->after,
@@ -129,16 +103,49 @@ static enum err prepare(struct reading *reading, struct lettergate *lettergate)
 	return OK;
 }
 
+/* NULL: there is nothing to read, or enough is under way. */
+static struct reading *begin_reading(struct lettergate *lettergate, enum err *err_out)
+{
+	struct listening *listening = lettergate->listening;
+	struct reading *free = NULL;
+
+	pthread_mutex_lock(&listening->lock);
+	for (int i = 0; listening->ready && !free && i < READS_MOST; i++)
+		if (!listening->readings[i].is_under_way)
+			free = &listening->readings[i];
+	if (free) {
+		free->is_under_way = true;
+		free->lettergate = lettergate;
+		free->listeners = take_group(listening);
+		*err_out = prepare(free);
+	}
+	pthread_mutex_unlock(&listening->lock);
+	return free;
+}
+
+static struct listener *end_reading(struct listening *listening, struct reading *reading)
+{
+	struct listener *list;
+
+	pthread_mutex_lock(&listening->lock);
+	list = reading->listeners;
+	reading->listeners = NULL;
+	reading->is_under_way = false;
+	pthread_mutex_unlock(&listening->lock);
+	return list;
+}
+
 void listening_read(struct lettergate *lettergate)
 {
 	struct listening *listening = lettergate->listening;
 	struct reading *reading;
+	enum err err;
 
-	while ((reading = begin_reading(listening))) {
-		if (prepare(reading, lettergate) == OK)
+	while ((reading = begin_reading(lettergate, &err))) {
+		if (!err)
 			queue_put(lettergate->queue, &reading->job.job);
 		else
-			listening_tell_all(end_reading(listening, reading), ERR_MEMORY);
+			listening_tell_all(end_reading(listening, reading), err);
 	}
 }
 

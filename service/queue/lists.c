@@ -1,5 +1,6 @@
 #include "service/queue/lists.h"
 
+#include "service/queue/leaving.h"
 #include "service/queue/queue.h"
 #include "service/queue/recorded.h"
 
@@ -25,7 +26,9 @@ struct paging {
 	struct record *records; /* room for as many as are wanted */
 	size_t count;
 	unsigned steps;
-	uint64_t bytes; /* of those */
+	uint64_t bytes;    /* of those */
+	uint64_t until_us; /* that he waits for the store; 0: for ever */
+	bool is_left;      /* he was told that it took too long */
 	struct paging *next;
 };
 
@@ -41,7 +44,7 @@ static void tell(struct paging *paging, enum err err)
 	struct asking *asking = paging->asking;
 
 	asking->err = err;
-	asking->why = queue_why(paging->lettergate->queue, err);
+	asking->why = leaving_why(paging->lettergate, err, paging->until_us);
 	asking->records = paging->records;
 	asking->count = paging->count;
 	if (!err && *paging->job.cursor) {
@@ -157,8 +160,8 @@ static enum err describe(struct paging *paging)
 
 static bool is_over(const struct paging *paging)
 {
-	return !*paging->job.cursor || paging->count == paging->asking->query->limit ||
-	       paging->bytes >= PAGE_BYTES ||
+	return paging->is_left || !*paging->job.cursor ||
+	       paging->count == paging->asking->query->limit || paging->bytes >= PAGE_BYTES ||
 	       paging->steps >= (paging->count ? STEPS_USUAL : STEPS_MOST);
 }
 
@@ -175,6 +178,62 @@ static void stepped(struct job *job)
 	}
 	paging->job.most = paging->asking->query->limit - paging->count;
 	queue_put(paging->lettergate->queue, job);
+}
+
+/* ---- who waits no longer */
+
+/* Under the queue's lock. It is under way until its step is over: so few are. */
+static bool leave(struct job *job)
+{
+	struct paging *paging = job->waiter;
+	struct asking *asking = paging->asking;
+	struct asking *left = asking->leave ? asking->leave(asking) : NULL;
+
+	if (!left)
+		return false;
+	paging->is_left = true;
+	left->err = ERR_IO;
+	left->why = leaving_why(paging->lettergate, ERR_IO, paging->until_us);
+	left->done(left);
+	return true;
+}
+
+/* Those in the line that wait no longer than until then; under the lock. */
+static struct paging *take_late(struct lists *lists, uint64_t now_us)
+{
+	struct paging **at = &lists->line, *taken = NULL;
+
+	while (*at) {
+		struct paging *paging = *at;
+
+		if (!paging->until_us || now_us < paging->until_us) {
+			at = &paging->next;
+			continue;
+		}
+		*at = paging->next;
+		paging->next = taken;
+		taken = paging;
+	}
+	lists->last = at;
+	return taken;
+}
+
+static void tell_all(struct paging *list, enum err err)
+{
+	for (struct paging *next; list; list = next) {
+		next = list->next;
+		tell(list, err);
+	}
+}
+
+void lists_tick(struct lists *lists, uint64_t now_us)
+{
+	struct paging *late;
+
+	pthread_mutex_lock(&lists->lock);
+	late = take_late(lists, now_us);
+	pthread_mutex_unlock(&lists->lock);
+	tell_all(late, ERR_IO);
 }
 
 /* ---- questions */
@@ -195,8 +254,13 @@ static struct paging *paging_new(struct lettergate *lettergate, struct asking *a
 		return NULL;
 	paging->lettergate = lettergate;
 	paging->asking = asking;
+	paging->until_us = leaving_until(asking->patience_us);
 	job = &paging->job;
-	*job = (struct list_job){ .job = { .kind = JOB_LIST, .done = stepped, .waiter = paging },
+	*job = (struct list_job){ .job = { .kind = JOB_LIST,
+					  .done = stepped,
+					  .waiter = paging,
+					  .until_us = paging->until_us,
+					  .leave = leave },
 		.recipient = query->recipient,
 		.tag = query->tag,
 		.since_ms = query->since_ms,
@@ -254,7 +318,7 @@ enum err lists_open(struct lists **lists_out)
 
 void lists_stop(struct lists *lists)
 {
-	struct paging *line, *next;
+	struct paging *line;
 
 	pthread_mutex_lock(&lists->lock);
 	lists->is_stopped = true;
@@ -262,10 +326,7 @@ void lists_stop(struct lists *lists)
 	lists->line = NULL;
 	lists->last = &lists->line;
 	pthread_mutex_unlock(&lists->lock);
-	for (; line; line = next) {
-		next = line->next;
-		tell(line, ERR_IO);
-	}
+	tell_all(line, ERR_IO);
 }
 
 void lists_close(struct lists *lists)

@@ -12,6 +12,8 @@ struct lists;
 MUST_USE enum err lists_open(struct lists **lists_out);
 /* As struct gateway's, for ASK_LIST. */
 void lists_ask(struct lettergate *lettergate, struct asking *asking);
+/* Some times a second: whoever stands in the line and waits no longer is told ERR_IO. */
+void lists_tick(struct lists *lists, uint64_t now_us);
 /* Nobody stands in the line any more: they are told ERR_IO. */
 void lists_stop(struct lists *lists);
 /* When the queue was closed. NULL is fine. */

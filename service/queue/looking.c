@@ -2,6 +2,7 @@
 
 #include "service/clock.h"
 #include "service/queue/awaited.h"
+#include "service/queue/leaving.h"
 #include "service/queue/queue.h"
 #include "service/queue/recorded.h"
 #include "service/queue/told.h"
@@ -21,6 +22,7 @@ struct looking {
 		struct change_job change;
 	};
 	struct text key_id;
+	uint64_t until_us; /* that it waits for the store; 0: for ever */
 };
 
 static enum err describe(struct asking *asking, const struct stored *found)
@@ -39,7 +41,7 @@ static enum err describe(struct asking *asking, const struct stored *found)
 static void told(struct looking *looking, enum err err)
 {
 	looking->asking->err = err;
-	looking->asking->why = queue_why(looking->lettergate->queue, err);
+	looking->asking->why = leaving_why(looking->lettergate, err, looking->until_us);
 	looking->asking->done(looking->asking); /* nothing of ours is there any more */
 }
 
@@ -74,47 +76,75 @@ static void changed(struct job *job)
 	told(looking, job->err);
 }
 
+/* ---- who waits no longer; under the queue's lock */
+
+static bool leave_as(struct looking *looking, enum err err)
+{
+	struct asking *asking = looking->asking;
+	struct asking *left = asking->leave ? asking->leave(asking) : NULL;
+
+	if (!left)
+		return false;
+	left->err = err;
+	left->why = leaving_why(looking->lettergate, err, looking->until_us);
+	left->done(left);
+	return true;
+}
+
+static bool leave_read(struct job *job)
+{
+	return leave_as(job->waiter, ERR_IO);
+}
+
+/* It may have been done, or come to be done. */
+static bool leave_change(struct job *job)
+{
+	return leave_as(job->waiter, ERR_DOUBT);
+}
+
 /* ---- questions */
+
+static void put(struct looking *looking, struct job *job, bool (*leave)(struct job *job))
+{
+	job->waiter = looking;
+	job->until_us = looking->until_us;
+	job->leave = leave;
+	queue_put(looking->lettergate->queue, job);
+}
 
 static void ask_change(struct looking *looking, enum change change)
 {
 	struct lettergate *lettergate = looking->lettergate;
 	int64_t now_ms = now_unix_ms();
 
-	looking->change = (struct change_job){
-		.job = { .kind = JOB_CHANGE, .done = changed, .waiter = looking },
+	looking->change = (struct change_job){ .job = { .kind = JOB_CHANGE, .done = changed },
 		.id = looking->id,
 		.key_id = looking->key_id,
 		.change = change,
 		.now_ms = now_ms,
-		.tell = change == CHANGE_CANCEL ? told_of_cancelled : NULL
-	};
+		.tell = change == CHANGE_CANCEL ? told_of_cancelled : NULL };
 	pthread_rwlock_rdlock(&lettergate->lock);
 	looking->change.keep_body = lettergate->settings->keep_body_ms > 0;
 	looking->change.expires_ms = schedule_expires_ms(&lettergate->settings->retry, now_ms);
 	pthread_rwlock_unlock(&lettergate->lock);
-	queue_put(lettergate->queue, &looking->change.job);
+	put(looking, &looking->change.job, leave_change);
 }
 
 static void ask_one(struct looking *looking)
 {
-	looking->one = (struct look_up_job){
-		.job = { .kind = JOB_LOOK_UP, .done = found_one, .waiter = looking },
+	looking->one = (struct look_up_job){ .job = { .kind = JOB_LOOK_UP, .done = found_one },
 		.id = looking->id,
-		.key_id = looking->key_id
-	};
-	queue_put(looking->lettergate->queue, &looking->one.job);
+		.key_id = looking->key_id };
+	put(looking, &looking->one.job, leave_read);
 }
 
 static void ask_text(struct looking *looking)
 {
-	looking->body = (struct body_job){
-		.job = { .kind = JOB_BODY, .done = found_text, .waiter = looking },
+	looking->body = (struct body_job){ .job = { .kind = JOB_BODY, .done = found_text },
 		.id = looking->id,
 		.key_id = looking->key_id,
-		.region = looking->asking->region
-	};
-	queue_put(looking->lettergate->queue, &looking->body.job);
+		.region = looking->asking->region };
+	put(looking, &looking->body.job, leave_read);
 }
 
 void looking_ask(struct lettergate *lettergate, struct asking *asking)
@@ -130,6 +160,7 @@ void looking_ask(struct lettergate *lettergate, struct asking *asking)
 	}
 	looking->lettergate = lettergate;
 	looking->asking = asking;
+	looking->until_us = leaving_until(asking->patience_us);
 	looking->key_id = key_id;
 	memcpy(looking->id, asking->id.at, asking->id.len);
 	switch (asking->what) {

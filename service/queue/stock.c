@@ -82,6 +82,12 @@ static void kept(struct job *job)
 	free(keeping);
 }
 
+/* It may be kept, or come to be. */
+static bool leave(struct job *job)
+{
+	return catalogue_leave(((struct keeping *)job->waiter)->change);
+}
+
 /* catalogue_keep_in's. */
 static enum err keep(void *self, struct catalogue_change *change, struct text name,
 	const struct template *template)
@@ -100,9 +106,12 @@ static enum err keep(void *self, struct catalogue_change *change, struct text na
 		return ERR_MEMORY;
 	}
 	keeping->change = change;
-	keeping->job = (struct template_job){
-		.job = { .kind = JOB_TEMPLATE, .done = kept, .waiter = keeping }, .name = name
-	};
+	keeping->job = (struct template_job){ .job = { .kind = JOB_TEMPLATE,
+						      .done = kept,
+						      .waiter = keeping,
+						      .until_us = catalogue_until_us(change),
+						      .leave = leave },
+		.name = name };
 	if (template)
 		keeping->job.content = buf_text(&keeping->content);
 	queue_put(stock->lettergate->queue, &keeping->job.job);

@@ -140,7 +140,8 @@ const struct setting settings_table[] = {
 		BOUNDS(max_in_flight_bytes, "512M", MEGA, 1024 * 1024 * MEGA),
 		"the same in bytes" },
 	{ "SEND_DEADLINE", SETTING_DURATION, BOUNDS(send_deadline_ms, "50s", 100, HOUR),
-		"how long a send may take in all; a request may ask for less" },
+		"how long a send may take in all; a request may ask for less. Nothing else "
+		"that is asked waits for the store for longer" },
 	{ "IDEMPOTENCY_TTL", SETTING_DURATION,
 		BOUNDS(idempotency_ttl_ms, "24h", SECOND, 720 * HOUR),
 		"how long the answer to a request with an Idempotency-Key is remembered" },

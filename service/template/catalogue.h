@@ -38,6 +38,11 @@ void catalogue_keep_in(struct catalogue *catalogue, catalogue_keep keep, void *s
 /* What came of it, in the same order. `was_there`: another process may have put it there.
  * ERR_MISSING: what was to go was not there. After any other error nothing changes. */
 void catalogue_kept(struct catalogue_change *change, enum err err, bool was_there);
+/* Until when whoever asked for it waits, monotonic; 0: for ever. */
+uint64_t catalogue_until_us(const struct catalogue_change *change);
+/* Then, before catalogue_kept: he is told that nobody knows what came of it. It goes on. False: out
+ * of memory. */
+bool catalogue_leave(struct catalogue_change *change);
 /* One that is kept there; nothing is done if it is the same. */
 enum template_change catalogue_restore(struct catalogue *catalogue,
 	const struct template_source *source, int64_t changed_ms, struct template_fault *fault_out);

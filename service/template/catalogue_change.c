@@ -15,6 +15,7 @@ struct catalogue_change {
 	struct kept *kept;       /* NULL: it goes */
 	unsigned reloads;        /* that there had been when it was made */
 	size_t templates, bytes; /* that it counts for while it is under way */
+	uint64_t until_us;       /* that whoever asks for it waits; 0: for ever */
 };
 
 /* ---- onto the shelf; behind `changing` */
@@ -75,6 +76,8 @@ static enum template_change settle(struct catalogue_change *change, enum err err
 	struct text name = change->changing->name;
 	const struct kept *old = shelf_find(change->catalogue->shelf, name);
 
+	if (err == ERR_DOUBT)
+		return TEMPLATE_IN_DOUBT;
 	if (err && err != ERR_MISSING)
 		return err == ERR_MEMORY ? TEMPLATE_NO_MEMORY : TEMPLATE_NOT_KEPT;
 	if (old && old->template.is_file)
@@ -162,6 +165,8 @@ void catalogue_change(struct catalogue *catalogue, struct changing *changing)
 	}
 	change->catalogue = catalogue;
 	change->changing = changing;
+	if (changing->patience_us)
+		change->until_us = now_us() + changing->patience_us;
 	pthread_mutex_lock(&catalogue->changing);
 	result = begin(change);
 	pthread_mutex_unlock(&catalogue->changing);
@@ -191,6 +196,24 @@ void catalogue_kept(struct catalogue_change *change, enum err err, bool was_ther
 	result = settle(change, err, was_there);
 	pthread_mutex_unlock(&catalogue->changing);
 	end(change, result);
+}
+
+uint64_t catalogue_until_us(const struct catalogue_change *change)
+{
+	return change->until_us;
+}
+
+/* Not behind `changing`: whoever calls may have a lock that is taken behind that. */
+bool catalogue_leave(struct catalogue_change *change)
+{
+	struct changing *changing = change->changing;
+	struct changing *left = changing->leave ? changing->leave(changing) : NULL;
+
+	if (!left)
+		return false;
+	left->change = TEMPLATE_IN_DOUBT;
+	left->done(left);
+	return true;
 }
 
 /* Both may have no such text. */

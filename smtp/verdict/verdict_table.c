@@ -237,9 +237,10 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 					  502 },
 		SMTP_REACH_RELAY, 503, 502, 30,
 		"Tell the relay's operator; a proxy or virus scanner in between can cause it." },
-	[SMTP_OUTCOME_UNKNOWN] = { { "outcome_unknown", "Nobody can say whether the relay took it",
+	[SMTP_OUTCOME_UNKNOWN] = { { "outcome_unknown", "Nobody can say whether it was done",
 					   "The message was sent whole, and the connection ended "
-					   "before the relay's answer.",
+					   "before the relay's answer; or the store began with what "
+					   "was asked for, and did not say what came of it.",
 					   504 },
 		SMTP_REACH_MESSAGE, 504, 504, 0,
 		"It may have been delivered: look at GET /messages/{id} for a late answer before "
@@ -265,8 +266,8 @@ const struct category_row smtp_categories[SMTP_CATEGORIES] = {
 		SMTP_REACH_MESSAGE, 503, 503, 60, "Try again later." },
 	[SMTP_STORE_FAILED] = { { "storage_unavailable", "The store cannot be written",
 					"The store, or the folder for the files of a form "
-					"(TMPDIR), cannot be written or is full. Nothing was "
-					"accepted.",
+					"(TMPDIR), cannot be written, is full or does not "
+					"answer. Nothing was accepted or changed.",
 					503 },
 		SMTP_REACH_MESSAGE, 503, 503, 5,
 		"Try again later; see the log for what is wrong with it." },

@@ -134,6 +134,17 @@ static void *change_late(void *argument)
 	return NULL;
 }
 
+/* Whoever asked hears at once that nobody knows. */
+static void leave(struct changing *changing)
+{
+	struct changing *left = changing->leave(changing);
+
+	ck_assert_ptr_nonnull(left);
+	left->change = TEMPLATE_IN_DOUBT;
+	left->template = NULL;
+	left->done(left);
+}
+
 /* A store answers later, from a thread of its own. */
 static void change(void *self, struct changing *changing)
 {
@@ -147,6 +158,8 @@ static void change(void *self, struct changing *changing)
 		changing->done(changing);
 		return;
 	}
+	if (templates->is_late)
+		leave(changing);
 	ck_assert_int_eq(pthread_create(&thread, NULL, change_late, changing), 0);
 	pthread_detach(thread);
 }

@@ -14,6 +14,7 @@ struct fake_templates {
 	int held;                         /* not yet released */
 	enum template_change next_change; /* of the next put; 0: it is kept */
 	bool has_store;                   /* changes are told later */
+	bool is_late;                     /* … and whoever asked does not wait for that */
 };
 
 /* What is called "file" is one of TEMPLATES_DIR, and the partial "shared" is there for all. */

@@ -102,6 +102,23 @@ START_TEST(a_change_is_told_when_it_is_kept)
 }
 END_TEST
 
+/* What is told when nobody waits any more is released all the same. */
+START_TEST(who_waits_no_longer_is_told_so)
+{
+	start();
+	served.fake.templates.has_store = served.fake.templates.is_late = true;
+	ck_assert_uint_eq(ask("PUT", "/templates/order", ORDER), 504);
+	ck_assert(answer_has(&answer, "\"code\":\"outcome_unknown\""));
+	ck_assert(!answer_has(&answer, "\"outcome\""));
+	ck_assert_str_eq(answer_header(&answer, "Retry-After"), "");
+	ck_assert_uint_eq(ask("DELETE", "/templates/order", NULL), 504);
+	while (server_parked(served.server))
+		usleep(1000);
+	ck_assert_int_eq(served.fake.templates.held, 0);
+	stop();
+}
+END_TEST
+
 START_TEST(a_file_is_not_changed_over_http)
 {
 	start();
@@ -185,6 +202,8 @@ START_TEST(no_room_is_told)
 		const char *words;
 	} rows[] = { { TEMPLATE_NO_ROOM, 422, "at most 1000" },
 		{ TEMPLATE_NO_MEMORY, 503, "overloaded" },
+		{ TEMPLATE_NOT_KEPT, 503, "storage_unavailable" },
+		{ TEMPLATE_IN_DOUBT, 504, "outcome_unknown" },
 		{ TEMPLATE_IS_FILE, 405, "TEMPLATES_DIR" } };
 
 	start();
@@ -483,6 +502,7 @@ END_TEST
 
 UNIT_MAIN(templates, tcase_add_test(cases, a_template_is_kept_shown_listed_and_removed);
 	  tcase_add_test(cases, a_change_is_told_when_it_is_kept);
+	  tcase_add_test(cases, who_waits_no_longer_is_told_so);
 	  tcase_add_test(cases, a_file_is_not_changed_over_http);
 	  tcase_add_loop_test(cases, what_cannot_be_kept_is_refused, 0, COUNT(puts_refused));
 	  tcase_add_test(cases, a_template_has_a_bound); tcase_add_test(cases, no_room_is_told);

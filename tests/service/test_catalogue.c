@@ -499,6 +499,37 @@ START_TEST(a_change_is_seen_when_it_is_kept)
 }
 END_TEST
 
+static struct changing left;
+
+static struct changing *leave(struct changing *changing)
+{
+	left = *changing;
+	return &left;
+}
+
+/* It is kept, or not, when the store can: nobody knows before. */
+START_TEST(who_waits_no_longer_is_told_so)
+{
+	struct way one;
+
+	open_catalogue();
+	catalogue_keep_in(catalogue, keep, &kept_count);
+	begin(&one, "a", "1");
+	ck_assert_uint_eq(catalogue_until_us(kept[0]), 0);
+	ck_assert_msg(!catalogue_leave(kept[0]), "he waits on");
+	one.changing.leave = leave;
+	ck_assert(catalogue_leave(kept[0]));
+	ck_assert_int_eq(left.change, TEMPLATE_IN_DOUBT);
+	ck_assert_ptr_null(left.template);
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "-");
+	ck_assert_int_eq(end(&one, OK, false), TEMPLATE_MADE);
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "1");
+	begin(&one, "a", "2");
+	ck_assert_int_eq(end(&one, ERR_DOUBT, false), TEMPLATE_IN_DOUBT);
+	ck_assert_str_eq(rendered("a", TEMPLATE_HTML), "1");
+}
+END_TEST
+
 START_TEST(a_reload_waits_for_no_store)
 {
 	struct way mine, taken, gone;
@@ -651,6 +682,7 @@ UNIT_MAIN(catalogue, tcase_add_checked_fixture(cases, make_folder, remove_folder
 	  tcase_add_test(cases, the_parts_of_a_template_share_their_partials);
 	  tcase_add_test(cases, a_partial_is_copied);
 	  tcase_add_test(cases, a_change_is_seen_when_it_is_kept);
+	  tcase_add_test(cases, who_waits_no_longer_is_told_so);
 	  tcase_add_test(cases, a_reload_waits_for_no_store);
 	  tcase_add_test(cases, what_is_under_way_has_a_bound);
 	  tcase_add_test(cases, what_others_have_changed_is_taken_up);

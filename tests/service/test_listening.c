@@ -1,4 +1,5 @@
 /* Who listens for events: one read serves all that want to go on from the same place. */
+#include "service/clock.h"
 #include "service/queue/listening.h"
 #include "service/queue/queue.h"
 #include "store_idle.h"
@@ -285,9 +286,55 @@ START_TEST(a_cursor_that_never_was_is_refused)
 }
 END_TEST
 
+/* Of who left nothing is used any more. */
+START_TEST(who_waits_for_a_read_no_longer_is_told_so)
+{
+	struct text key;
+
+	write_event("c", "message.sent");
+	holds = true;
+	for (uint64_t i = 0; i < 6; i++) { /* four are read for */
+		struct asker *asker = &askers[asker_count++];
+
+		ck_assert_int_eq(region_open(1 << 20, &asker->asking.region), OK);
+		key = region_copy(asker->asking.region, TEXT("c"));
+		callers[KEY_A].key_id = key;
+		sem_init(&asker->told, 0, 0);
+		asker->query =
+			(struct events_query){ .after = i > 1 ? i : 0, .wait_s = 60, .limit = 10 };
+		asker->asking = (struct asking){ .caller = &callers[KEY_A],
+			.events_query = &asker->query,
+			.region = asker->asking.region,
+			.patience_us = i == 1 ? UINT64_MAX / 4 : 1,
+			.done = told,
+			.waiter = asker };
+		listening_ask(&lettergate, &asker->asking);
+	}
+	usleep(10);
+	listening_tick(&lettergate, now_us());
+	for (int i = 0; i < 6; i++) {
+		struct asking *asking = &askers[i].asking;
+
+		ck_assert_int_eq(askers[i].is_told, i != 1);
+		if (i == 1)
+			continue;
+		ck_assert_int_eq(asking->err, ERR_IO);
+		ck_assert_str_eq(asking->why, "the store did not answer in time");
+		region_close(asking->region);
+		ck_assert_int_eq(region_open(1, &asking->region), OK);
+	}
+	holds = false;
+	sem_post(&may_go_on);
+	ck_assert_uint_eq(heard(&askers[1]), 1);
+	callers[KEY_A].key_id = TEXT("c");
+	ck_assert_uint_eq(heard(ask(KEY_A, (struct events_query){ .limit = 10 })), 1);
+}
+END_TEST
+
 UNIT_MAIN(listening, tcase_add_checked_fixture(cases, start, stop);
 	  tcase_add_test(cases, one_read_serves_all_that_wait);
 	  tcase_add_test(cases, each_has_its_own_part);
 	  tcase_add_test(cases, few_reads_are_under_way_at_a_time);
 	  tcase_add_test(cases, a_cursor_that_never_was_is_refused);
-	  tcase_add_test(cases, who_was_woken_may_wait_again);)
+	  tcase_add_test(cases, who_was_woken_may_wait_again);
+	  tcase_add_test(cases, who_waits_for_a_read_no_longer_is_told_so);)

@@ -1,4 +1,5 @@
 /* Who asks for pages of messages: few at a time, in small steps, and within bounds. */
+#include "service/clock.h"
 #include "service/queue/lists.h"
 #include "service/queue/queue.h"
 #include "store_idle.h"
@@ -16,7 +17,7 @@ enum { ASKERS = 130, WAIT_MS = 10000, END = 100000 };
 
 static atomic_int steps, at_once, most_of_key;
 static int of_group, of_key_a;
-static atomic_bool holds;
+static atomic_bool holds, holds_step;
 static sem_t may_go_on;
 static atomic_int every; /* so many are passed over for each that is wanted */
 static atomic_int bytes; /* of each */
@@ -50,6 +51,8 @@ static enum err list(void *self, struct list_job *job)
 
 	(void)self;
 	steps++;
+	if (holds_step)
+		sem_wait(&may_go_on);
 	if (++of_group > at_once)
 		at_once = of_group;
 	if (text_equal(job->key_id, TEXT("a")) && ++of_key_a > most_of_key)
@@ -126,7 +129,7 @@ static void start(void)
 	static const struct queue_settings settings;
 
 	steps = at_once = most_of_key = every = bytes = 0;
-	holds = false;
+	holds = holds_step = false;
 	asker_count = 0;
 	for (int i = 0; i < KEYS; i++)
 		callers[i].scopes = SCOPE_READ;
@@ -141,7 +144,7 @@ static void start(void)
 
 static void let_go(void)
 {
-	holds = false;
+	holds = holds_step = false;
 	sem_post(&may_go_on);
 }
 
@@ -248,10 +251,84 @@ START_TEST(who_stands_in_line_at_the_end_is_told)
 }
 END_TEST
 
+/* ---- who waits no longer */
+
+static struct asking left;
+static atomic_bool is_free;
+
+static void free_asker(struct asking *asking)
+{
+	ck_assert_int_eq(asking->err, OK);
+	is_free = true;
+}
+
+static struct asking *leave(struct asking *asking)
+{
+	ck_assert_ptr_null(left.done);
+	left = *asking;
+	asking->done = free_asker;
+	return &left;
+}
+
+static struct asker *ask_in_a_hurry(int key, const char *cursor)
+{
+	struct asker *asker = &askers[asker_count++];
+
+	asker->query = (struct query){ .limit = 1, .cursor = text_of(cursor) };
+	asker->asking = (struct asking){ .what = ASK_LIST,
+		.caller = &callers[key],
+		.query = &asker->query,
+		.patience_us = 1,
+		.leave = leave,
+		.done = told,
+		.waiter = asker };
+	asker->is_told = false;
+	ck_assert_int_eq(region_open(1 << 20, &asker->asking.region), OK);
+	lists_ask(&lettergate, &asker->asking);
+	return asker;
+}
+
+static void is_late(const struct asker *asker, const struct asking *asking)
+{
+	ck_assert(asker->is_told);
+	ck_assert_int_eq(asking->err, ERR_IO);
+	ck_assert_str_eq(asking->why, "the store did not answer in time");
+}
+
+/* One's step has begun, one's has not, and others stand in the line. */
+START_TEST(who_waits_no_longer_is_told_so)
+{
+	struct asker *begun, *other, *in_line, *patient;
+
+	holds_step = true;
+	left.done = NULL;
+	is_free = false;
+	begun = ask_in_a_hurry(KEY_A, "0");
+	while (!steps)
+		usleep(1000);
+	other = ask_in_a_hurry(KEY_B, "0");
+	in_line = ask_in_a_hurry(KEY_A, "0");
+	patient = ask(KEY_A, 1, "0");
+	usleep(10);
+	queue_tick(lettergate.queue, now_us());
+	is_late(begun, &left);
+	is_late(other, &other->asking);
+	ck_assert(!in_line->is_told && !is_free);
+	lists_tick(lettergate.lists, now_us());
+	is_late(in_line, &in_line->asking);
+	ck_assert(!patient->is_told);
+	let_go();
+	ck_assert_uint_eq(heard(patient), 1);
+	ck_assert(is_free);
+	ck_assert_int_eq(steps, 2);
+}
+END_TEST
+
 UNIT_MAIN(lists, tcase_add_checked_fixture(cases, start, stop);
 	  tcase_add_test(cases, a_page_goes_on_until_it_is_full);
 	  tcase_add_test(cases, it_ends_with_its_bytes);
 	  tcase_add_test(cases, it_looks_longer_where_it_finds_nothing);
 	  tcase_add_test(cases, few_are_looked_for_at_a_time_and_fewer_of_a_key);
 	  tcase_add_test(cases, the_line_has_an_end);
-	  tcase_add_test(cases, who_stands_in_line_at_the_end_is_told);)
+	  tcase_add_test(cases, who_stands_in_line_at_the_end_is_told);
+	  tcase_add_test(cases, who_waits_no_longer_is_told_so);)

@@ -86,27 +86,37 @@ def test_a_store_that_hangs_holds_up_no_thread(postgres):
 
 
 @contextlib.contextmanager
-def nothing_is_accepted(postgres):
-    """As long as its lock is held, which the gateway waits for, some seconds."""
+def locked(postgres, table, mode="EXCLUSIVE"):
+    """As long as its lock is held the gateway waits for that, some seconds, and tries again. It may be read."""
     words = ["psql", "-AtqX", postgres.url()]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        print("BEGIN; LOCK TABLE lettergate_body IN EXCLUSIVE MODE; SELECT 'locked';", file=other.stdin, flush=True)
+        print("BEGIN; LOCK TABLE lettergate_%s IN %s MODE; SELECT 'locked';" % (table, mode),
+              file=other.stdin, flush=True)
         assert other.stdout.readline() == "locked\n"
         yield
         other.stdin.close()
 
 
+def is_begun(postgres):
+    """Something of the gateway's waits for the lock."""
+    return wait_for(lambda: postgres.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") == ["1"])
+
+
+def later():
+    return {"send_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400))}
+
+
 def test_whoever_sends_waits_for_it_no_longer_than_his_deadline(postgres):
     """What a relay said is told; else 503 where nothing was begun, and 504 where it may have been."""
     soon = {"deadline": ms(1500)}
-    later = {"send_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400)), **soon}
+    then = {**later(), **soon}
     key = {"Idempotency-Key": "a"}
     with Relay() as relay, Gateway(relay, STORE=postgres.url()) as gateway, \
             concurrent.futures.ThreadPoolExecutor(4) as pool:
-        with nothing_is_accepted(postgres):
-            begun = pool.submit(gateway.send, **later)
-            assert wait_for(lambda: postgres.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") == ["1"])
-            batch = pool.submit(gateway.post, "/send/batch", [mail(**later)] * 3)
+        with locked(postgres, "body"):
+            begun = pool.submit(gateway.send, **then)
+            assert is_begun(postgres)
+            batch = pool.submit(gateway.post, "/send/batch", [mail(**then)] * 3)
             keyed = pool.submit(gateway.send, headers=key, **soon)
             direct = gateway.send(**soon)
             problem(keyed.result(), 503, "storage_unavailable", "not_sent")
@@ -123,3 +133,36 @@ def test_whoever_sends_waits_for_it_no_longer_than_his_deadline(postgres):
         assert {gateway.get("/messages/" + one["id"]).status for one in others} == {404}
         assert wait_for(lambda: gateway.send(headers=key, **soon).status == 200), "its key is free"
         assert len(relay.ledger) == 2
+
+
+def test_whoever_asks_waits_for_it_no_longer_than_a_send_may(postgres):
+    """503, and nothing is changed; but 504 where a change was begun, which is done when it can be."""
+    with Gateway(SMTP_HOST="capture", STORE=postgres.url(), SEND_DEADLINE=ms(500), KEEP_BODY="1h") as gateway, \
+            concurrent.futures.ThreadPoolExecutor(16) as pool:
+        first, second = ("/messages/" + gateway.send(delivery="queue", **later())["id"] for _ in range(2))
+        reads = [("GET", "/messages"), ("GET", first), ("GET", first + "/raw"), ("GET", "/events"),
+                 ("GET", "/events?wait=60"), ("GET", "/events?after=now&wait=60")]
+        changes = [("DELETE", second), ("POST", second + "/retry"), ("PUT", "/templates/b", '{"text": "x"}', KIND),
+                   ("DELETE", "/templates/b")]
+
+        def ask(words, status, code):
+            answer = gateway.request(*words, timeout=60)
+            assert (answer.status, answer["code"]) == (status, code), answer
+            assert ("Retry-After" in answer.headers) == (status == 503)
+
+        for table, words, then, mode in (
+                ("body", ("DELETE", first), (504, "outcome_unknown"), "EXCLUSIVE"),
+                ("template", ("PUT", "/templates/a", '{"text": "x"}', KIND), (504, "outcome_unknown"), "EXCLUSIVE"),
+                ("body", ("GET", second + "/raw"), (503, "storage_unavailable"), "ACCESS EXCLUSIVE")):
+            with locked(postgres, table, mode):
+                begun = pool.submit(ask, words, *then)
+                assert is_begun(postgres)
+                others = [pool.submit(ask, each, 503, "storage_unavailable") for each in reads + changes]
+                for each in [begun, *others]:
+                    each.result()
+        assert wait_for(lambda: gateway.get(first).get("state") == "cancelled"), "what was begun is done in the end"
+        assert gateway.get("/templates/a").status == 200
+        assert gateway.get(second)["state"] == "scheduled", "what was not is not"
+        assert gateway.get("/templates/b").status == 404
+        page = gateway.get("/events?after=0")
+        assert [event["type"] for event in page["events"]].count("message.cancelled") == 1
