@@ -225,14 +225,20 @@ enum err lettergate_reload(struct lettergate *lettergate, struct settings *setti
 	return OK;
 }
 
-static void settle_waiting(struct lettergate *lettergate)
+static void settle_waiting(
+	struct lettergate *lettergate, struct delivery *(*take_out)(struct relay *relay))
 {
 	struct smtp_verdict verdict =
 		smtp_verdict_of_loss(SMTP_LOSS_DRAINING, SMTP_IN_QUEUE, false);
 
 	for (size_t i = 0; lettergate->fleet && i < lettergate->fleet->count; i++)
-		settle_list(lettergate, relay_empty(lettergate->fleet->relays[i]), &verdict,
+		settle_list(lettergate, take_out(lettergate->fleet->relays[i]), &verdict,
 			"the gateway stops");
+}
+
+void lettergate_give_back(struct lettergate *lettergate)
+{
+	settle_waiting(lettergate, relay_take_queued);
 }
 
 void lettergate_stop(struct lettergate *lettergate)
@@ -243,12 +249,12 @@ void lettergate_stop(struct lettergate *lettergate)
 	pthread_rwlock_wrlock(&lettergate->lock);
 	lettergate->is_stopping = true;
 	pthread_rwlock_unlock(&lettergate->lock);
-	settle_waiting(lettergate);
+	settle_waiting(lettergate, relay_empty);
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_stop(lettergate->workers[i]);
 	for (unsigned i = 0; i < lettergate->worker_count; i++)
 		worker_join(lettergate->workers[i]);
-	settle_waiting(lettergate); /* what a session had put back */
+	settle_waiting(lettergate, relay_empty); /* what a session had put back */
 }
 
 void lettergate_close(struct lettergate *lettergate)

@@ -70,6 +70,9 @@ struct lettergate {
  * store cannot be reached. */
 MUST_USE enum err lettergate_open(struct settings *settings, struct log *log,
 	struct lettergate **lettergate_out, struct buf *why);
+/* While it drains, some times a second, by the thread of lettergate_stop: what came out of the
+ * queue and waits for a session goes back, so that nothing is begun that the end would cut off. */
+void lettergate_give_back(struct lettergate *lettergate);
 /* Lets the sessions say goodbye; what is still under way is settled as not sent, or unknown. */
 void lettergate_stop(struct lettergate *lettergate);
 /* After lettergate_stop, and after the server was closed. NULL is fine. */

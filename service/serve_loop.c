@@ -35,6 +35,7 @@ static void go_on_draining(struct program *program, uint64_t now)
 {
 	uint64_t waited_ms = (now - program->drain_us) / 1000;
 
+	lettergate_give_back(program->lettergate);
 	if (!program->is_closed_to_new && waited_ms >= program->settings->drain_delay_ms) {
 		server_drain(program->server);
 		keeper_answer_all(program->lettergate);

@@ -156,23 +156,30 @@ static struct text lane_of_untried(const struct outing *outing)
 	return lane_as_it_was(stored);
 }
 
+static int64_t pause_ms(const struct outing *outing)
+{
+	const struct smtp_verdict *verdict = &outing->delivery.result.verdict;
+	int64_t asked_ms = (int64_t)verdict->retry_after_s * 1000;
+
+	if (outing->lacks_relay && !outing->is_relay_gone) /* its lane is that of others, too */
+		return UNTRIED_MOST_MS;
+	if (verdict->category == SMTP_DRAINING) /* whoever goes on may have it */
+		return 0;
+	if (asked_ms < UNTRIED_MS || outing->delivery.full_relay.len)
+		return UNTRIED_MS;
+	return asked_ms > UNTRIED_MOST_MS ? UNTRIED_MOST_MS : asked_ms;
+}
+
 static struct job *release(struct outing *outing)
 {
 	const struct stored *stored = outing->stored;
 	int64_t now_ms = now_unix_ms();
-	int64_t pause_ms = (int64_t)outing->delivery.result.verdict.retry_after_s * 1000;
 
-	if (outing->lacks_relay && !outing->is_relay_gone) /* its lane is that of others, too */
-		pause_ms = UNTRIED_MOST_MS;
-	else if (pause_ms < UNTRIED_MS || outing->delivery.full_relay.len)
-		pause_ms = UNTRIED_MS;
-	if (pause_ms > UNTRIED_MOST_MS)
-		pause_ms = UNTRIED_MOST_MS;
 	outing->release = (struct release_job){ .job.kind = JOB_RELEASE,
 		.id = stored->id,
 		.token = stored->token,
 		.now_ms = now_ms,
-		.due_ms = now_ms + pause_ms,
+		.due_ms = now_ms + pause_ms(outing),
 		.lane = lane_of_untried(outing) };
 	return &outing->release.job;
 }

@@ -142,6 +142,8 @@ void relay_forget_promises(struct relay *relay, unsigned worker);
 bool relay_wants_turns(struct relay *relay, uint64_t now_us);
 /* Takes out, as a list of up to `most`, what is past its deadline. */
 struct delivery *relay_expire(struct relay *relay, uint64_t now_us, size_t most);
+/* The same for what comes out of the queue (turns_take_queued). */
+struct delivery *relay_take_queued(struct relay *relay);
 /* Takes out everything that waits, as a list. */
 struct delivery *relay_empty(struct relay *relay);
 /* No further carriers; those that are idle leave. */

@@ -212,6 +212,17 @@ struct delivery *relay_expire(struct relay *relay, uint64_t now_us, size_t most)
 	return relay_has_work(relay) ? take_out(relay, now_us, most) : NULL;
 }
 
+struct delivery *relay_take_queued(struct relay *relay)
+{
+	struct delivery *list;
+
+	pthread_mutex_lock(&relay->lock);
+	list = turns_take_queued(&relay->turns);
+	relay_note_waiting(relay);
+	pthread_mutex_unlock(&relay->lock);
+	return list;
+}
+
 struct delivery *relay_empty(struct relay *relay)
 {
 	return take_out(relay, UINT64_MAX, SIZE_MAX);

@@ -125,14 +125,17 @@ struct delivery *turns_take(struct turns *turns, struct turn turn)
 	return take_at(turns, turn.lane, turn.at);
 }
 
-/* What is asked for: see turns_take_all and turns_take_long. */
+/* What is asked for: see turns_take_all, turns_take_long, and turns_take_queued. */
 struct wish {
 	uint64_t deadline_us, queued_us; /* at most */
 	uint64_t elsewhere_us;           /* … and that; 0: no matter */
+	bool is_queued;                  /* that alone */
 };
 
 static bool is_wished(const struct delivery *delivery, const struct wish *wish)
 {
+	if (wish->is_queued)
+		return delivery->is_queued && !delivery->parts;
 	if (wish->elsewhere_us)
 		return delivery->elsewhere_us <= wish->elsewhere_us;
 	return delivery->deadline_us <= wish->deadline_us && delivery->queued_us <= wish->queued_us;
@@ -178,14 +181,21 @@ static struct delivery *take_wished(struct turns *turns, const struct wish *wish
 struct delivery *turns_take_all(
 	struct turns *turns, uint64_t deadline_us, uint64_t queued_us, size_t most)
 {
-	const struct wish wish = { deadline_us, queued_us, 0 };
+	const struct wish wish = { .deadline_us = deadline_us, .queued_us = queued_us };
 
 	return deadline_us < turns->deadline_us ? NULL : take_wished(turns, &wish, most);
 }
 
 struct delivery *turns_take_long(struct turns *turns, uint64_t now_us, size_t most)
 {
-	const struct wish wish = { 0, 0, now_us };
+	const struct wish wish = { .elsewhere_us = now_us };
 
 	return now_us < turns->elsewhere_us ? NULL : take_wished(turns, &wish, most);
+}
+
+struct delivery *turns_take_queued(struct turns *turns)
+{
+	const struct wish wish = { .is_queued = true };
+
+	return take_wished(turns, &wish, SIZE_MAX);
 }

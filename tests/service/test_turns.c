@@ -257,6 +257,27 @@ START_TEST(a_walk_learns_when_the_next_is_due)
 }
 END_TEST
 
+/* Those that stay are what their senders wait for, and messages of which a part may be gone. */
+START_TEST(what_comes_out_of_the_queue_is_taken_out)
+{
+	struct delivery *list;
+
+	for (int i = 0; i < 6; i++) {
+		timed(i, (uint64_t)500 + 100 * (uint64_t)i, 400);
+		mails[i].is_queued = i % 2;
+		mails[i].parts = i == 3;
+	}
+	list = turns_take_queued(&turns);
+	ck_assert_ptr_eq(list, &mails[1]);
+	ck_assert_ptr_eq(list->next, &mails[5]);
+	ck_assert_ptr_null(list->next->next);
+	ck_assert_uint_eq(turns.count, 4);
+	ck_assert_ptr_null(turns_take_queued(&turns));
+	ck_assert_int_eq(late(500), 0);
+	(void)turns_take_all(&turns, UINT64_MAX, UINT64_MAX, SIZE_MAX);
+}
+END_TEST
+
 START_TEST(what_is_put_back_is_due_too)
 {
 	timed(0, 500, 450);
@@ -345,6 +366,7 @@ UNIT_MAIN(turns, tcase_add_checked_fixture(cases, open_turns, NULL);
 	  tcase_add_test(cases, those_are_taken_out_that_were_queued_in_time);
 	  tcase_add_test(cases, nobody_is_looked_at_before_the_first_deadline);
 	  tcase_add_test(cases, a_walk_learns_when_the_next_is_due);
+	  tcase_add_test(cases, what_comes_out_of_the_queue_is_taken_out);
 	  tcase_add_test(cases, what_is_put_back_is_due_too);
 	  tcase_add_test(cases, many_are_taken_out_a_few_at_a_time);
 	  tcase_add_loop_test(cases, nothing_is_lost_and_nothing_comes_twice, 0, 50);)

@@ -301,6 +301,27 @@ def test_one_of_three_is_killed(postgres, policy):
         assert (twice if policy == "hold" else len(held)) == 0
 
 
+def test_one_that_stops_gives_back_what_it_has_not_begun(postgres):
+    """F-40: the others send it at once, while that one waits for the answers to what it has begun."""
+    ends, gate = [], threading.Event()
+
+    def at_the_end(connection, step, line):
+        ends.append(connection)
+        gate.wait(60 * SLOW)
+
+    with Relay({"connections": {n: {"dot": at_the_end} for n in (1, 2)}}) as relay, \
+            replica(relay, postgres.url(), SMTP_SESSIONS="2") as first:
+        accepted = [queued(first) for _ in range(12)]
+        assert wait_for(lambda: len(ends) == 2)
+        assert wait_for(lambda: postgres.sql("SELECT count(*) FROM lettergate_message WHERE turn = 4") == ["12"])
+        with replica(relay, postgres.url()):
+            first.terminate()
+            assert relay.wait(lambda: len(relay.ledger) == 10)
+            gate.set()
+            assert first.wait() == 0
+            assert all_arrive(relay, postgres, accepted) == 0
+
+
 def test_a_message_that_kills_is_suspected_by_the_others(postgres):
     """F-47: the one whose MAIL was written, and none that merely was out; the others go on behind it."""
     def marked(words):
