@@ -32,7 +32,13 @@ bool event_filter_add(struct event_filter *filter, struct text name)
 	return bit != 0;
 }
 
-static bool is_among(const struct json *json, struct text tag)
+static bool has_id(const struct json *json, struct text id)
+{
+	return text_equal(
+		json_string(json, cJSON_GetObjectItemCaseSensitive(json->root, "id")), id);
+}
+
+static bool has_tag(const struct json *json, struct text tag)
 {
 	const cJSON *tags = cJSON_GetObjectItemCaseSensitive(json->root, "tags"), *each;
 
@@ -44,27 +50,28 @@ static bool is_among(const struct json *json, struct text tag)
 	return false;
 }
 
-static bool has_tag(struct text content, struct text tag)
+static bool content_fits(struct text content, const struct event_filter *filter)
 {
 	struct region *region;
 	struct json json = { 0 };
 	struct text copy;
-	bool has;
+	bool fits;
 
 	if (region_open(REGION_BYTES, &region) != OK)
 		return false;
 	copy = region_copy(region, content);
-	has = copy.at && json_parse((char *)copy.at, copy.len, region, &json) == OK &&
-	      is_among(&json, tag);
+	fits = copy.at && json_parse((char *)copy.at, copy.len, region, &json) == OK &&
+	       (!filter->id.len || has_id(&json, filter->id)) &&
+	       (!filter->tag.len || has_tag(&json, filter->tag));
 	region_close(region);
-	return has;
+	return fits;
 }
 
 bool event_fits(const struct event *event, const struct event_filter *filter)
 {
 	if (filter->types && !(filter->types & type_bit(event->type)))
 		return false;
-	return !filter->tag.len || has_tag(event->content, filter->tag);
+	return (!filter->tag.len && !filter->id.len) || content_fits(event->content, filter);
 }
 
 bool event_id(const struct event *event, char id_out[EVENT_ID_LEN + 1])

@@ -19,13 +19,14 @@ struct event {
 struct event_filter {
 	unsigned types;  /* bit i: the one of event_type_name(i); 0: any */
 	struct text tag; /* one of the message's; empty: any */
+	struct text id;  /* the message's; empty: any */
 };
 
 /* "message.queued"; NULL behind the last, EVENT_TYPES. */
 const char *event_type_name(size_t index);
 /* Adds the type of this name to a filter; false: there is none. */
 bool event_filter_add(struct event_filter *filter, struct text name);
-/* A content that cannot be read has no tags. */
+/* A content that cannot be read has neither tags nor an id. */
 bool event_fits(const struct event *event, const struct event_filter *filter);
 /* The same for each time that it is told, and of no other event: "evt_" and 32 hexadecimal digits.
  * False: out of memory. */

@@ -73,14 +73,14 @@ static const char *read_types(struct text types, struct event_filter *filter)
 
 static const char *read_query(const struct exchange *exchange, struct events_query *query)
 {
-	static const char *const names[] = { "after", "wait", "limit", "type", "tag", NULL };
+	static const char *const names[] = { "after", "wait", "limit", "type", "tag", "id", NULL };
 	struct text after = exchange_query(exchange, TEXT("after"));
 	struct text wait = exchange_query(exchange, TEXT("wait"));
 	struct text limit = exchange_query(exchange, TEXT("limit"));
 	uint64_t wait_s = 0, most = LIMIT_USUAL;
 
 	if (!exchange_query_holds_only(exchange, names))
-		return "the query takes after, wait, limit, type and tag, each once";
+		return "the query takes after, wait, limit, type, tag and id, each once";
 	query->is_from_now = text_equal(after, TEXT("now"));
 	if (after.len && !query->is_from_now && !text_to_u64(after, &query->after))
 		return "after is the cursor of an earlier answer, 0 (from the start) or now";
@@ -91,6 +91,7 @@ static const char *read_query(const struct exchange *exchange, struct events_que
 	query->wait_s = (uint32_t)wait_s;
 	query->limit = (size_t)most;
 	query->filter.tag = exchange_query(exchange, TEXT("tag"));
+	query->filter.id = exchange_query(exchange, TEXT("id"));
 	return read_types(exchange_query(exchange, TEXT("type")), &query->filter);
 }
 

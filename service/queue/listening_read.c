@@ -56,7 +56,8 @@ static bool is_narrow(const struct listener *listener, struct text key_id)
 {
 	const struct event_filter *filter = &listener->asking->events_query->filter;
 
-	return filter->types || filter->tag.len || (listener->key_id.at && !key_id.at);
+	return filter->types || filter->tag.len || filter->id.len ||
+	       (listener->key_id.at && !key_id.at);
 }
 
 /* As many as the longest of the answers may hold; of those who pick, that is no measure of what has

@@ -49,15 +49,19 @@ END_TEST
 START_TEST(a_filter_lets_some_through)
 {
 	static const struct {
-		const char *types, *tag;
+		const char *types, *tag, *id;
 		bool fits;
-	} rows[] = { { "", "", true }, { "message.sent", "", true },
-		{ "message.failed", "", false }, { "message.failed message.sent", "a", true },
-		{ "", "bc", true }, { "", "c", false }, { "message.failed", "a", false } };
+	} rows[] = { { "", "", "", true }, { "message.sent", "", "", true },
+		{ "message.failed", "", "", false },
+		{ "message.failed message.sent", "a", "", true }, { "", "bc", "", true },
+		{ "", "c", "", false }, { "message.failed", "a", "", false }, { "", "", "7", true },
+		{ "", "", "70", false }, { "", "a", "7", true }, { "", "c", "7", false },
+		{ "", "a", "8", false } };
 
-	sent.content = TEXT("{\"tags\":[\"a\",\"b\\u0063\"]}");
+	sent.content = TEXT("{\"id\":\"7\",\"tags\":[\"a\",\"b\\u0063\"]}");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct event_filter filter = { .tag = text_of(rows[i].tag) };
+		struct event_filter filter = { .tag = text_of(rows[i].tag),
+			.id = text_of(rows[i].id) };
 		struct text types = text_of(rows[i].types);
 
 		while (types.len)
@@ -67,16 +71,16 @@ START_TEST(a_filter_lets_some_through)
 }
 END_TEST
 
-START_TEST(what_cannot_be_read_has_no_tags)
+START_TEST(what_cannot_be_read_has_neither_tags_nor_an_id)
 {
-	static const char *const contents[] = { "", "{", "[]", "{\"tags\":7}",
+	static const char *const contents[] = { "", "{", "[]", "{\"id\":7,\"tags\":7}",
 		"{\"tags\":[7,null]}" };
-	struct event_filter filter = { .tag = TEXT("a") };
+	struct event_filter filter = { .tag = TEXT("a") }, one = { .id = TEXT("7") };
 	struct event event = sent;
 
 	for (int i = 0; i < 5; i++) {
 		event.content = text_of(contents[i]);
-		ck_assert(!event_fits(&event, &filter));
+		ck_assert(!event_fits(&event, &filter) && !event_fits(&event, &one));
 	}
 }
 END_TEST
@@ -96,5 +100,5 @@ END_TEST
 
 UNIT_MAIN(event, tcase_add_test(cases, it_is_told_as_json); tcase_add_test(cases, each_has_its_id);
 	  tcase_add_test(cases, a_filter_lets_some_through);
-	  tcase_add_test(cases, what_cannot_be_read_has_no_tags);
+	  tcase_add_test(cases, what_cannot_be_read_has_neither_tags_nor_an_id);
 	  tcase_add_test(cases, types_have_names);)

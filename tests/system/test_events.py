@@ -116,9 +116,11 @@ def test_what_is_rare_is_found_whatever_the_limit(store):
         together(lambda n: gateway.send(), range(70))
         relay.script["mail"] = "550 5.7.1 no"
         assert gateway.send(tags=["rare"]).status >= 400
-        for query in ("type=message.failed", "tag=rare"):
+        message_id = gateway.get("/messages?tag=rare")["messages"][0]["id"]
+        for query in ("type=message.failed", "tag=rare", "id=" + message_id, "tag=rare&id=" + message_id):
             assert types(gateway, "limit=1&" + query) == ["message.failed"]
         assert types(gateway, "limit=1") == ["message.sent"]
+        assert types(gateway, "id=" + message_id[:-1]) == types(gateway, "tag=x&id=" + message_id) == []
 
 
 def test_a_query_that_makes_no_sense(store):
