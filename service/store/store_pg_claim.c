@@ -1,4 +1,4 @@
-/* Messages are handed out, held, and given back. Whoever is slower finds rows locked and takes
+/* Messages are handed out. Whoever is slower finds rows locked and takes
  * others: nobody waits for another replica here. */
 #include <string.h>
 
@@ -34,7 +34,8 @@ static enum message_state known_state(int64_t state)
 	return state >= 0 && state < MESSAGE_STATES ? (enum message_state)state : MESSAGE_QUEUED;
 }
 
-enum err pg_set_aside(struct pg_store *store, struct claim_job *claim, const char *id,
+/* What cannot be read is set aside, or it would be handed out for ever. */
+static enum err set_aside(struct pg_store *store, struct claim_job *claim, const char *id,
 	struct text key_id, int64_t weight)
 {
 	struct pg_values values = { 0 };
@@ -65,23 +66,18 @@ static enum err set_row_aside(
 	char id[DELIVERY_ID_LEN + 1];
 
 	id_from_bytes(pg_text(result, row, PG_ID), id);
-	return pg_set_aside(store, claim, id, pg_text(result, row, PG_KEY), weight_of(result, row));
+	return set_aside(store, claim, id, pg_text(result, row, PG_KEY), weight_of(result, row));
 }
 
-static bool has_body(const struct pg_store *store, const struct claim_job *claim)
-{
-	return claim->has_body && !store->is_careful;
-}
-
-static enum err read_claimed(const struct pg_store *store, const struct claim_job *claim,
-	const PGresult *result, int row, struct stored **stored_out)
+static enum err read_claimed(
+	const struct claim_job *claim, const PGresult *result, int row, struct stored **stored_out)
 {
 	struct stored *stored;
 	enum err err = pg_row_read(result, row, &stored);
 
 	if (err)
 		return err;
-	if (has_body(store, claim)) {
+	if (claim->has_body) {
 		claim->bodies[claim->count] = (struct text){ 0 };
 		err = pg_row_body(result, row, CRC, stored->region, &claim->bodies[claim->count]);
 	}
@@ -114,7 +110,7 @@ static enum err take_row(
 	claim->bytes += (uint64_t)weight_of(result, row);
 	tally_move(&store->tally, key_id, weight_of(result, row),
 		known_state(pg_int(result, row, WAS)), MESSAGE_SENDING);
-	err = read_claimed(store, claim, result, row, &claim->claimed[claim->count]);
+	err = read_claimed(claim, result, row, &claim->claimed[claim->count]);
 	if (err == ERR_SYNTAX)
 		return set_row_aside(store, claim, result, row);
 	if (err)
@@ -134,14 +130,60 @@ static enum err take_rows(struct pg_store *store, const PGresult *result, void *
 	return err;
 }
 
-static void add_lease(
-	struct pg_store *store, const struct claim_job *claim, struct pg_values *values)
+/* What stands in the way of the others is read by itself. */
+struct one {
+	struct claim_job *claim;
+	const PGresult *rows;
+	int row;
+};
+
+static enum err take_one(struct pg_store *store, void *context, bool is_bare)
+{
+	const struct one *one = context;
+	struct pg_values values = { 0 };
+	PGresult *whole;
+	enum err err;
+	char id[DELIVERY_ID_LEN + 1];
+
+	if (is_bare) /* which cannot be read */
+		return take_row(store, one->claim, one->rows, one->row);
+	id_from_bytes(pg_text(one->rows, one->row, PG_ID), id);
+	pg_id(&values, id);
+	pg_number(&values, pg_int(one->rows, one->row, WAS));
+	pg_number(&values, one->claim->has_body);
+	err = pg_ask(store, PG_CLAIMED, &values, &whole);
+	if (err)
+		return err;
+	err = take_row(store, one->claim, whole, 0);
+	PQclear(whole);
+	return err;
+}
+
+static enum err take_each(struct pg_store *store, struct claim_job *claim, const PGresult *rows)
+{
+	enum err err = OK;
+
+	for (int row = 0; row < PQntuples(rows) && claim->count < claim->most && !err; row++)
+		err = pg_carefully(store, take_one, &(struct one){ claim, rows, row });
+	return err;
+}
+
+/* ---- what is asked for */
+
+struct round {
+	struct claim_job *claim;
+	size_t most;
+	int64_t least; /* strikes */
+};
+
+static void add_lease(struct pg_store *store, const struct claim_job *claim, bool is_bare,
+	struct pg_values *values)
 {
 	pg_number(values, claim->mark);
 	pg_number(values, (int64_t)claim->token);
 	pg_number(values, store->owner);
 	pg_number(values, claim->lease_for_ms);
-	pg_number(values, has_body(store, claim));
+	pg_number(values, is_bare ? 2 : claim->has_body);
 }
 
 static enum err take_suspect(struct pg_store *store, const PGresult *result, void *context)
@@ -151,39 +193,72 @@ static enum err take_suspect(struct pg_store *store, const PGresult *result, voi
 	return take_rows(store, result, context);
 }
 
+static enum err hand_out(struct pg_store *store, enum pg_sql sql, struct pg_values *values,
+	struct claim_job *claim, bool is_bare)
+{
+	bool is_suspect = sql == PG_SUSPECT;
+	PGresult *rows;
+	enum err err;
+
+	if (!is_bare)
+		return pg_send(store, sql, values, is_suspect ? take_suspect : take_rows, claim);
+	err = pg_ask(store, sql, values, &rows);
+	if (err)
+		return err;
+	if (is_suspect && PQntuples(rows))
+		suspicion_note(&store->suspicion, (int64_t)(now_us() / 1000));
+	err = take_each(store, claim, rows);
+	PQclear(rows);
+	return err;
+}
+
 /* One that a process has died over: then the other statement finds that it is out, and nothing,
  * unless others may come beside it. */
-static enum err send_suspect(struct pg_store *store, struct claim_job *claim, int64_t least)
+static enum err ask_suspect(struct pg_store *store, void *context, bool is_bare)
 {
+	const struct round *round = context;
+	struct claim_job *claim = round->claim;
 	struct pg_values values = { 0 };
 
 	pg_closed_lanes(&values, claim);
-	add_lease(store, claim, &values);
-	pg_number(&values, least);
+	add_lease(store, claim, is_bare, &values);
+	pg_number(&values, round->least);
 	pg_resting_lanes(&values, claim);
 	pg_number(&values, claim->now_ms);
-	return pg_send(store, PG_SUSPECT, &values, take_suspect, claim);
+	return hand_out(store, PG_SUSPECT, &values, claim, is_bare);
 }
 
-static enum err send_claim(
-	struct pg_store *store, struct claim_job *claim, size_t most, int64_t least)
+static enum err ask_claim(struct pg_store *store, void *context, bool is_bare)
 {
+	const struct round *round = context;
+	struct claim_job *claim = round->claim;
 	struct pg_values values = { 0 };
 
 	pg_bytes(&values, buf_text(&store->lane));
 	pg_bytes(&values, buf_text(&store->lane_key));
 	pg_closed_lanes(&values, claim);
-	pg_number(&values, (int64_t)most);
-	add_lease(store, claim, &values);
+	pg_number(&values, (int64_t)round->most);
+	add_lease(store, claim, is_bare, &values);
 	pg_narrow_lanes(&values, claim);
 	pg_number(&values, claim->most_bytes && claim->most_bytes < INT64_MAX
 				   ? (int64_t)claim->most_bytes
 				   : INT64_MAX);
-	pg_number(&values, least);
+	pg_number(&values, round->least);
 	pg_resting_lanes(&values, claim);
 	pg_number(&values, claim->now_ms);
 	pg_number(&values, (int64_t)rules_over_most(claim));
-	return pg_send(store, PG_CLAIM, &values, take_rows, claim);
+	return hand_out(store, PG_CLAIM, &values, claim, is_bare);
+}
+
+static enum err send_suspect(struct pg_store *store, struct claim_job *claim, int64_t least)
+{
+	return pg_carefully(store, ask_suspect, &(struct round){ claim, 1, least });
+}
+
+static enum err send_claim(
+	struct pg_store *store, struct claim_job *claim, size_t most, int64_t least)
+{
+	return pg_carefully(store, ask_claim, &(struct round){ claim, most, least });
 }
 
 /* Suspects, and nothing else while there are any. */
@@ -233,114 +308,7 @@ enum err pg_claim(void *self, struct claim_job *claim)
 		      : send_apart(store, claim);
 	if (!err)
 		err = pg_drain(store);
-	if (!err && store->is_careful)
-		err = pg_claim_bodies(store, claim);
-	store->is_careful = store->is_careful || err == ERR_SYNTAX;
 	if (!err)
 		claim->has_more = may_have_more(claim);
 	return err;
-}
-
-/* ---- holding */
-
-/* A refusal, if there is no such row. */
-static enum err note_found(struct pg_store *store, const PGresult *result, void *context)
-{
-	struct job *job = context;
-
-	(void)store;
-	if (strcmp(PQcmdTuples((PGresult *)result), "1") != 0)
-		job->err = ERR_VALUE;
-	return OK;
-}
-
-/* Its commit waits for no disk, unless somebody else's shares it. */
-static enum err send_mark(struct pg_store *store, const struct fence_job *fence)
-{
-	struct pg_values values = { 0 };
-
-	pg_id(&values, fence->id);
-	pg_number(&values, (int64_t)fence->token);
-	pg_number(&values, fence->mark);
-	store->is_noted = true;
-	return pg_send(store, PG_MARK, &values, NULL, NULL);
-}
-
-enum err pg_fence(void *self, struct fence_job *fence)
-{
-	struct pg_values values = { 0 };
-
-	fence->job.err = OK;
-	if (!fence->token)
-		return ERR_VALUE;
-	if (fence->only_notes)
-		return send_mark(self, fence);
-	pg_id(&values, fence->id);
-	pg_number(&values, (int64_t)fence->token);
-	pg_number(&values, fence->mark);
-	pg_number(&values, fence->lease_for_ms);
-	return pg_send(self, PG_FENCE, &values, note_found, &fence->job);
-}
-
-static enum err note_renewed(struct pg_store *store, const PGresult *result, void *context)
-{
-	struct lease *lease = context;
-
-	(void)store;
-	lease->is_lost = strcmp(PQcmdTuples((PGresult *)result), "1") != 0;
-	return OK;
-}
-
-enum err pg_renew(void *self, struct renew_job *renew)
-{
-	enum err err = OK;
-
-	renew->job.err = OK;
-	for (size_t i = 0; i < renew->count && (!err || err == ERR_VALUE); i++) {
-		struct lease *lease = &renew->leases[i];
-		struct pg_values values = { 0 };
-
-		lease->is_lost = true;
-		if (!lease->token)
-			continue;
-		pg_id(&values, lease->id);
-		pg_number(&values, (int64_t)lease->token);
-		pg_number(&values, renew->lease_for_ms);
-		err = pg_send(self, PG_RENEW, &values, note_renewed, lease);
-	}
-	return err == ERR_VALUE ? OK : err;
-}
-
-/* ---- giving back */
-
-static enum err note_released(struct pg_store *store, const PGresult *result, void *context)
-{
-	struct release_job *release = context;
-	size_t count = 0;
-	enum err err = pg_tally_moved(store, result, &count);
-
-	if (!err && count == 0)
-		release->job.err = ERR_VALUE;
-	return err;
-}
-
-enum err pg_release(void *self, struct release_job *release)
-{
-	struct pg_store *store = self;
-	struct pg_values values = { 0 };
-	enum err err;
-
-	release->job.err = OK;
-	if (!release->token)
-		return ERR_VALUE;
-	pg_id(&values, release->id);
-	pg_number(&values, (int64_t)release->token);
-	pg_bytes(&values, release->lane);
-	pg_number(&values, release->due_ms);
-	pg_number(&values, release->due_ms > release->now_ms);
-	pg_number(&values, release->now_ms);
-	err = pg_send(store, PG_RELEASE, &values, note_released, release);
-	pg_note_due(store, release->due_ms > release->now_ms ? TURN_LATER : TURN_READY,
-		release->due_ms);
-	return err == ERR_VALUE ? ERR_MISSING : err;
 }

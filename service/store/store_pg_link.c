@@ -77,6 +77,11 @@ static bool is_unwell(const char *state)
 	return strncmp(state, "53", 2) == 0 || strncmp(state, "58", 2) == 0;
 }
 
+static bool is_damage(const char *state)
+{
+	return strncmp(state, "XX00", 4) == 0 && state[4] != '0';
+}
+
 static const char *words_of(const char *state)
 {
 	if (strcmp(state, "53100") == 0)
@@ -89,7 +94,7 @@ static const char *words_of(const char *state)
 		return "PostgreSQL takes too long";
 	if (strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0)
 		return "PostgreSQL does not answer";
-	if (strncmp(state, "XX00", 4) == 0 && state[4] != '0')
+	if (is_damage(state))
 		return "a table of PostgreSQL is damaged";
 	return "PostgreSQL refuses what the queue asks for: see store_refused in the log";
 }
@@ -101,12 +106,12 @@ enum err pg_judge(struct pg_store *store, const PGresult *result)
 
 	state = state ? state : "";
 	if (!store->err) {
-		store->err =
-			strncmp(state, "XX00", 4) == 0 && state[4] != '0' ? ERR_SYNTAX : ERR_IO;
+		store->err = is_damage(state) ? ERR_SYNTAX : ERR_IO;
 		store->may_again = is_conflict(state);
 		if (may_tell(store))
 			tell(store, "store_refused", words ? words : PQresultErrorMessage(result));
 	}
+	store->has_damage = store->has_damage || is_damage(state);
 	if (is_unwell(state))
 		store->well_us = 0;
 	if (is_end(state))

@@ -1,4 +1,4 @@
-/* What is told of messages and events, and the templates. */
+/* What is told of messages, and the templates. */
 #include <string.h>
 
 #include "service/clock.h"
@@ -12,22 +12,6 @@ enum err pg_look_up(void *self, struct look_up_job *look_up)
 	return pg_row_find(self, PG_FIND, look_up->id, look_up->key_id, &look_up->found, &turn);
 }
 
-static enum err read_body(struct pg_store *store, struct body_job *body)
-{
-	struct pg_values values = { 0 };
-	PGresult *result;
-	enum err err;
-
-	pg_id(&values, body->id);
-	err = pg_ask(store, PG_BODY, &values, &result);
-	if (err)
-		return err;
-	err = PQntuples(result) == 1 ? pg_row_body(result, 0, 0, body->region, &body->body)
-				     : ERR_VALUE; /* it went this moment */
-	PQclear(result);
-	return err;
-}
-
 enum err pg_body(void *self, struct body_job *body)
 {
 	struct pg_store *store = self;
@@ -36,7 +20,8 @@ enum err pg_body(void *self, struct body_job *body)
 	enum err err = pg_row_find(store, PG_FIND, body->id, body->key_id, &stored, &turn);
 
 	if (!err)
-		err = stored->has_body ? read_body(store, body) : ERR_VALUE;
+		err = stored->has_body ? pg_read_body(store, body->id, body->region, &body->body)
+				       : ERR_VALUE;
 	stored_free(stored);
 	return err == ERR_SYNTAX ? ERR_VALUE : err;
 }
@@ -67,23 +52,50 @@ static enum err see(struct list_job *list, struct list_walk *walk, const PGresul
 	return OK;
 }
 
-/* All that are wanted, or so many as there is room for; the cursor stands behind the last. */
-static enum err see_all(struct list_job *list, const PGresult *result)
+struct page {
+	struct list_job *list;
+	PGresult *rows;
+	bool is_bare; /* they come without what is large */
+};
+
+/* Of a row that stands for one that is to be read by itself. */
+static enum err see_alone(
+	struct pg_store *store, const struct page *page, struct list_walk *walk, int row)
 {
+	char id[DELIVERY_ID_LEN + 1];
+	PGresult *whole;
+	enum err err;
+
+	id_from_bytes(pg_text(page->rows, row, PG_ID), id);
+	err = pg_row_ask(store, PG_FIND, id, &whole);
+	if (err)
+		return err;
+	if (PQntuples(whole) == 1) /* it may have gone this moment */
+		err = see(page->list, walk, whole, 0);
+	PQclear(whole);
+	return err;
+}
+
+/* All that are wanted, or so many as there is room for; the cursor stands behind the last. */
+static enum err see_all(struct pg_store *store, const struct page *page)
+{
+	struct list_job *list = page->list;
+	const PGresult *rows = page->rows;
 	struct list_walk walk = { 0 };
-	int64_t seen = pg_int(result, 0, SEEN), wanted = pg_int(result, 0, WANTED);
+	int64_t seen = pg_int(rows, 0, SEEN), wanted = pg_int(rows, 0, WANTED);
 	enum err err = OK;
 
-	for (int row = 0; !err && row < PQntuples(result) && !PQgetisnull(result, row, PG_ID) &&
+	for (int row = 0; !err && row < PQntuples(rows) && !PQgetisnull(rows, row, PG_ID) &&
 			  rules_list_goes_on(list, &walk);
 		row++)
-		err = see(list, &walk, result, row);
+		err = page->is_bare ? see_alone(store, page, &walk, row)
+				    : see(list, &walk, rows, row);
 	if (err || walk.read < wanted || wanted == STORE_LIST_STEPS)
 		return err;
 	if (seen < STORE_LIST_PASSED)
 		*list->cursor = '\0';
 	else
-		id_from_bytes(pg_text(result, 0, FAR), list->cursor);
+		id_from_bytes(pg_text(rows, 0, FAR), list->cursor);
 	return OK;
 }
 
@@ -99,17 +111,14 @@ static enum pg_sql choose(const struct list_job *list)
 	return message_state_is_settled(list->state) ? PG_LIST_SETTLED : PG_LIST_WAITING;
 }
 
-enum err pg_list(void *self, struct list_job *list)
+static enum err ask_page(struct pg_store *store, void *context, bool is_bare)
 {
+	struct page *page = context;
+	const struct list_job *list = page->list;
 	enum pg_sql sql = choose(list);
 	struct pg_values values = { 0 };
-	PGresult *result;
-	enum err err;
 
-	list->count = 0;
-	list->bytes = 0;
-	if (!rules_list_from(list))
-		return ERR_VALUE;
+	page->is_bare = is_bare;
 	pg_id(&values, list->cursor);
 	pg_number(&values, STORE_LIST_PASSED);
 	pg_number(&values, list->has_state ? (int64_t)list->state : 0);
@@ -120,86 +129,26 @@ enum err pg_list(void *self, struct list_job *list)
 	pg_number(&values, list->most_bytes && list->most_bytes < INT64_MAX
 				   ? (int64_t)list->most_bytes
 				   : INT64_MAX);
+	pg_number(&values, is_bare);
 	if (sql != PG_LIST && sql != PG_LIST_HELD)
 		pg_number(&values, STORE_LIST_FEW);
-	err = pg_ask(self, sql, &values, &result);
-	if (err)
-		return err;
-	err = see_all(list, result);
-	PQclear(result);
-	return err;
+	return pg_ask(store, sql, &values, &page->rows);
 }
 
-/* ---- events */
-
-static enum err copy_event(struct events_job *events, const PGresult *result, int row)
+enum err pg_list(void *self, struct list_job *list)
 {
-	struct event *event = &events->events[events->count];
-
-	*event = (struct event){
-		.cursor = (uint64_t)pg_int(result, row, 0),
-		.at_ms = pg_int(result, row, 1),
-		.type = region_copy(events->region, pg_text(result, row, 2)),
-		.key_id = region_copy(events->region, pg_text(result, row, 3)),
-		.content = region_copy(events->region, pg_text(result, row, 4)),
-	};
-	if (!event->type.at || !event->key_id.at || !event->content.at)
-		return ERR_MEMORY;
-	events->count++;
-	return OK;
-}
-
-/* Rows of those that are wanted, and one that only tells how far it looked. */
-static enum err copy_events(struct pg_store *store, const PGresult *result, void *context)
-{
-	struct events_job *events = context;
-	uint64_t bytes = 0, most_bytes = events->most_bytes ? events->most_bytes : UINT64_MAX;
-	enum err err = OK;
-
-	(void)store;
-	for (int row = 0; row < PQntuples(result) && !err; row++) {
-		if (events->count == events->most || bytes >= most_bytes)
-			break;
-		events->cursor = (uint64_t)pg_int(result, row, 0);
-		if (PQgetisnull(result, row, 1))
-			break;
-		bytes += pg_text(result, row, 4).len;
-		err = copy_event(events, result, row);
-	}
-	return err;
-}
-
-static enum err note_newest(struct pg_store *store, const PGresult *result, void *context)
-{
-	struct events_job *events = context;
-
-	(void)store;
-	events->newest = (uint64_t)pg_int(result, 0, 0);
-	events->last = (uint64_t)pg_int(result, 0, 1);
-	return OK;
-}
-
-enum err pg_events(void *self, struct events_job *events)
-{
-	struct pg_store *store = self;
-	struct pg_values values = { 0 }, base = { 0 };
+	struct page page = { .list = list };
 	enum err err;
 
-	events->job.err = OK;
-	events->count = 0;
-	events->cursor = events->after;
-	pg_number(&values, events->after < INT64_MAX ? (int64_t)events->after : INT64_MAX);
-	pg_number(&values, STORE_EVENT_STEPS);
-	pg_number(&values, events->key_id.at != NULL);
-	pg_bytes(&values, events->key_id);
-	pg_number(&values, (int64_t)events->most);
-	pg_number(&values, store->cursor_base);
-	err = pg_send(store, PG_EVENTS, &values, copy_events, events);
-	if (err)
-		return err;
-	pg_number(&base, store->cursor_base);
-	err = pg_send(store, PG_EVENT_NEWEST, &base, note_newest, events);
-	return err ? err : pg_drain(store);
+	list->count = 0;
+	list->bytes = 0;
+	if (!rules_list_from(list))
+		return ERR_VALUE;
+	err = pg_carefully(self, ask_page, &page);
+	if (!err)
+		err = see_all(self, &page);
+	PQclear(page.rows);
+	return err;
 }
 
 /* ---- numbers */

@@ -20,6 +20,9 @@ enum pg_sql {
 	PG_BEGIN,
 	PG_COMMIT,
 	PG_ROLLBACK,
+	PG_SAVEPOINT,
+	PG_SAVEPOINT_END,
+	PG_GO_BACK,
 	PG_NO_TIMEOUT,
 	PG_NO_SYNC,
 	PG_ACCEPT,
@@ -27,6 +30,7 @@ enum pg_sql {
 	PG_SUSPECT,
 	PG_SUSPECT_NO_MORE,
 	PG_CLAIM,
+	PG_CLAIMED,
 	PG_SET_ASIDE,
 	PG_FENCE,
 	PG_MARK,
@@ -44,6 +48,7 @@ enum pg_sql {
 	PG_LIST_WAITING,
 	PG_LIST_SETTLED,
 	PG_EVENTS,
+	PG_EVENT,
 	PG_EVENT_NEWEST,
 	PG_OLDEST,
 	PG_ONCE_BEGIN,
@@ -138,9 +143,7 @@ struct pg_store {
 	uint64_t calm_us;           /* until then nothing is taken from anybody */
 	struct buf lane, lane_key;  /* whose turn it was last */
 	struct suspicion suspicion; /* of ours, by the monotonic clock */
-	bool is_careful;            /* bodies are read one by one, see store_pg_careful.c */
-	size_t bodies_read;         /* of the claim that runs */
-	char damaged_id[DELIVERY_ID_LEN + 1]; /* whose body cannot be read; "": none is known */
+	bool has_damage;            /* of its data, since we came: see store_pg_careful.c */
 	struct buf head, course, body;
 };
 
@@ -200,6 +203,17 @@ void pg_lose(struct pg_store *store, const char *why);
 /* Notes what failed, and what that means. */
 enum err pg_judge(struct pg_store *store, const PGresult *result);
 
+/* ---- what cannot be read */
+
+/* `is_bare`: without what lies apart from its rows, and may be damaged. */
+typedef enum err (*pg_attempt)(struct pg_store *store, void *context, bool is_bare);
+/* One that is not bare; and if that meets damage, one that is. The first time the transaction fails
+ * with ERR_SYNTAX: whoever does it again comes further. */
+MUST_USE enum err pg_carefully(struct pg_store *store, pg_attempt attempt, void *context);
+/* ERR_SYNTAX: there is none, or not as it was written. */
+MUST_USE enum err pg_read_body(
+	struct pg_store *store, const char *id, struct region *region, struct text *body_out);
+
 /* ---- a new connection */
 
 enum {
@@ -249,14 +263,20 @@ enum pg_column {
 	PG_COURSE,
 	PG_COLUMN_COUNT,
 };
-#define PG_COLUMNS                                                                                 \
+/* `unless`: the large ones, which lie apart, are not to be read. */
+#define PG_COLUMNS(unless)                                                                         \
 	"m.id, m.key_id, m.lane, m.state, m.turn, m.created_ms, m.due_ms, m.expires_ms, "          \
 	"m.updated_ms, m.size_bytes, m.more_bytes, m.has_body, m.tries, m.strikes, "               \
-	"m.maybe_sent, m.token, m.head, m.course"
+	"m.maybe_sent, m.token, CASE WHEN " unless " THEN NULL ELSE m.head END, CASE WHEN " unless \
+	" THEN NULL ELSE m.course END"
 
 MUST_USE enum err pg_row_read(const PGresult *result, int row, struct stored **stored_out);
 /* The same, to be told: one that is damaged comes as such, with what stands beside its bytes. */
 MUST_USE enum err pg_row_show(const PGresult *result, int row, struct stored **stored_out);
+/* The row of this id, if there is one: to be freed. Of what is damaged, without its large columns.
+ */
+MUST_USE enum err pg_row_ask(
+	struct pg_store *store, enum pg_sql sql, const char *id, PGresult **row_out);
 /* The message of this id, if it is this key's (`at` NULL: whosever). ERR_MISSING. */
 MUST_USE enum err pg_row_find(struct pg_store *store, enum pg_sql sql, const char *id,
 	struct text key_id, struct stored **stored_out, enum turn *turn_out);
@@ -282,12 +302,6 @@ void pg_tell(void *self);
 bool pg_hears(void *self);
 enum err pg_accept(void *self, struct accept_job *accept);
 enum err pg_claim(void *self, struct claim_job *claim);
-/* What cannot be read is set aside, or it would be handed out for ever. It is `weight` bytes. */
-MUST_USE enum err pg_set_aside(struct pg_store *store, struct claim_job *claim, const char *id,
-	struct text key_id, int64_t weight);
-/* Of those that were claimed without. ERR_SYNTAX: one cannot be read, and the next claim sets it
- * aside. */
-MUST_USE enum err pg_claim_bodies(struct pg_store *store, struct claim_job *claim);
 enum err pg_fence(void *self, struct fence_job *fence);
 enum err pg_renew(void *self, struct renew_job *renew);
 enum err pg_release(void *self, struct release_job *release);

@@ -110,15 +110,40 @@ enum err pg_row_show(const PGresult *result, int row, struct stored **stored_out
 	return err == ERR_SYNTAX ? read_by(result, row, read_beside, stored_out) : err;
 }
 
+struct asking {
+	enum pg_sql sql;
+	const char *id;
+	PGresult *row;
+};
+
+static enum err ask(struct pg_store *store, void *context, bool is_bare)
+{
+	struct asking *asking = context;
+	struct pg_values values = { 0 };
+
+	pg_id(&values, asking->id);
+	pg_number(&values, is_bare);
+	return pg_ask(store, asking->sql, &values, &asking->row);
+}
+
+enum err pg_row_ask(struct pg_store *store, enum pg_sql sql, const char *id, PGresult **row_out)
+{
+	struct asking asking = { .sql = sql, .id = id };
+	enum err err = pg_carefully(store, ask, &asking);
+
+	if (err)
+		PQclear(asking.row);
+	else
+		*row_out = asking.row;
+	return err;
+}
+
 enum err pg_row_find(struct pg_store *store, enum pg_sql sql, const char *id, struct text key_id,
 	struct stored **stored_out, enum turn *turn_out)
 {
-	struct pg_values values = { 0 };
 	PGresult *result;
-	enum err err;
+	enum err err = pg_row_ask(store, sql, id, &result);
 
-	pg_id(&values, id);
-	err = pg_ask(store, sql, &values, &result);
 	if (err)
 		return err == ERR_VALUE ? ERR_MISSING : err;
 	if (PQntuples(result) != 1 ||

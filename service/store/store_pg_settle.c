@@ -170,20 +170,12 @@ static enum err carry_out(
 static enum err judge_body(
 	struct pg_store *store, const struct change_job *change, struct stored *stored)
 {
-	struct pg_values values = { 0 };
-	PGresult *result;
 	struct text body;
 	enum err err;
 
 	if (change->change != CHANGE_RETRY || stored->state != MESSAGE_HELD || !stored->has_body)
 		return OK;
-	pg_id(&values, stored->id);
-	err = pg_ask(store, PG_BODY, &values, &result);
-	if (err)
-		return err;
-	err = PQntuples(result) == 1 ? pg_row_body(result, 0, 0, stored->region, &body)
-				     : ERR_SYNTAX;
-	PQclear(result);
+	err = pg_read_body(store, stored->id, stored->region, &body);
 	if (err != ERR_SYNTAX)
 		return err;
 	stored->is_damaged = true;

@@ -2,95 +2,16 @@
  * partial indexes in store_pg_schema.c: without them an index is of no use. What is locked is
  * materialized first, or a plan might lock it more than once. */
 #include "service/store/store_pg_own.h"
-
-#define M "lettergate_message"
-
-/* Rows for pg_tally_moved out of `moved` (key_id, was, state, weight). */
-#define MOVED                                                                                      \
-	"SELECT key_id, was::bigint, state::bigint, count(*), sum(weight)::bigint FROM moved "     \
-	"GROUP BY key_id, was, state"
-#define WEIGHT "size_bytes + more_bytes AS weight"
-
-/* What a claim gives; `l` has the ids and their states before. */
-#define LEASE(mark, token, owner, lease)                                                           \
-	"leased AS (UPDATE " M " m SET state = 2, turn = 4, tries = tries + 1, mark = " mark       \
-	", token = " token ", owner = " owner ", lease_ms = " PG_NOW_MS " + " lease                \
-	", out_ms = " PG_NOW_MS                                                                    \
-	" FROM locked l WHERE m.id = l.id RETURNING m.*, l.was, l.n, l.r) "                        \
-	"SELECT " PG_COLUMNS ", m.was, b.crc, b.bytes FROM leased m LEFT JOIN lettergate_body b "  \
-	"ON b.id = m.id AND m.has_body = 1 AND "
-
-/* None of ours is out, of so many strikes at least, for no longer than rules_alone_ms. */
-#define NO_SUSPECT_OF(owner, least)                                                                \
-	"NOT EXISTS (SELECT 1 FROM " M " WHERE turn = 4 AND strikes > 0 AND owner = " owner        \
-	" AND strikes >= " least " AND (strikes > 3 OR out_ms > " PG_NOW_MS                        \
-	" - CASE strikes WHEN 1 THEN 1000 WHEN 2 THEN 5000 ELSE 60000 END))"
-
-/* The next key with anything due behind that of `x`: the index is asked once for each, however many
- * messages they have. A lane that rests is passed over as a whole. */
-#define NEXT_KEY                                                                                   \
-	"CROSS JOIN LATERAL ((SELECT lane, key_id FROM " M " WHERE turn = 1 AND NOT x.rests AND "  \
-	"(lane, key_id) > (x.lane, x.key_id) ORDER BY lane, key_id LIMIT 1) UNION ALL "            \
-	"(SELECT lane, key_id FROM " M " WHERE turn = 1 AND x.rests AND lane > x.lane "            \
-	"ORDER BY lane, key_id LIMIT 1)) s"
-
-/* Takes back those of `over`: 1 strike where MAIL may have been written by another that is gone. */
-#define TAKE_BACK                                                                                  \
-	"moved AS (UPDATE " M " m SET strikes = o.strikes, "                                       \
-	"maybe_sent = CASE WHEN m.mark = 2 THEN 1 WHEN m.maybe_sent = 0 AND m.mark > 0 THEN 2 "    \
-	"ELSE m.maybe_sent END, "                                                                  \
-	"turn = CASE WHEN o.strikes > 0 THEN 3 ELSE 1 END, state = 5, token = 0, mark = 0, "       \
-	"owner = 0 FROM over o WHERE m.id = o.id "                                                 \
-	"RETURNING m.key_id, 2 AS was, m.state, " WEIGHT ") " MOVED
-
-/* Events of four arrays, at places from these. */
-#define EVENTS(moments, types, keys, contents, base, first, from)                                  \
-	"INSERT INTO lettergate_event (cursor, at_ms, type, key_id, content) "                     \
-	"SELECT ((txid_current() + " base ") << 20) + " first " + u.place, u.at_ms, u.type, "      \
-	"u.key_id, u.content FROM " from "unnest(" moments ", " types ", " keys ", " contents      \
-	") WITH ORDINALITY AS u(at_ms, type, key_id, content, place)"
-
-/* What an event counts, as rules_event_bytes. */
-#define EVENT_BYTES "octet_length(type) + octet_length(key_id) + octet_length(content) + 64"
-
-/* What the log of events has, as one row more of the tally. */
-#define LOG_ROW                                                                                    \
-	" UNION ALL SELECT ''::bytea, 100::bigint, coalesce(sum(events), 0)::bigint, "             \
-	"coalesce(sum(bytes), 0)::bigint FROM lettergate_event_tally"
-
-/* A page of a list, newest first: each row says how far was looked, at how many, and how many of
- * them are wanted. There is one at least. */
-#define SHOWN                                                                                      \
-	"wanted AS MATERIALIZED (SELECT id FROM seen WHERE ($4 = 0 OR state = $3) AND ($5 = 0 OR " \
-	"key_id = $6) ORDER BY id DESC LIMIT $7), sized AS (SELECT m.id, "                         \
-	"octet_length(m.head) + octet_length(m.course) AS bytes FROM wanted JOIN " M " m USING "   \
-	"(id)), fit AS (SELECT id, sum(bytes) OVER (ORDER BY id DESC) - bytes AS before FROM "     \
-	"sized) SELECT " PG_COLUMNS ", (SELECT id FROM seen ORDER BY id LIMIT 1), (SELECT "        \
-	"count(*) FROM seen), (SELECT count(*) FROM wanted) FROM (SELECT 1) one LEFT JOIN fit ON " \
-	"before < $8 LEFT JOIN " M " m ON m.id = fit.id ORDER BY m.id DESC"
-#define ALL "SELECT id, key_id, state FROM " M " WHERE id < $1 ORDER BY id DESC LIMIT $2"
-/* Those of a pool, if they are few; else all. */
-#define FEW(pool, order)                                                                           \
-	"WITH few AS MATERIALIZED (SELECT id, key_id, state FROM " M " WHERE " pool                \
-	" ORDER BY " order                                                                         \
-	" LIMIT $9 + 1), seen AS MATERIALIZED ((SELECT * FROM few WHERE id < $1 AND state "        \
-	"= $3 AND (SELECT count(*) FROM few) <= $9 ORDER BY id DESC LIMIT $2) UNION ALL (SELECT "  \
-	"* FROM (" ALL ") a WHERE (SELECT count(*) FROM few) > $9)), " SHOWN
-#define LIST_TYPES "unnnnbnn"
-
-#define MESSAGE_VALUES                                                                             \
-	"INSERT INTO " M " (id, key_id, lane, state, turn, created_ms, due_ms, expires_ms, "       \
-	"updated_ms, size_bytes, has_body, tries, token, owner, lease_ms, head, course, "          \
-	"attempted, strikes, mark, maybe_sent, more_bytes) "                                       \
-	"SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, " PG_NOW_MS           \
-	" + $15, $16, $17, $18, 0, 0, 0, $27"
-#define MESSAGE_TYPES "ubbnnnnnnnnnnnnbbnnbNBBBnnn"
+#include "service/store/store_pg_pieces.h"
 
 /* clang-format off */
 const struct pg_statement pg_statements[PG_SQLS] = {
 	[PG_BEGIN] = { "BEGIN", "", false },
 	[PG_COMMIT] = { "COMMIT", "", false },
 	[PG_ROLLBACK] = { "ROLLBACK", "", false },
+	[PG_SAVEPOINT] = { "SAVEPOINT s", "", false },
+	[PG_SAVEPOINT_END] = { "RELEASE s", "", false },
+	[PG_GO_BACK] = { "ROLLBACK TO s", "", false },
 	[PG_NO_TIMEOUT] = { "SET LOCAL statement_timeout = 0", "", false },
 	[PG_NO_SYNC] = { "SET LOCAL synchronous_commit = off", "", false },
 	[PG_ACCEPT] = {
@@ -115,7 +36,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 	[PG_SUSPECT] = {
 		"WITH locked AS MATERIALIZED (SELECT id, state AS was, 1 AS n, 1 AS r FROM " M " "
 		"WHERE turn = 3 AND (NOT (lane = ANY ($1)) OR (lane = ANY ($8) AND expires_ms <= $9)) "
-		"AND " NO_SUSPECT_OF("$4", "$7") " ORDER BY strikes DESC, due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5") "$6 = 1",
+		"AND " NO_SUSPECT_OF("$4", "$7") " ORDER BY strikes DESC, due_ms LIMIT 1 FOR UPDATE SKIP LOCKED), " LEASE("$2", "$3", "$4", "$5", "$6"),
 		"BnnnnnnBn", false },
 	/* lane and key whose turn it was last, lanes that are closed, messages, then as above;
 	 * narrow lanes and the room in each; bytes; least strikes; lanes that rest, now, and how
@@ -151,9 +72,14 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"1 AND lane = t.lane AND key_id = t.key_id ORDER BY due_ms LIMIT t.messages FOR "
 		"UPDATE SKIP LOCKED) o UNION ALL SELECT id, was, weight, n, 0 FROM over), locked AS MATERIALIZED (SELECT id, was, n, r FROM (SELECT "
 		"id, was, n, r, sum(weight) OVER (ORDER BY r, n) - weight AS bytes FROM "
-		"free) f WHERE bytes < $12), " LEASE("$5", "$6", "$7", "$8") "$9 = 1 ORDER BY m.r, "
+		"free) f WHERE bytes < $12), " LEASE("$5", "$6", "$7", "$8", "$9") " ORDER BY m.r, "
 		"m.n",
 		"bbBnnnnnnBNnnBnn", false },
+	/* id, state before, with its bytes */
+	[PG_CLAIMED] = {
+		"SELECT " PG_COLUMNS("false") ", $2, b.crc, b.bytes FROM " M " m LEFT JOIN "
+		"lettergate_body b ON b.id = m.id AND m.has_body = 1 AND $3 = 1 WHERE m.id = $1",
+		"unn", false },
 	[PG_SET_ASIDE] = {
 		"WITH m AS (UPDATE " M " SET state = 8, turn = 5, token = 0, mark = 0, owner = 0 "
 		"WHERE id = $1) " EVENTS("$2", "$3", "$4", "$5", "$6", "$7", ""),
@@ -190,10 +116,12 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		"attempted = 1 WHERE id = $1 AND token = $2 AND turn = 4 RETURNING 1), e AS ("
 		EVENTS("$4", "$5", "$6", "$7", "$8", "$9", "s, ") ") SELECT count(*) FROM s",
 		"unbNBBBnn", true },
-	[PG_FIND] = { "SELECT " PG_COLUMNS " FROM " M " m WHERE id = $1", "u", false },
+	[PG_FIND] = {
+		"SELECT " PG_COLUMNS("$2 = 1") " FROM " M " m WHERE id = $1",
+		"un", false },
 	[PG_FIND_LOCKED] = {
-		"SELECT " PG_COLUMNS " FROM " M " m WHERE id = $1 FOR UPDATE",
-		"u", false },
+		"SELECT " PG_COLUMNS("$2 = 1") " FROM " M " m WHERE id = $1 FOR UPDATE",
+		"un", false },
 	[PG_CHANGE] = {
 		"WITH s AS (UPDATE " M " SET state = $2, turn = $3, due_ms = $4, expires_ms = $5, "
 		"updated_ms = $6, has_body = $7, course = $8, strikes = 0, maybe_sent = $15 WHERE "
@@ -201,7 +129,7 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		EVENTS("$9", "$10", "$11", "$12", "$13", "$14", ""),
 		"unnnnnnbNBBBnnn", true },
 	[PG_BODY] = { "SELECT crc, bytes FROM lettergate_body WHERE id = $1", "u", false },
-	/* before, passed over, state, by state, by key, the key, looked into, bytes */
+	/* before, passed over, state, by state, by key, the key, looked into, bytes, bare */
 	[PG_LIST] = { "WITH seen AS MATERIALIZED (" ALL "), " SHOWN, LIST_TYPES, false },
 	[PG_LIST_HELD] = {
 		"WITH seen AS MATERIALIZED (SELECT id, key_id, state FROM " M " WHERE turn = 5 AND "
@@ -212,16 +140,18 @@ const struct pg_statement pg_statements[PG_SQLS] = {
 		FEW("turn > 0 AND state <> 0", "created_ms"), LIST_TYPES "n", false },
 	[PG_LIST_SETTLED] = {
 		FEW("turn = 0 AND state = $3", "updated_ms"), LIST_TYPES "n", false },
-	/* after, steps, by key, the key, events, base */
+	/* after, steps, by key, the key, events, base, bare */
 	[PG_EVENTS] = {
 		"WITH seen AS MATERIALIZED (SELECT cursor, key_id FROM lettergate_event WHERE "
 		"cursor > $1 AND cursor < (txid_snapshot_xmin(txid_current_snapshot()) + $6) << 20 "
 		"ORDER BY cursor LIMIT $2), wanted AS MATERIALIZED (SELECT cursor FROM seen WHERE "
 		"$3 = 0 OR key_id = $4 ORDER BY cursor LIMIT $5) SELECT e.cursor, e.at_ms, e.type, "
-		"e.key_id, e.content FROM wanted w JOIN lettergate_event e USING (cursor) UNION "
+		"e.key_id, CASE WHEN $7 = 1 THEN NULL ELSE e.content END FROM wanted w JOIN "
+		"lettergate_event e USING (cursor) UNION "
 		"ALL SELECT max(cursor), NULL, NULL, NULL, NULL FROM seen HAVING max(cursor) IS "
 		"NOT NULL ORDER BY 1, 2",
-		"nnnbnn", false },
+		"nnnbnnn", false },
+	[PG_EVENT] = { "SELECT content FROM lettergate_event WHERE cursor = $1", "n", false },
 	[PG_EVENT_NEWEST] = {
 		"SELECT coalesce((SELECT cursor FROM lettergate_event WHERE cursor < "
 		"(txid_snapshot_xmin(txid_current_snapshot()) + $1) << 20 ORDER BY cursor DESC "

@@ -751,6 +751,43 @@ START_TEST(no_event_is_passed_over)
 }
 END_TEST
 
+/* Nor one whose content lies apart from its row, and is damaged. */
+START_TEST(an_event_that_cannot_be_read_is_told_without_its_content)
+{
+	struct kit kit = kit_open(KIT_PG, no_limits);
+	struct event events[4];
+	struct events_job job = { .most = 4, .events = events };
+	struct sweep sweep = { .now_ms = NOW + SECOND, .keeps.event_ms = 1 };
+	struct claimed claimed = { 0 };
+
+	ck_assert_int_eq(region_open(100000, &job.region), OK);
+	for (unsigned i = 0; i < 3; i++) {
+		put(&kit, i, "a");
+		ck_assert_uint_eq(claim(&kit, &claimed, 1), 1);
+		ck_assert_int_eq(settle(&kit, claimed.at[0], MESSAGE_SENT, 0, false), OK);
+		claimed_free(&claimed);
+	}
+	(void)sql(&kit, "UPDATE lettergate_event SET content = (SELECT string_agg(decode("
+			"md5(i::text), 'hex'), '') FROM generate_series(1, 500) i) WHERE cursor = "
+			"(SELECT cursor FROM lettergate_event ORDER BY cursor LIMIT 1 OFFSET 1)");
+	(void)sql(&kit, "CREATE EXTENSION pg_surgery; SELECT heap_force_kill("
+			"reltoastrelid::regclass, ARRAY['(0,1)']::tid[]) FROM pg_class WHERE oid = "
+			"'lettergate_event'::regclass");
+	ck_assert_int_eq(DO(&kit, events, &job), ERR_SYNTAX); /* the queue comes again */
+	ck_assert_int_eq(DO(&kit, events, &job), OK);
+	ck_assert_uint_eq(job.count, 3);
+	ck_assert(text_equal(events[0].content, TEXT("{}")));
+	ck_assert_ptr_nonnull(
+		memmem(events[1].content.at, events[1].content.len, "\"damaged\":true", 14));
+	ck_assert(text_equal(events[2].content, TEXT("{}")));
+	ck_assert_uint_eq(job.cursor, events[2].cursor);
+	ck_assert_int_eq(DO_IT(&kit, sweep, &sweep), OK);
+	ck_assert_int_eq(sql(&kit, "SELECT count(*) FROM lettergate_event"), 0);
+	region_close(job.region);
+	kit_close(&kit);
+}
+END_TEST
+
 /* Numbers of transactions begin anew where the tables are brought into another server. */
 START_TEST(cursors_go_on_growing_in_another_server)
 {
@@ -991,6 +1028,7 @@ static void add_all(TCase *cases)
 	tcase_add_test(cases, what_is_asked_often_goes_by_an_index);
 	tcase_add_test(cases, what_is_done_once_is_done_once_by_all);
 	tcase_add_test(cases, no_event_is_passed_over);
+	tcase_add_test(cases, an_event_that_cannot_be_read_is_told_without_its_content);
 	tcase_add_test(cases, cursors_go_on_growing_in_another_server);
 	tcase_add_test(cases, any_byte_is_kept);
 	tcase_add_test(cases, what_is_damaged_is_set_aside);

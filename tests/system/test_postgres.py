@@ -368,14 +368,26 @@ def test_a_key_is_used_once_by_all(postgres):
         assert len(relay.ledger) == 2
 
 
+def damage(postgres, table, number=1):
+    """The first chunks of what lies apart from this table's rows, in the order in which it was written."""
+    [apart] = postgres.sql("SELECT reltoastrelid::regclass FROM pg_class WHERE relname = '%s'" % table)
+    places = postgres.sql("SELECT min(ctid) FROM %s GROUP BY chunk_id ORDER BY 1 LIMIT %d" % (apart, number))
+    assert len(places) == number
+    postgres.sql("CREATE EXTENSION IF NOT EXISTS pg_surgery")
+    for place in places:
+        postgres.sql("SELECT heap_force_kill('%s'::regclass, ARRAY['%s']::tid[])" % (apart, place))
+
+
+def told_damaged(gateway):
+    return [e["data"]["id"] for e in gateway.get("/events?type=message.failed")["events"] if e["data"]["damaged"]]
+
+
 def test_a_text_that_it_cannot_read(postgres):
     """Damage in the database's files (F-34) costs the message that it is in, which is held and told, and no other."""
     with Relay() as relay:
         with replica(relay, postgres.url(), SMTP_PORT="1") as gateway:
             numbers = [queued(gateway, text="line %d\n" % n * 5000) for n in range(3)]
-        postgres.sql("CREATE EXTENSION pg_surgery")
-        [texts] = postgres.sql("SELECT reltoastrelid::regclass FROM pg_class WHERE relname = 'lettergate_body'")
-        postgres.sql("SELECT heap_force_kill('%s'::regclass, ARRAY['(0,1)']::tid[])" % texts)
+        damage(postgres, "lettergate_body")
         with replica(relay, postgres.url()) as gateway:
             assert wait_for(lambda: gateway.get("/messages?state=held")["messages"], 20)
             [held] = gateway.get("/messages?state=held")["messages"]
@@ -383,6 +395,30 @@ def test_a_text_that_it_cannot_read(postgres):
             fresh = queued(gateway)
             all_arrive(relay, postgres, numbers[1:] + [fresh])
             assert set(arrived(relay)) == set(numbers[1:] + [fresh])
-            told = [e["data"] for e in gateway.get("/events?type=message.failed")["events"]]
-            assert [(d["id"], d["damaged"]) for d in told] == [(held["id"], True)]
+            assert told_damaged(gateway) == [held["id"]]
+            assert gateway.request("POST", "/messages/%s/retry" % held["id"]).status == 409
             assert gateway.request("DELETE", "/messages/" + held["id"])["state"] == "cancelled"
+
+
+def test_an_envelope_that_it_cannot_read(postgres):
+    """The same of what lies beside the text: whoever is written to, and what came of it."""
+    with Relay() as relay:
+        to = [["somebody-%s@example.com" % os.urandom(24).hex() for _ in range(100)] for _ in range(4)]
+        with replica(relay, postgres.url(), SMTP_PORT="1") as gateway:
+            numbers = [queued(gateway, to=some) for some in to]
+        damage(postgres, "lettergate_message", 2)
+        with replica(relay, postgres.url()) as gateway:
+            assert wait_for(lambda: len(gateway.get("/messages?state=held")["messages"]) == 2, 20)
+            held = [m["id"] for m in gateway.get("/messages?state=held")["messages"]]
+            all_arrive(relay, postgres, numbers[2:])
+            assert set(arrived(relay)) == set(numbers[2:])
+            assert sorted(told_damaged(gateway)) == sorted(held)
+            assert metric(gateway.get("/metrics", key=None).body.decode(), "lettergate_queue_messages", state="held") == 2
+            assert {line["id"] for line in gateway.log("held")} == set(held)
+        with replica(relay, postgres.url()) as gateway:  # which knows nothing of it yet
+            shown = gateway.get("/messages")["messages"]
+            assert [m["id"] for m in shown if m.get("damaged")] == held and len(shown) == 4
+            assert gateway.get("/messages/" + held[0])["damaged"]
+            assert gateway.request("DELETE", "/messages/" + held[0])["state"] == "cancelled"
+            assert gateway.request("POST", "/messages/%s/retry" % held[1]).status == 409
+            all_arrive(relay, postgres, [queued(gateway)])
