@@ -28,13 +28,14 @@ static void ask(struct fence *fence)
 {
 	struct outing *outing = courier_outing_of(fence);
 	const struct stored *stored = outing->stored;
+	bool needs_mark = stored->hold_unknown && !courier_note_end(fence);
 
 	outing->fence_job =
 		(struct fence_job){ .job = { .kind = JOB_FENCE, .done = told, .waiter = outing },
 			.id = stored->id,
 			.token = stored->token,
 			.lease_for_ms = LEASE_MS,
-			.mark = stored->hold_unknown ? MARK_END : MARK_MAIL };
+			.mark = needs_mark ? MARK_END : MARK_MAIL };
 	queue_put(outing->courier->queue, &outing->fence_job.job);
 }
 

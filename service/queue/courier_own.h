@@ -62,6 +62,9 @@ void courier_put_fence(struct courier *courier, struct outing *outing);
 void courier_ask_behind(struct fence *fence);
 /* fence->part: who has it is noted, before another part of it may end. */
 void courier_note_part(struct fence *fence);
+/* It is asked whether the end of a part may go, for one that is held where nobody knows: those that
+ * it is for are noted as that. False: it is for all who are open, and the mark is to say so. */
+bool courier_note_end(struct fence *fence);
 /* True: what came of a part is being written, and the verdict is put behind that. */
 bool courier_awaits_part(struct outing *outing);
 /* What came of it, to the queue. */

@@ -1,4 +1,5 @@
 /* courier_part - of a message in parts, who has it is noted before the next part may end
+ * (and of one that is to be held, who may have it by that)
  *
  * Else a process that dies sends it once more to all who had it by then, and not only to those of
  * one part. The message stays out meanwhile: its attempt is not over, and what this comes to as a
@@ -8,6 +9,7 @@
 #include "service/clock.h"
 #include "service/queue/course.h"
 #include "service/queue/told.h"
+#include "service/relay/parts.h"
 
 #include <string.h>
 
@@ -61,17 +63,19 @@ static void noted(struct job *job)
 
 /* ---- in doubt */
 
-/* Was it written? Then nobody is told of it again. */
+/* Was it written? Then nobody is told of it again. What came behind it and was written says nothing
+ * of that: they are told again rather than not at all. */
 static void looked(struct job *job)
 {
 	struct outing *outing = job->waiter;
 	struct stored *found = job->err ? NULL : outing->look_up.found;
+	bool is_worth = found && !found->is_damaged && !outing->is_noted_behind;
 
 	if (job->err && job->err != ERR_MISSING) {
 		courier_put_verdict_later(outing);
 		return;
 	}
-	for (size_t i = 0; found && !found->is_damaged && i < outing->stored->count; i++)
+	for (size_t i = 0; is_worth && i < outing->stored->count; i++)
 		if (outing->closed[i] && !found->to[i].is_open)
 			outing->was_open[i] = false;
 	stored_free(found);
@@ -120,8 +124,11 @@ static bool note_attempt_so_far(struct part_note *note, const struct result *res
 	for (size_t i = 0; i < result->attempt_count; i++)
 		attempts[count++] =
 			(struct stored_attempt){ note->job.now_ms, result->attempts[i] };
-	attempts[count++] = (struct stored_attempt){ note->job.now_ms,
-		{ .relay = result->relay_name, .outcome = SMTP_PARTIAL, .phase = SMTP_IN_DOT } };
+	if (result->relay_name.len) /* else that relay is among those */
+		attempts[count++] =
+			(struct stored_attempt){ note->job.now_ms, { .relay = result->relay_name,
+									   .outcome = SMTP_PARTIAL,
+									   .phase = SMTP_IN_DOT } };
 	stored->attempts = attempts;
 	stored->attempt_count = count;
 	stored->last = (struct stored_try){ .host = result->relay_host,
@@ -197,10 +204,14 @@ static struct part_note *note_new(struct outing *outing)
 static void put(struct part_note *note)
 {
 	struct outing *outing = note->outing;
+	size_t count = outing->stored->count;
 
-	memcpy(outing->closed, note->closed, outing->stored->count * sizeof(bool));
+	memcpy(outing->closed, note->closed, count * sizeof(bool));
+	memcpy(outing->noted, note->stored.to, count * sizeof(*outing->noted));
+	outing->is_noted = true;
 	pthread_mutex_lock(&outing->courier->lock);
 	outing->part = PART_OUT;
+	outing->is_noted_behind = false;
 	pthread_mutex_unlock(&outing->courier->lock);
 	queue_put(outing->courier->queue, &note->job.job);
 }
@@ -209,7 +220,10 @@ static bool has_room(struct outing *outing)
 {
 	const struct stored *stored = outing->stored;
 
-	if (!outing->closed)
+	if (!outing->noted)
+		outing->noted =
+			region_zalloc(stored->region, stored->count + 1, sizeof(*outing->noted));
+	if (outing->noted && !outing->closed)
 		outing->closed = region_zalloc(stored->region, stored->count + 1, sizeof(bool));
 	return outing->closed;
 }
@@ -231,4 +245,62 @@ void courier_note_part(struct fence *fence)
 		outing->part_failed = true;
 		note_free(note);
 	}
+}
+
+/* ---- a part is about to end; a worker's thread */
+
+static bool are_others_open(const struct outing *outing, const struct part *part)
+{
+	const struct result *result = &outing->delivery.result;
+	size_t open = 0;
+
+	for (size_t i = 0; i < result->count; i++)
+		open += result->answers[i].verdict.status == 0;
+	return open > part->envelope.count;
+}
+
+static void end_noted(struct job *job)
+{
+	struct part_note *note = job->waiter;
+
+	if (job->err)
+		note->outing->part_failed = true;
+	note_free(note);
+}
+
+static void put_end(struct part_note *note)
+{
+	struct outing *outing = note->outing;
+
+	note->job.job.done = end_noted;
+	pthread_mutex_lock(&outing->courier->lock);
+	outing->is_noted_behind = outing->part != PART_NONE;
+	pthread_mutex_unlock(&outing->courier->lock);
+	queue_put(outing->courier->queue, &note->job.job);
+}
+
+/* Of the parts before it says what was put already, and of those that were only refused nothing. */
+bool courier_note_end(struct fence *fence)
+{
+	struct outing *outing = courier_outing_of(fence);
+	const struct part *part = fence->asks_for;
+	struct part_note *note;
+
+	if (!part || !are_others_open(outing, part) || !has_room(outing))
+		return false;
+	note = note_new(outing);
+	if (!note)
+		return false;
+	if (outing->is_noted)
+		memcpy(note->stored.to, outing->noted,
+			outing->stored->count * sizeof(*outing->noted));
+	else
+		stored_note_doubt(&note->stored);
+	course_note_end(&note->stored, outing->stored, part);
+	if (outing->is_noted && !note_attempt_so_far(note, &outing->delivery.result)) {
+		note_free(note);
+		return false;
+	}
+	put_end(note);
+	return true;
 }

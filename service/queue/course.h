@@ -8,6 +8,8 @@
 #include "service/queue/schedule.h"
 #include "service/store/stored.h"
 
+struct part;
+
 struct course_moment {
 	int64_t now_ms;
 	uint32_t chance; /* at random */
@@ -46,6 +48,13 @@ MUST_USE enum err course_note(struct stored *stored, const struct result *result
  * stay as they are. closed[i] is set where recipient `i` is one of them. False: of those where it
  * was not, nobody has it, or may have it. */
 bool course_note_part(struct stored *stored, const struct result *result, bool *closed);
+/* The end of its data is about to go to those of the part whom the relay did not refuse. Its places
+ * are those among who is open `before`. If the process dies now they are unknown, and set aside;
+ * the others are tried again. */
+void course_note_end(struct stored *stored, const struct stored *before, const struct part *part);
+/* It did die, `to` is one of those, and nobody was told. From now on he is as any other who is
+ * unknown. */
+bool course_find_untold(const struct stored *stored, struct stored_recipient *to);
 /* Notes it for those whom it is for and who are unknown: was_changed[i] tells whether recipient `i`
  * is. A yes makes it certain. A no does where that one try alone was unknown; then who may still be
  * tried is. Texts are borrowed from `late`. False: it changes nothing. */

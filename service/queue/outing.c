@@ -84,7 +84,8 @@ struct outing *outing_new(struct stored *stored, struct text body, uint64_t atte
 		!fill_message(delivery, stored, body))
 		return NULL;
 	for (size_t i = 0; i < stored->count; i++)
-		outing->was_open[i] = stored->to[i].is_open;
+		outing->was_open[i] =
+			stored->to[i].is_open || course_find_untold(stored, &stored->to[i]);
 	fill_names(delivery, stored);
 	fill_envelope(&delivery->envelope, stored, to, count);
 	delivery->result.count = count;

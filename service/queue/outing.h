@@ -11,7 +11,7 @@ struct outing {
 	struct outing *next, *previous; /* the courier's list */
 	struct courier *courier;
 	struct stored *stored; /* owns the memory of all of it */
-	bool *was_open;        /* of each recipient, when it went out */
+	bool *was_open;        /* of each recipient: he is to be told of */
 	bool has_verdict;      /* it is noted in `stored` */
 	bool lacks_relay;      /* no relay may take it */
 	bool is_relay_gone;    /* … for there is none of the name that it wishes for */
@@ -31,10 +31,14 @@ struct outing {
 		PART_OUT,      /* what came of one is being written */
 		PART_IN_DOUBT, /* … and nobody knows whether it was */
 	} part;
-	bool verdict_waits; /* … for that */
-	bool part_failed;   /* it was not: no other part may end. The queue's thread */
-	bool *closed;       /* of each recipient: he is one of those that are, or were; NULL: there
-			       were none. Whoever sends it */
+	bool verdict_waits;   /* … for that */
+	bool part_failed;     /* it was not: no other part may end. The queue's thread */
+	bool is_noted_behind; /* … and what was put since says the same of it */
+	/* The recipients as they were put last, if they were. Whoever sends it. */
+	struct stored_recipient *noted;
+	bool is_noted;
+	bool *closed; /* of each recipient: he is one of those that are, or were; NULL: there
+			 were none. Whoever sends it */
 	struct renew_job behind; /* of nothing: over when all before it is on disk */
 };
 

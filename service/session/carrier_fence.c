@@ -26,6 +26,7 @@ bool carrier_pass_fence(struct carrier *carrier)
 		carrier->is_asking = true;
 		carrier->asked_ms = now_ms;
 		carrier->worker->asking++;
+		fence->asks_for = carrier->part.places ? &carrier->part : NULL;
 		fence_ask(fence, carrier->worker);
 	}
 	switch (fence_hear(fence)) {

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct part;
 struct worker;
 
 enum fence_answer { FENCE_NONE, FENCE_ASKED, FENCE_YES, FENCE_NO };
@@ -24,6 +25,7 @@ struct fence {
 	void (*part)(struct fence *fence);
 	_Atomic(struct worker *) asker;
 	atomic_int answer;
+	const struct part *asks_for; /* while `ask` is called; NULL: all who are open */
 };
 
 /* May the last byte go? `worker` is woken when there is an answer; NULL: nobody is. Where somebody

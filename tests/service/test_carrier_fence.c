@@ -12,10 +12,12 @@ static struct carrier carrier;
 static struct delivery delivery;
 static struct fence fence;
 static int questions;
+static const struct part *asked_for;
 
 static void ask(struct fence *self)
 {
 	ck_assert_ptr_eq(self, &fence);
+	asked_for = self->asks_for;
 	questions++;
 }
 
@@ -134,9 +136,28 @@ START_TEST(an_old_yes_is_not_kept_for_the_next)
 }
 END_TEST
 
+/* Where it is one of several. */
+START_TEST(it_is_asked_for_a_part)
+{
+	size_t place = 0;
+
+	begin();
+	ck_assert_ptr_null(asked_for);
+	carrier_forget_fence(&carrier);
+	carrier.part.places = &place;
+	fence.answer = FENCE_NONE;
+	ck_assert(!carrier_pass_fence(&carrier));
+	ck_assert_int_eq(questions, 2);
+	ck_assert_ptr_eq(asked_for, &carrier.part);
+	carrier_forget_fence(&carrier);
+	end();
+}
+END_TEST
+
 UNIT_MAIN(carrier_fence, tcase_add_test(cases, a_yes_lets_the_end_go);
 	  tcase_add_test(cases, a_no_does_not);
 	  tcase_add_test(cases, a_yes_that_is_too_old_lets_nothing_go);
 	  tcase_add_test(cases, a_yes_that_took_its_time_is_one);
 	  tcase_add_test(cases, no_answer_is_no_yes);
-	  tcase_add_test(cases, an_old_yes_is_not_kept_for_the_next);)
+	  tcase_add_test(cases, an_old_yes_is_not_kept_for_the_next);
+	  tcase_add_test(cases, it_is_asked_for_a_part);)

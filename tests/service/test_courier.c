@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "service/clock.h"
+#include "service/relay/parts.h"
 #include "service/session/fence.h"
 #include "store_kit.h"
 #include "unit.h"
@@ -484,6 +485,41 @@ static size_t count_events(const char *type)
 	return count;
 }
 
+/* F-32: … and who is asked later is sent it. */
+START_TEST(the_mark_of_a_part_is_for_its_own)
+{
+	struct smtp_answer answer = { 0 };
+	size_t place = 0;
+	struct part part = { .envelope.count = 1, .places = &place, .answers = &answer };
+	struct delivery *delivery;
+	struct stored *stored;
+
+	begin();
+	put_letter(1, true);
+	set_out(false);
+	delivery = wait_out(0);
+	delivery->fence->asks_for = &part;
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	die_and_come_back(false);
+	delivery = wait_out(0);
+	ck_assert_uint_eq(delivery->envelope.count, 1);
+	ck_assert(text_equal(delivery->envelope.to[0], TEXT("bo@example.net")));
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+	go_home();
+	kit_open_again(&world.kit);
+	stored = look(1);
+	ck_assert_int_eq(stored->state, MESSAGE_HELD);
+	ck_assert_int_eq(stored->to[0].outcome, SMTP_UNKNOWN);
+	ck_assert_int_eq(stored->to[0].phase, SMTP_IN_DOT);
+	ck_assert_int_eq(stored->to[1].outcome, SMTP_ACCEPTED);
+	stored_free(stored);
+	ck_assert_uint_eq(count_events("message.unknown"), 1);
+	ck_assert_uint_eq(count_events("message.sent"), 1);
+	kit_close(&world.kit);
+}
+END_TEST
+
 /* Its verdict is there while the part is being written, or when nobody knows whether it was. */
 START_TEST(each_part_is_told_once)
 {
@@ -811,6 +847,7 @@ UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_fo
 	  tcase_add_test(cases, a_verdict_in_doubt_that_was_written_is_told);
 	  tcase_add_test(cases, who_has_a_part_is_not_sent_it_by_the_next_process);
 	  tcase_add_test(cases, the_mark_of_a_part_falls_with_it);
+	  tcase_add_test(cases, the_mark_of_a_part_is_for_its_own);
 	  tcase_add_loop_test(cases, each_part_is_told_once, 0, 2);
 	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);
 	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);

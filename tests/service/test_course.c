@@ -2,6 +2,7 @@
 #include "service/queue/course.h"
 #include "service/queue/recorded.h"
 #include "service/queue/told.h"
+#include "service/relay/parts.h"
 #include "unit.h"
 
 #include <string.h>
@@ -408,6 +409,34 @@ START_TEST(a_part_decides_over_its_own)
 }
 END_TEST
 
+/* The second and third are asked for, of those that are open; the third was refused by then. */
+START_TEST(an_end_may_have_gone_to_its_own)
+{
+	static size_t places[] = { 0, 1 };
+	struct smtp_answer own[2] = { 0 };
+	struct part part = { .envelope.count = 2, .places = places, .answers = own };
+	struct stored_recipient before_to[3];
+	struct stored before;
+
+	set_message(3);
+	to[0].is_open = false;
+	to[0].outcome = SMTP_ACCEPTED;
+	memcpy(before_to, to, sizeof(to));
+	before = stored;
+	before.to = before_to;
+	stored.hold_unknown = _i;
+	own[1].verdict = verdict_of('5', &own[1].said);
+	course_note_end(&stored, &before, &part);
+	ck_assert_int_eq(to[0].outcome, SMTP_ACCEPTED);
+	ck_assert_int_eq(to[1].outcome, SMTP_UNKNOWN);
+	ck_assert_int_eq(to[2].outcome, SMTP_QUEUED);
+	ck_assert(!to[1].is_open && to[2].is_open);
+	ck_assert(!course_find_untold(&stored, &to[0]) && !course_find_untold(&stored, &to[2]));
+	ck_assert_int_eq(course_find_untold(&stored, &to[1]), _i);
+	ck_assert(!course_find_untold(&stored, &to[1])); /* once */
+}
+END_TEST
+
 START_TEST(others_than_its_own_are_refused)
 {
 	set_message(3);
@@ -671,6 +700,7 @@ UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 		  cases, a_late_answer_is_noted_for_those_who_are_unknown, 0, COUNT(lates));
 	  tcase_add_test(cases, a_late_answer_is_for_its_own_recipients);
 	  tcase_add_loop_test(cases, a_part_decides_over_its_own, 0, COUNT(parts));
+	  tcase_add_loop_test(cases, an_end_may_have_gone_to_its_own, 0, 2);
 	  tcase_add_test(cases, others_than_its_own_are_refused);
 	  tcase_add_test(cases, the_relay_says_when);
 	  tcase_add_test(cases, who_is_unknown_has_no_answer);

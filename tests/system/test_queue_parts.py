@@ -25,12 +25,12 @@ def events(gateway):
     return sorted((e["data"]["recipient"], e["type"]) for e in page if e["type"] != "message.queued")
 
 
-def killed_in_the_second(store, policy):
-    """The process is killed when the relay has the second of three parts, and has said 250 to the first."""
+def killed_at(store, first, policy):
+    """The process is killed when the relay has the part with this recipient, of three that there are."""
     gateways, answered = [], threading.Event()
 
     def kill(connection, step, line):
-        if TO[2] not in connection.transactions[-1].recipients:
+        if first not in connection.transactions[-1].recipients:
             return None
         answered.wait(20)
         gateways[0].kill()
@@ -49,7 +49,7 @@ def killed_in_the_second(store, policy):
 @in_both
 def test_killed_between_parts(store):
     """F-32: who had a 250 in an earlier part is not sent a second copy, and is told of once."""
-    relay, number = killed_in_the_second(store, "retry")
+    relay, number = killed_at(store, TO[2], "retry")
     with relay, Gateway(relay, STORE=store) as gateway:
         told = reaches(gateway, number, "sent")
         assert copies(relay) == {to: 2 if to in TO[2:4] else 1 for to in TO}
@@ -58,14 +58,18 @@ def test_killed_between_parts(store):
 
 
 @in_both
-def test_killed_between_parts_that_are_held(store):
-    """F-32: … nor is it unknown whether he has it."""
-    relay, number = killed_in_the_second(store, "hold")
+@pytest.mark.parametrize("first", [0, 2, 4])
+def test_killed_between_parts_that_are_held(store, first):
+    """F-32: … nor is it unknown whether he has it; and who is in a later part is sent it."""
+    relay, number = killed_at(store, TO[first], "hold")
+    unknown = TO[first:first + 2]
     with relay, Gateway(relay, STORE=store, ON_UNKNOWN="hold") as gateway:
         told = reaches(gateway, number, "held")
-        assert [r["outcome"] for r in told["recipients"]] == ["accepted"] * 2 + ["unknown"] * 4
-        assert events(gateway) == [(to, "message.sent") for to in TO[:2]] + [(to, "message.unknown") for to in TO[2:]]
-        assert copies(relay) == dict.fromkeys(TO[:4], 1)
+        assert {r["address"]: r["outcome"] for r in told["recipients"]} == {
+            to: "unknown" if to in unknown else "accepted" for to in TO}
+        assert {r["phase"] for r in told["recipients"] if r["outcome"] == "unknown"} == {"dot"}
+        assert events(gateway) == [(to, "message.unknown" if to in unknown else "message.sent") for to in TO]
+        assert copies(relay) == dict.fromkeys(TO, 1)
 
 
 def test_a_part_that_cannot_be_noted_is_the_last(store):
