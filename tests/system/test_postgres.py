@@ -191,7 +191,6 @@ def test_a_database_that_does_not_answer(postgres):
         assert arrived(relay)[first] == arrived(relay)[sent] == 1
 
 
-@pytest.mark.skipif(SLOW > 1, reason="it is the same with sanitizers")
 def test_a_table_that_is_locked_for_long(postgres):
     """Nobody could renew, and nobody died: one that is the first to get in again takes nothing from
     another that has to write what its relay said."""
@@ -207,7 +206,8 @@ def test_a_table_that_is_locked_for_long(postgres):
         assert wait_for(lambda: ends)
         with replica(relay, postgres.url()) as first:
             with postgres.locked():
-                assert wait_for(lambda: first.log("store_refused"), 20)
+                # each: or one waits yet, and will take what is over when the lock goes, as the leases' ends are not true
+                assert wait_for(lambda: first.log("store_refused") and late.log("store_refused"), 20)
                 answers.set()
                 assert wait_for(lambda: late.log("send"))
                 way.stall()
