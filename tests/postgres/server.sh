@@ -3,6 +3,7 @@
 #
 #     server.sh make FOLDER            a new cluster; 77 where PostgreSQL is not installed
 #     server.sh run FOLDER [OPTION…]   becomes the server, which ends with whoever started it
+#     server.sh check FOLDER           1 where a table or an index of the running one is damaged
 #
 # As root it runs as the user `postgres`: the server refuses root.
 set -eu
@@ -27,5 +28,9 @@ run)
 	# shellcheck disable=SC2086
 	exec setpriv $who --pdeathsig=INT "$bin/postgres" -D "$folder/data" -k "$folder" "$@" \
 		>> "$folder/server.log" 2>&1
+	;;
+check)
+	exec "$bin/pg_amcheck" --install-missing --heapallindexed --parent-check --host="$folder" \
+		--username=lettergate postgres
 	;;
 esac

@@ -65,6 +65,12 @@ class Postgres:
         self.process.send_signal(how)
         self.process.wait(30)
 
+    def check(self):
+        """What is wrong with its tables and indexes; "": nothing."""
+        done = subprocess.run([SCRIPT, "check", self.folder], capture_output=True, text=True,
+                              timeout=60 * gateway.SLOW, check=False)
+        return done.stdout + done.stderr if done.returncode else ""
+
     def terminate_all(self):
         """Connections of gateways; how many they were."""
         return len(self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

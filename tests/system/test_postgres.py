@@ -138,7 +138,7 @@ def test_the_database_crashes_and_comes_back(postgres, crashes):
         twice = all_arrive(relay, postgres, load.accepted, 60)
         print("%d crashes, %d accepted, %d refused, 0 lost, %d twice; the slowest answer took %.1f s" % (
             crashes, len(load.accepted), len(load.refused), twice, load.slowest))
-        assert twice == 0
+        assert twice == 0 and postgres.check() == ""
         assert all(one.log("store_lost") and one.log("store_back") for one in gateways)
 
 
@@ -299,6 +299,7 @@ def test_one_of_three_is_killed(postgres, policy):
         twice = all_arrive(relay, postgres, set(load.accepted) - held)
         assert len(held) + twice <= 3, "at most what was at its end in each session of the dead one"
         assert (twice if policy == "hold" else len(held)) == 0
+        assert postgres.check() == ""
 
 
 def test_one_that_stops_gives_back_what_it_has_not_begun(postgres):
