@@ -98,13 +98,24 @@ static bool is_kept(struct lettergate *lettergate, struct delivery *delivery, st
 	return keep_record(lettergate, delivery, raw) || keyed_end(delivery);
 }
 
+/* Nothing was tried, and nothing came of it: it is where it was before. */
+static bool goes_back(const struct delivery *delivery)
+{
+	const struct result *result = &delivery->result;
+
+	return delivery->is_queued && result->verdict.category == SMTP_DRAINING &&
+	       result->attempt_count == 0;
+}
+
 void settle(struct lettergate *lettergate, struct delivery *delivery, struct text raw)
 {
 	delivery->result.total_us = now_us() - delivery->began_us;
 	delivery->result.is_mixed = delivery->parts > 0;
 	share_give_back(&lettergate->room, delivery);
-	count(lettergate, delivery);
-	tell(lettergate, delivery);
+	if (!goes_back(delivery)) {
+		count(lettergate, delivery);
+		tell(lettergate, delivery);
+	}
 	if (is_kept(lettergate, delivery, raw))
 		return;
 	if (!delivery->dry_run && !delivery->is_queued)
