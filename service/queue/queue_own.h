@@ -1,12 +1,15 @@
 /* queue_own - what the parts of the queue share
  *
- * queue.c is its thread and its life; queue_leave.c looks who waits no longer. */
+ * queue.c is its thread and its life; queue_group.c runs jobs under one commit; queue_leave.c looks
+ * who waits no longer. */
 #pragma once
 
 #include "service/queue/queue.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+
+enum { QUEUE_PROVE_EVERY_MS = 500 };
 
 struct queue {
 	struct store store;
@@ -36,3 +39,12 @@ struct queue {
 
 /* What came of the group that runs is known: nobody of it is left any more. */
 void queue_has_run(struct queue *queue);
+/* Runs them, calls each one's `done`, and tells what they may have brought about to those who wait
+ * for it, here and in other processes. */
+void queue_run_group(struct queue *queue, struct job *list);
+/* What other processes brought about, to those who wait for it here. */
+void queue_hear_others(struct queue *queue);
+/* Something could not be written: until something is, nothing more is taken in. */
+void queue_note_failure(struct queue *queue);
+/* Looks now and then whether something can be, where it could not. */
+void queue_prove_soundness(struct queue *queue);
