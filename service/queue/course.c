@@ -124,6 +124,7 @@ static void note_try(struct stored *stored, const struct result *result)
 /* What an attempt leaves to be done. */
 struct rest {
 	bool is_open;     /* some recipient is to be tried again */
+	bool is_untried;  /* … and some at once: it did not get to them */
 	bool is_held;     /* … and some are set aside as unknown: somebody decides */
 	uint32_t asked_s; /* the longest that the relay asks for, in its own words */
 };
@@ -139,7 +140,15 @@ static void note_rest(const struct stored *stored, const struct stored_recipient
 		rest->is_held = true;
 }
 
-static struct rest note_answers(struct stored *stored, const struct result *result)
+/* The gateway stopped before it was begun for him. Where time is over that is his answer. */
+static bool is_untried(
+	const struct stored *stored, const struct smtp_verdict *verdict, int64_t now_ms)
+{
+	return verdict->category == SMTP_DRAINING && verdict->phase == SMTP_IN_QUEUE &&
+	       now_ms < stored->expires_ms;
+}
+
+static struct rest note_answers(struct stored *stored, const struct result *result, int64_t now_ms)
 {
 	struct rest rest = { 0 };
 	size_t place = 0;
@@ -153,9 +162,14 @@ static struct rest note_answers(struct stored *stored, const struct result *resu
 				       (stored->hold_unknown && to->outcome == SMTP_UNKNOWN);
 			continue;
 		}
+		place++;
+		to->is_untried = is_untried(stored, &answer->verdict, now_ms);
+		if (to->is_untried) {
+			rest.is_open = rest.is_untried = true;
+			continue;
+		}
 		note_answer(stored, result, answer, to);
 		note_rest(stored, to, result, answer, &rest);
-		place++;
 	}
 	return rest;
 }
@@ -217,7 +231,12 @@ enum err course_note(struct stored *stored, const struct result *result,
 		return err;
 	note_try(stored, result);
 	stored_note_doubt(stored);
-	rest = note_answers(stored, result);
+	rest = note_answers(stored, result, moment.now_ms);
+	if (rest.is_untried) {
+		stored->due_ms = moment.now_ms;
+		stored->state = MESSAGE_DEFERRED;
+		return OK;
+	}
 	if (rest.is_open && schedule_next(schedule, stored->tries, rest.asked_s, stored->expires_ms,
 				    moment.now_ms, moment.chance, &stored->due_ms)) {
 		stored->state = MESSAGE_DEFERRED;

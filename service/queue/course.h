@@ -39,9 +39,9 @@ void course_hold(struct stored *stored, enum smtp_category category);
  * outcomes, the state, due_ms where it is tried again, and the attempts. Texts are borrowed from
  * `result`. An unknown outcome is held where the message says so, else tried again; it stays
  * unknown whatever a later attempt hears, unless that is that it was taken. So does what a process
- * may have sent that died over it. ERR_VALUE: it has other recipients; ERR_MEMORY. Nothing was
- * changed then.
- */
+ * may have sent that died over it. Those whom the gateway did not get to before it stopped stay as
+ * they were, and it is due for them at once. ERR_VALUE: it has other recipients; ERR_MEMORY.
+ * Nothing was changed then. */
 MUST_USE enum err course_note(struct stored *stored, const struct result *result,
 	const struct schedule *schedule, struct course_moment moment);
 /* The same of an attempt that goes on, for those of whom no other try would hear more: the others

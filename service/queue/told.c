@@ -162,7 +162,7 @@ const struct event *told_of_attempt(
 	for (size_t i = 0; events && i < stored->count; i++) {
 		const struct stored_recipient *to = &stored->to[i];
 
-		if (was_open && !was_open[i])
+		if ((was_open && !was_open[i]) || to->is_untried)
 			continue;
 		buf_clear(&content);
 		add_recipient(&content, stored, to);

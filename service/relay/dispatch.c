@@ -156,10 +156,9 @@ static void name_full(struct delivery *delivery, const struct relay *relay)
 	delivery->full_relay = region_copy(delivery->region, text_of(relay_settings(relay)->name));
 }
 
-/* Out of the queue, and the gateway ends: lettergate_give_back. */
-static bool goes_back(struct lettergate *lettergate, const struct delivery *delivery)
+bool dispatch_goes_back(struct lettergate *lettergate, const struct delivery *delivery)
 {
-	return delivery->is_queued && !delivery->parts && atomic_load(&lettergate->is_draining);
+	return delivery->is_queued && atomic_load(&lettergate->is_draining);
 }
 
 /* With the lock. */
@@ -170,7 +169,7 @@ static enum submission choose_and_submit(struct lettergate *lettergate, struct d
 	uint64_t since_us = delivery->queued_us;
 	enum submission submission;
 
-	if (lettergate->is_stopping || goes_back(lettergate, delivery))
+	if (lettergate->is_stopping || dispatch_goes_back(lettergate, delivery))
 		return SUBMISSION_DRAINING;
 	delivery->queued_us = now_us();
 	*choice_out = choose(lettergate, delivery, relay_out);

@@ -10,6 +10,9 @@
 /* Hands it to a relay, or settles it where all that it may use rest. Anything but SUBMITTED leaves
  * it with the caller. The lock must not be held. */
 enum submission dispatch(struct lettergate *lettergate, struct delivery *delivery);
+/* It came out of the queue, and the gateway stops: nothing more of it is begun, and dispatch gives
+ * it back (lettergate_give_back). */
+bool dispatch_goes_back(struct lettergate *lettergate, const struct delivery *delivery);
 /* What is to wait in the queue: would there be a relay for it? SUBMISSION_NO_RELAY,
  * SUBMISSION_RELAY_FORBIDDEN. The lock must not be held. */
 enum submission dispatch_may(struct lettergate *lettergate, const struct delivery *delivery);

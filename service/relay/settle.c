@@ -25,6 +25,13 @@ void note_attempt(struct delivery *delivery, struct text relay, const struct smt
 		.took_us = took_us };
 }
 
+/* It is where it was before: the gateway stopped, and nothing was begun for him. */
+static bool is_untried(const struct delivery *delivery, const struct smtp_verdict *verdict)
+{
+	return delivery->is_queued && verdict->category == SMTP_DRAINING &&
+	       verdict->phase == SMTP_IN_QUEUE;
+}
+
 static void count(struct lettergate *lettergate, const struct delivery *delivery)
 {
 	const struct result *result = &delivery->result;
@@ -32,7 +39,8 @@ static void count(struct lettergate *lettergate, const struct delivery *delivery
 	metrics_send(lettergate->metrics, result->verdict.outcome, result->verdict.phase,
 		result->total_us);
 	for (size_t i = 0; i < result->count; i++)
-		metrics_recipient(lettergate->metrics, result->answers[i].verdict.outcome);
+		if (!is_untried(delivery, &result->answers[i].verdict))
+			metrics_recipient(lettergate->metrics, result->answers[i].verdict.outcome);
 }
 
 static void log_reply(struct log_line *line, const struct smtp_said *said)

@@ -135,7 +135,7 @@ struct wish {
 static bool is_wished(const struct delivery *delivery, const struct wish *wish)
 {
 	if (wish->is_queued)
-		return delivery->is_queued && !delivery->parts;
+		return delivery->is_queued;
 	if (wish->elsewhere_us)
 		return delivery->elsewhere_us <= wish->elsewhere_us;
 	return delivery->deadline_us <= wish->deadline_us && delivery->queued_us <= wish->queued_us;

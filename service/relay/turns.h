@@ -39,8 +39,7 @@ struct turn turns_find(struct turns *turns, uint64_t now_us);
 struct delivery *turns_take(struct turns *turns, struct turn turn);
 /* Takes out, as a list of up to `most`, those for which another relay is to be looked for now. */
 struct delivery *turns_take_long(struct turns *turns, uint64_t now_us, size_t most);
-/* Takes out, as a list, those that come out of the queue; but for messages in parts, of which some
- * may be gone. */
+/* Takes out, as a list, those that come out of the queue. */
 struct delivery *turns_take_queued(struct turns *turns);
 /* Takes out, as a list in the order that they came in each lane, up to `most` with a deadline up to
  * `deadline_us` that were queued up to `queued_us`. */

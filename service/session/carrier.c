@@ -9,6 +9,7 @@
 #include "service/session/carrier_token.h"
 #include "service/session/fence.h"
 #include "service/clock.h"
+#include "service/relay/dispatch.h"
 #include "service/relay/settle.h"
 
 #include <stdlib.h>
@@ -231,28 +232,23 @@ static bool has_to_queue(const struct carrier *carrier)
 	       relay_wants_turns(carrier->relay, now_us());
 }
 
+/* … and where the gateway stops, none is begun of one out of the queue. */
+static bool goes_back(const struct carrier *carrier)
+{
+	return carrier->delivery->parts &&
+	       dispatch_goes_back(carrier->worker->lettergate, carrier->delivery);
+}
+
 /* The session is ready for work. False: there is none, and nothing more to do for now. */
 static bool find_work(struct carrier *carrier)
 {
 	struct worker *worker = carrier->worker;
 	struct delivery *delivery = carrier->delivery; /* that it brings */
-	struct relay_news news;
+	bool is_fresh = carrier->stage == CARRIER_OPENING;
 
-	if (carrier->stage == CARRIER_OPENING) {
-		link_trust(carrier->link);
-		relay_carrier_opened(carrier->relay, carrier->brings, &news);
-		carrier_log_news(carrier, &news);
-		carrier->brings = false;
-		carrier->ready_us = now_us();
-		carrier->quiet_since_ms = carrier_now_ms(carrier);
-		metrics_session_opened(relay_metrics_of(carrier->relay));
-		relay_note_offer(
-			carrier->relay, &carrier->session.features, link_tls(carrier->link));
-		carrier_prove_token(carrier);
-		carrier->session.trace = NULL;
-		carrier->stage = CARRIER_BUSY;
-		worker_wake(worker); /* others may be opened now */
-	} else if (delivery && has_to_queue(carrier)) {
+	if (is_fresh)
+		carrier_note_ready(carrier);
+	if (delivery && (goes_back(carrier) || (!is_fresh && has_to_queue(carrier)))) {
 		carrier_give_back(carrier);
 		delivery = NULL;
 	}

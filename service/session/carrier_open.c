@@ -164,6 +164,24 @@ bool carrier_open(
 	return false;
 }
 
+void carrier_note_ready(struct carrier *carrier)
+{
+	struct relay_news news;
+
+	link_trust(carrier->link);
+	relay_carrier_opened(carrier->relay, carrier->brings, &news);
+	carrier_log_news(carrier, &news);
+	carrier->brings = false;
+	carrier->ready_us = now_us();
+	carrier->quiet_since_ms = carrier_now_ms(carrier);
+	metrics_session_opened(relay_metrics_of(carrier->relay));
+	relay_note_offer(carrier->relay, &carrier->session.features, link_tls(carrier->link));
+	carrier_prove_token(carrier);
+	carrier->session.trace = NULL;
+	carrier->stage = CARRIER_BUSY;
+	worker_wake(carrier->worker); /* others may be opened now */
+}
+
 void carrier_seek_token(struct carrier *carrier)
 {
 	struct oauth_failure failure;

@@ -6,6 +6,8 @@
 
 /* Into one of its worker's lists; NULL: into none. */
 void carrier_move_to(struct carrier *carrier, struct carrier **list);
+/* Its session is ready for the first message. */
+void carrier_note_ready(struct carrier *carrier);
 /* What it is at, measured. To be called where that may have changed. */
 void carrier_note_phase(struct carrier *carrier);
 /* It never became ready, through no fault of the relay's. */

@@ -57,7 +57,9 @@ void carrier_give_back(struct carrier *carrier)
 	int worker;
 
 	carrier->delivery = NULL;
-	if (!relay_take_back(carrier->relay, delivery, RELAY_BEHIND, &worker))
+	if (dispatch_goes_back(lettergate, delivery))
+		dispatch_list(lettergate, delivery, "the gateway stops");
+	else if (!relay_take_back(carrier->relay, delivery, RELAY_BEHIND, &worker))
 		dispatch_list(lettergate, delivery, "there is no relay any more for the rest");
 	else if (worker != NO_WORKER)
 		worker_wake(lettergate->workers[worker]);

@@ -13,5 +13,5 @@ void carrier_refuse_uncut(struct carrier *carrier);
 /* Takes in what the relay said to a part, and begins the next where this session may. True: the
  * delivery is not over yet. */
 bool carrier_goes_on(struct carrier *carrier, struct delivery *delivery);
-/* The delivery of which a part is still to come goes to another session. */
+/* The delivery of which a part is still to come goes to another session, or back into the queue. */
 void carrier_give_back(struct carrier *carrier);

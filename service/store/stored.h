@@ -48,6 +48,7 @@ struct stored_recipient {
 	struct text address;
 	bool is_open;     /* to be tried (again) */
 	bool is_given_up; /* it would be, but for its time, which is over */
+	bool is_untried;  /* the attempt did not get to it, so that nothing is told; not kept */
 	enum smtp_outcome outcome;
 	enum smtp_phase phase;
 	enum smtp_category category;

@@ -45,7 +45,7 @@ static void set_message(size_t count)
 }
 
 /* "2": taken, "4", "5": at RCPT; "8": 451, "9": 554 to the whole; "d": no connection, "l": login
- * refused, "?": unknown, "w": withheld. */
+ * refused, "?": unknown, "w": withheld, "z": the gateway stopped before he was asked for. */
 static struct smtp_verdict verdict_of(char letter, struct smtp_said *said_out)
 {
 	static const struct smtp_said taken = { .code = 250 }, later = { .code = 450 },
@@ -76,6 +76,8 @@ static struct smtp_verdict verdict_of(char letter, struct smtp_said *said_out)
 		return smtp_verdict_of_loss(SMTP_LOSS_BAD_AUTH, SMTP_IN_AUTH, false);
 	case 'w':
 		return smtp_verdict_of_loss(SMTP_LOSS_WITHHELD, SMTP_IN_RCPT, false);
+	case 'z':
+		return smtp_verdict_of_loss(SMTP_LOSS_DRAINING, SMTP_IN_QUEUE, false);
 	default:
 		return smtp_verdict_of_loss(SMTP_LOSS_DISCONNECTED, SMTP_IN_DOT, true);
 	}
@@ -462,6 +464,7 @@ static const struct {
 	{ "??4", MESSAGE_UNKNOWN, false, "xxx" },
 	{ "2??", MESSAGE_UNKNOWN, false, "-xx" },
 	{ "?44", MESSAGE_HELD, true, "-xx" },
+	{ "2zz", MESSAGE_PARTIAL, false, "-xx" },
 };
 
 START_TEST(when_its_time_is_over)
@@ -475,6 +478,36 @@ START_TEST(when_its_time_is_over)
 		ck_assert(!to[i].is_open);
 		ck_assert_int_eq(to[i].is_given_up, ends[_i].given_up[i] == 'x');
 	}
+}
+END_TEST
+
+/* They wait for the next process, as they were, and nothing is told of them: also of who was put
+ * off or unknown before. */
+START_TEST(whom_a_gateway_that_stops_did_not_get_to_is_due_at_once)
+{
+	const struct event *events;
+	size_t count;
+
+	set_message(3);
+	attempt("4?4");
+	result.count = 3;
+	attempt("2zz");
+	ck_assert_int_eq(stored.state, MESSAGE_DEFERRED);
+	ck_assert_int_eq(stored.due_ms, NOW);
+	ck_assert_int_eq(to[0].outcome, SMTP_ACCEPTED);
+	ck_assert(!to[0].is_open && to[1].is_open && to[2].is_open);
+	ck_assert_int_eq(to[1].outcome, SMTP_UNKNOWN);
+	ck_assert_int_eq(to[2].outcome, SMTP_DEFERRED);
+	ck_assert_uint_eq(to[2].said.code, 450);
+	events = told_of_attempt(&stored, NULL, NOW, &count);
+	ck_assert_ptr_nonnull(events);
+	ck_assert_uint_eq(count, 1);
+	ck_assert(text_equal(events[0].type, TEXT("message.sent")));
+	result.to = names + 1;
+	attempt("44");
+	ck_assert_int_gt(stored.due_ms, NOW);
+	(void)told_of_attempt(&stored, NULL, NOW, &count);
+	ck_assert_uint_eq(count, 3);
 }
 END_TEST
 
@@ -688,6 +721,7 @@ END_TEST
 UNIT_MAIN(course, tcase_add_checked_fixture(cases, open_region, close_region);
 	  tcase_add_loop_test(cases, what_comes_of_an_attempt, 0, COUNT(rows));
 	  tcase_add_loop_test(cases, when_its_time_is_over, 0, COUNT(ends));
+	  tcase_add_test(cases, whom_a_gateway_that_stops_did_not_get_to_is_due_at_once);
 	  tcase_add_test(cases, what_has_no_time_is_not_given_up);
 	  tcase_add_test(cases, who_took_it_is_told_the_reply_to_its_data);
 	  tcase_add_test(cases, what_is_unknown_has_no_later_reason);

@@ -111,3 +111,43 @@ def test_parts_are_one_try(store):
         told = reaches(gateway, number, "sent")
         assert len(told["attempts"]) == 1 and copies(relay) == dict.fromkeys(TO, 1)
         assert events(gateway) == [(to, "message.sent") for to in TO]
+
+
+def stopped_at(gateway, relay, ends, gate, first):
+    """SIGTERM while the relay has the part with this recipient, which it then answers."""
+    assert wait_for(lambda: any(first in c.transactions[-1].recipients for c in ends), 20)
+    gateway.terminate()
+    assert wait_for(lambda: gateway.log("drain"))
+    gate.set()
+    return gateway.wait()
+
+
+@in_both
+def test_a_gateway_that_stops_begins_no_other_part(store):
+    """F-40: who was in the part that was under way has it, and is told of; the others wait for the next process,
+    untouched, and are due at once."""
+    to = ["u%d@example.org" % n for n in range(12)]
+    ends, gate = [], threading.Event()
+    with Relay({"dot": lambda c, *_: ends.append(c) or gate.wait(60) and {"delay": 0.2}}, keywords=TWO_AT_A_TIME) as relay:
+        gateway = Gateway(relay, STORE=store, RETRY_DELAYS="1h")
+        number = queued(gateway, to=to)
+        assert stopped_at(gateway, relay, ends, gate, to[0]) == 0
+        assert copies(relay) == dict.fromkeys(to[:2], 1) and len(relay.connections[0].transactions) == 1
+        with Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
+            told = reaches(gateway, number, "sent")
+            assert copies(relay) == dict.fromkeys(to, 1)
+            assert [(a["outcome"], a.get("code")) for a in told["attempts"]] == [("partial", "draining"), ("accepted", None)]
+            assert events(gateway) == sorted((t, "message.sent") for t in to)
+
+
+def test_a_direct_send_goes_on_with_its_parts(store):
+    """F-40: its sender waits for the answer, and is told of all of them."""
+    ends, gate, answers = [], threading.Event(), []
+    with Relay({"dot": lambda c, *_: ends.append(c) or gate.wait(60) and None}, keywords=TWO_AT_A_TIME) as relay:
+        gateway = Gateway(relay, STORE=store)
+        sender = threading.Thread(target=lambda: answers.append(gateway.send(to=TO)))
+        sender.start()
+        assert stopped_at(gateway, relay, ends, gate, TO[0]) == 0
+        sender.join(20)
+        assert [r["outcome"] for r in answers[0]["recipients"]] == ["accepted"] * 6
+        assert copies(relay) == dict.fromkeys(TO, 1)
