@@ -41,6 +41,23 @@ bool exchange_hold(struct exchange *exchange, struct region **region_out)
 	return true;
 }
 
+void *exchange_hold_waiting(
+	struct exchange *exchange, const void *wait, size_t size, struct region **region_out)
+{
+	void *copy;
+
+	if (!exchange_hold(exchange, region_out))
+		return NULL;
+	copy = region_zalloc(*region_out, 1, size);
+	if (!copy) {
+		exchange_release(exchange);
+		return NULL;
+	}
+	memcpy(copy, wait, size);
+	exchange->waiting = copy;
+	return copy;
+}
+
 void exchange_release(struct exchange *exchange)
 {
 	request_release((struct request *)exchange);

@@ -55,6 +55,11 @@ void exchange_wake(struct exchange *exchange);
  * The answer has memory of its own then, *region_out. One thread at a time, before it is woken.
  * False: there is none. */
 bool exchange_hold(struct exchange *exchange, struct region **region_out);
+/* The same for what is waited for (exchange->waiting): what `wait` points to, of `size` bytes, is
+ * theirs from now on, and this is the answer's copy of it. NULL: there is none, and nothing held.
+ */
+void *exchange_hold_waiting(
+	struct exchange *exchange, const void *wait, size_t size, struct region **region_out);
 /* Any thread. */
 void exchange_release(struct exchange *exchange);
 

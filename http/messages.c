@@ -156,20 +156,13 @@ static void left_asked(struct asking *asking)
 
 static struct asking *leave(struct asking *asking)
 {
-	struct exchange *exchange = asking->waiter;
 	struct region *region;
-	struct asking *copy;
+	struct asking *copy =
+		exchange_hold_waiting(asking->waiter, asking, sizeof(*asking), &region);
 
-	if (!exchange_hold(exchange, &region))
+	if (!copy)
 		return NULL;
-	copy = region_zalloc(region, 1, sizeof(*copy));
-	if (!copy) {
-		exchange_release(exchange);
-		return NULL;
-	}
-	*copy = *asking;
 	copy->region = region;
-	exchange->waiting = copy;
 	asking->done = left_asked;
 	return copy;
 }

@@ -194,20 +194,12 @@ static void left_changed(struct changing *changing)
 
 static struct changing *leave(struct changing *changing)
 {
-	struct exchange *exchange = changing->waiter;
 	struct region *region;
-	struct changing *copy;
+	struct changing *copy =
+		exchange_hold_waiting(changing->waiter, changing, sizeof(*changing), &region);
 
-	if (!exchange_hold(exchange, &region))
-		return NULL;
-	copy = region_zalloc(region, 1, sizeof(*copy));
-	if (!copy) {
-		exchange_release(exchange);
-		return NULL;
-	}
-	*copy = *changing;
-	exchange->waiting = copy;
-	changing->done = left_changed;
+	if (copy)
+		changing->done = left_changed;
 	return copy;
 }
 
