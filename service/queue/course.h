@@ -52,9 +52,11 @@ bool course_note_part(struct stored *stored, const struct result *result, bool *
  * are those among who is open `before`. If the process dies now they are unknown, and set aside;
  * the others are tried again. */
 void course_note_end(struct stored *stored, const struct stored *before, const struct part *part);
-/* It did die, `to` is one of those, and nobody was told. From now on he is as any other who is
- * unknown. */
-bool course_find_untold(const struct stored *stored, struct stored_recipient *to);
+/* It did die, `to` is one of those, and nobody was told. */
+bool course_is_untold(const struct stored *stored, const struct stored_recipient *to);
+/* They are told now, and from then on as any other who is unknown. Not before: whoever dies before
+ * that is written leaves them untold to the next. */
+void course_find_untold(struct stored *stored);
 /* Notes it for those whom it is for and who are unknown: was_changed[i] tells whether recipient `i`
  * is. A yes makes it certain. A no does where that one try alone was unknown; then who may still be
  * tried is. Texts are borrowed from `late`. False: it changes nothing. */

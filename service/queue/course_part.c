@@ -28,11 +28,15 @@ void course_note_end(struct stored *stored, const struct stored *before, const s
 	}
 }
 
-bool course_find_untold(const struct stored *stored, struct stored_recipient *to)
+bool course_is_untold(const struct stored *stored, const struct stored_recipient *to)
 {
-	if (!stored->hold_unknown || to->is_open || to->outcome != SMTP_UNKNOWN ||
-		to->phase != untold)
-		return false;
-	to->phase = SMTP_IN_DOT;
-	return true;
+	return stored->hold_unknown && !to->is_open && to->outcome == SMTP_UNKNOWN &&
+	       to->phase == untold;
+}
+
+void course_find_untold(struct stored *stored)
+{
+	for (size_t i = 0; i < stored->count; i++)
+		if (course_is_untold(stored, &stored->to[i]))
+			stored->to[i].phase = SMTP_IN_DOT;
 }

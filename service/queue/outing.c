@@ -85,7 +85,7 @@ struct outing *outing_new(struct stored *stored, struct text body, uint64_t atte
 		return NULL;
 	for (size_t i = 0; i < stored->count; i++)
 		outing->was_open[i] =
-			stored->to[i].is_open || course_find_untold(stored, &stored->to[i]);
+			stored->to[i].is_open || course_is_untold(stored, &stored->to[i]);
 	fill_names(delivery, stored);
 	fill_envelope(&delivery->envelope, stored, to, count);
 	delivery->result.count = count;
@@ -215,6 +215,7 @@ struct job *outing_verdict(struct outing *outing, const struct courier_settings 
 		return release(outing);
 	if (!outing->has_verdict && !note_verdict(outing, settings))
 		return NULL;
+	course_find_untold(outing->stored);
 	settle->job.kind = JOB_SETTLE;
 	settle->stored = outing->stored;
 	settle->keep_body = settings->keeps_body || outing->stored->state == MESSAGE_CAPTURED;

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "service/clock.h"
 #include "service/relay/parts.h"
@@ -520,6 +521,57 @@ START_TEST(the_mark_of_a_part_is_for_its_own)
 }
 END_TEST
 
+static void put_letter_to_three(void)
+{
+	struct stored_recipient to[3];
+	struct letter letter;
+
+	letter_write(&letter, 1, "a");
+	memcpy(to, letter.to, sizeof(letter.to));
+	to[2] = to[1];
+	to[2].address = TEXT("cy@example.net");
+	letter.stored.to = to;
+	letter.stored.count = 3;
+	letter.stored.hold_unknown = true;
+	letter.stored.expires_ms = INT64_MAX;
+	ck_assert_int_eq(letter_accept(&world.kit, &letter, NOW), OK);
+}
+
+/* The next process dies, too, when the next part is noted, or its end may have gone: who was in the
+ * first is told by the third. */
+START_TEST(who_is_unknown_is_told_however_many_die)
+{
+	struct smtp_answer answer = { 0 };
+	size_t place = 0, unknown = _i ? 2 : 1;
+	struct part part = { .envelope.count = 1, .places = &place, .answers = &answer };
+	struct delivery *delivery;
+
+	begin();
+	put_letter_to_three();
+	set_out(false);
+	delivery = wait_out(0);
+	delivery->fence->asks_for = &part;
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	die_and_come_back(false);
+	delivery = wait_out(0);
+	ck_assert_uint_eq(delivery->envelope.count, 2);
+	delivery->fence->asks_for = &part;
+	if (_i)
+		ck_assert_int_eq(ask(delivery), FENCE_YES);
+	else
+		part_is_taken(delivery);
+	die_and_come_back(false);
+	delivery = wait_out(0);
+	ck_assert_uint_eq(delivery->envelope.count, 1);
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+	go_home();
+	kit_open_again(&world.kit);
+	ck_assert_uint_eq(count_events("message.unknown"), unknown);
+	kit_close(&world.kit);
+}
+END_TEST
+
 /* Its verdict is there while the part is being written, or when nobody knows whether it was. */
 START_TEST(each_part_is_told_once)
 {
@@ -848,6 +900,7 @@ UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_fo
 	  tcase_add_test(cases, who_has_a_part_is_not_sent_it_by_the_next_process);
 	  tcase_add_test(cases, the_mark_of_a_part_falls_with_it);
 	  tcase_add_test(cases, the_mark_of_a_part_is_for_its_own);
+	  tcase_add_loop_test(cases, who_is_unknown_is_told_however_many_die, 0, 2);
 	  tcase_add_loop_test(cases, each_part_is_told_once, 0, 2);
 	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);
 	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);
