@@ -35,6 +35,7 @@ struct carrier {
 	bool is_detached;  /* busy with nothing but an answer that is late */
 	bool is_asking; /* all but the end of the data is out, and that waits for its fence … */
 	uint64_t asked_ms; /* … since then, by now_boot_us */
+	bool has_asked;    /* … for itself: an answer to somebody before it does not count */
 	/* … "not so fast, try again in 60 seconds": another session would be an answer to that, and
 	 * where this one ends then teaches nothing */
 	bool told_to_wait;

@@ -16,9 +16,27 @@ static void stay(struct carrier *carrier, const char *words)
 	smtp_session_lost(&carrier->session, SMTP_LOSS_UNFENCED, words);
 }
 
-bool carrier_pass_fence(struct carrier *carrier)
+static void ask(struct carrier *carrier)
 {
 	struct fence *fence = carrier->delivery->fence;
+
+	fence->asks_for = carrier->part.places ? &carrier->part : NULL;
+	carrier->has_asked = fence_ask(fence, carrier->worker);
+}
+
+/* The answer to what this carrier asked. */
+static enum fence_answer hear(struct carrier *carrier)
+{
+	enum fence_answer answer = fence_hear(carrier->delivery->fence);
+
+	if (carrier->has_asked || answer == FENCE_ASKED)
+		return answer;
+	ask(carrier);
+	return FENCE_ASKED;
+}
+
+bool carrier_pass_fence(struct carrier *carrier)
+{
 	/* the loop's time stands still while we do, and others while the machine sleeps */
 	uint64_t now_ms = now_boot_us() / 1000;
 
@@ -26,10 +44,9 @@ bool carrier_pass_fence(struct carrier *carrier)
 		carrier->is_asking = true;
 		carrier->asked_ms = now_ms;
 		carrier->worker->asking++;
-		fence->asks_for = carrier->part.places ? &carrier->part : NULL;
-		fence_ask(fence, carrier->worker);
+		ask(carrier);
 	}
-	switch (fence_hear(fence)) {
+	switch (hear(carrier)) {
 	case FENCE_YES:
 		if (now_ms - carrier->asked_ms >= FENCE_MS) {
 			stay(carrier, "the store's answer is too old: we stood still meanwhile");

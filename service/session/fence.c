@@ -2,11 +2,13 @@
 
 #include "service/session/worker.h"
 
-void fence_ask(struct fence *fence, struct worker *worker)
+bool fence_ask(struct fence *fence, struct worker *worker)
 {
 	atomic_store(&fence->asker, worker);
-	if (atomic_exchange(&fence->answer, FENCE_ASKED) != FENCE_ASKED)
-		fence->ask(fence);
+	if (atomic_exchange(&fence->answer, FENCE_ASKED) == FENCE_ASKED)
+		return false;
+	fence->ask(fence);
+	return true;
 }
 
 enum fence_answer fence_hear(struct fence *fence)

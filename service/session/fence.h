@@ -28,9 +28,10 @@ struct fence {
 	const struct part *asks_for; /* while `ask` is called; NULL: all who are open */
 };
 
-/* May the last byte go? `worker` is woken when there is an answer; NULL: nobody is. Where somebody
- * asked before, and did not live to hear it, that answer does if it is still to come. */
-void fence_ask(struct fence *fence, struct worker *worker);
+/* May the last byte go? `worker` is woken when there is an answer; NULL: nobody is. False: somebody
+ * asked before, and did not live to hear it. That answer comes first, and may be for others: it is
+ * to be asked again behind it. */
+bool fence_ask(struct fence *fence, struct worker *worker);
 /* FENCE_ASKED: it is still to come. An answer is given once. */
 enum fence_answer fence_hear(struct fence *fence);
 void fence_tell(struct fence *fence, bool may_go);

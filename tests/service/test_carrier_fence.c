@@ -136,6 +136,23 @@ START_TEST(an_old_yes_is_not_kept_for_the_next)
 }
 END_TEST
 
+/* The one before ended while it waited: its answer says nothing of this one's recipients. */
+START_TEST(an_answer_to_another_is_not_ours)
+{
+	begin();
+	carrier_forget_fence(&carrier);
+	ck_assert(!carrier_pass_fence(&carrier));
+	ck_assert_int_eq(questions, 1);
+	fence.answer = _i ? FENCE_YES : FENCE_NO;
+	ck_assert(!carrier_pass_fence(&carrier));
+	ck_assert(carrier.session.holds_end);
+	ck_assert_int_eq(questions, 2);
+	fence.answer = FENCE_YES;
+	it_goes();
+	end();
+}
+END_TEST
+
 /* Where it is one of several. */
 START_TEST(it_is_asked_for_a_part)
 {
@@ -160,4 +177,5 @@ UNIT_MAIN(carrier_fence, tcase_add_test(cases, a_yes_lets_the_end_go);
 	  tcase_add_test(cases, a_yes_that_took_its_time_is_one);
 	  tcase_add_test(cases, no_answer_is_no_yes);
 	  tcase_add_test(cases, an_old_yes_is_not_kept_for_the_next);
+	  tcase_add_loop_test(cases, an_answer_to_another_is_not_ours, 0, 2);
 	  tcase_add_test(cases, it_is_asked_for_a_part);)
