@@ -17,7 +17,7 @@ void capture(struct lettergate *lettergate, struct delivery *delivery)
 	struct result *result = &delivery->result;
 	const struct smtp_verdict verdict = { .class = SMTP_TAKEN,
 		.outcome = delivery->dry_run ? SMTP_PROBED : SMTP_CAPTURED,
-		.phase = delivery->dry_run ? SMTP_IN_RCPT : SMTP_IN_DOT,
+		.phase = SMTP_IN_QUEUE, /* no relay was spoken to */
 		.status = 200,
 		.hint = "" };
 

@@ -90,6 +90,17 @@ def test_what_is_sent_directly_is_told_too(store):
                          ("message.sent", "bo@example.org")], answer
 
 
+@pytest.mark.parametrize("way", ["now", "queue"])
+def test_what_is_captured_has_no_phase(store, way):
+    """No relay was spoken to."""
+    with Gateway(None, SMTP_HOST="capture", STORE=store) as gateway:
+        number = gateway.send(delivery=way)["id"]
+        sent = [e for e in told(gateway, 1 if way == "now" else 2) if e["type"] == "message.sent"]
+        assert [(e["data"]["outcome"], e["data"].get("phase"), e["data"]["relay"]) for e in sent] == [("captured", None, "capture")]
+        assert gateway.get("/messages/" + number)["state"] == "captured"
+        assert 'lettergate_sends_total{outcome="captured",phase=""} 1' in gateway.get("/metrics", key=None).body.decode()
+
+
 def test_pages_and_cursors(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
         together(lambda n: gateway.send(tags=["odd" if n % 2 else "even"]), range(10))
