@@ -27,11 +27,16 @@ void result_add_said(struct buf *out, const struct smtp_said *said)
 	buf_add_byte(out, '}');
 }
 
-/* What a caller wants to know of what did not work: cause, phase, and what to do. */
-static void add_trouble(struct buf *out, const struct smtp_verdict *verdict)
+static void add_phase(struct buf *out, const struct smtp_verdict *verdict)
 {
 	if (verdict->phase != SMTP_IN_QUEUE)
 		json_add_member(out, "phase", text_of(smtp_phase_name(verdict->phase)));
+}
+
+/* What a caller wants to know of what did not work: cause, phase, and what to do. */
+static void add_trouble(struct buf *out, const struct smtp_verdict *verdict)
+{
+	add_phase(out, verdict);
 	if (verdict->expired)
 		json_add_member_bool(out, "expired", true);
 	json_add_member_bool(out, "retryable", verdict->retryable);
@@ -50,12 +55,15 @@ static void add_recipient(struct buf *out, struct text address, const struct smt
 	buf_add_byte(out, '{');
 	json_add_member(out, "address", address);
 	add_outcome(out, &answer->verdict);
-	if (answer->verdict.class != SMTP_TAKEN) {
+	if (answer->verdict.category != SMTP_OK_CATEGORY || answer->verdict.class != SMTP_TAKEN)
 		json_add_member(
 			out, "code", text_of(smtp_category_words(answer->verdict.category)->code));
+	if (answer->verdict.class != SMTP_TAKEN) {
 		add_trouble(out, &answer->verdict);
 		if (answer->verdict.hint && answer->verdict.hint[0])
 			json_add_member(out, "hint", text_of(answer->verdict.hint));
+	} else if (answer->verdict.category != SMTP_OK_CATEGORY) {
+		add_phase(out, &answer->verdict);
 	}
 	result_add_said(out, &answer->said);
 	buf_add_byte(out, '}');

@@ -20,13 +20,27 @@ static const struct smtp_verdict queued = {
 	.class = SMTP_TAKEN, .outcome = SMTP_QUEUED, .status = 202, .hint = ""
 };
 
+/* One that waits. He is told why he was put off, if he was. */
+static struct smtp_answer answer_of(
+	const struct stored_recipient *to, const struct smtp_verdict *verdict)
+{
+	struct smtp_answer answer = { .verdict = *verdict };
+
+	if (verdict->outcome == SMTP_QUEUED) {
+		answer.said = to->said;
+		answer.verdict.category = to->category;
+		answer.verdict.phase = to->phase;
+	}
+	return answer;
+}
+
 /* Those that wait are queued, or were not accepted after all; what a relay has decided stays. */
 static void note(
 	const struct keeping *keeping, struct result *result, const struct smtp_verdict *verdict)
 {
 	for (size_t i = 0; i < result->count; i++)
 		if (keeping->stored.to[i].is_open)
-			result->answers[i] = (struct smtp_answer){ .verdict = *verdict };
+			result->answers[i] = answer_of(&keeping->stored.to[i], verdict);
 	result->verdict = *verdict;
 	if (verdict->outcome == SMTP_QUEUED)
 		result->said = (struct smtp_said){ 0 };

@@ -299,6 +299,27 @@ def test_now_then_queue(store):
         assert state(gateway, answer["id"]) == "failed"
 
 
+def test_a_202_tells_why_each_was_put_off(store):
+    """As GET does; what to do about it is the gateway's own affair. The same to who asks again with his key."""
+    with Relay({"rcpt:2": "450 4.2.1 not yet"}) as relay, \
+            Gateway(relay, STORE=store, RETRY_DELAYS="1h") as gateway:
+        asked = {"headers": {"Idempotency-Key": "1"}, "delivery": "now_then_queue", "to": ["a@example.org", "b@example.org"]}
+        answer = gateway.send(**asked)
+        assert (answer.status, answer["outcome"]) == (202, "queued")
+        taken, late = answer["recipients"]
+        assert taken["outcome"] == "accepted" and "code" not in taken and "phase" not in taken
+        assert late == {"address": "b@example.org", "outcome": "queued", "code": "recipient_throttled", "phase": "rcpt",
+                        "smtp": {"code": 450, "enhanced": "4.2.1", "text": "not yet"}}
+        found = gateway.get("/messages/" + answer["id"])["recipients"][1]
+        assert found["outcome"] == "deferred" and {n: found[n] for n in ("code", "phase", "smtp")} == {
+            n: late[n] for n in ("code", "phase", "smtp")}
+        assert gateway.send(**asked)["recipients"] == answer["recipients"]
+        relay.script.update({"mail": "451 4.3.0 not now"})
+        late = gateway.send(delivery="now_then_queue")["recipients"][0]
+        assert (late["outcome"], late["phase"], late["smtp"]["code"]) == ("queued", "mail", 451)
+        assert gateway.send(delivery="queue")["recipients"] == [{"address": "ann@example.org", "outcome": "queued"}]
+
+
 def test_respond_async(store):
     with Relay() as relay, Gateway(relay, STORE=store) as gateway:
         answer = gateway.send(headers={"Prefer": "respond-async"})
