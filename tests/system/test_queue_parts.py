@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from gateway import Gateway, ms, wait_for
+from gateway import Gateway, metric, ms, wait_for
 from relay import Relay
 from stores import either_store, in_both, module_server  # noqa: F401  the fixtures `store` and `server`
 from test_queue import queued, reaches
@@ -151,3 +151,20 @@ def test_a_direct_send_goes_on_with_its_parts(store):
         sender.join(20)
         assert [r["outcome"] for r in answers[0]["recipients"]] == ["accepted"] * 6
         assert copies(relay) == dict.fromkeys(TO, 1)
+
+
+def test_who_was_not_got_to_is_not_counted(store):
+    """F-40: he is where he was before."""
+    ends, gate = [], threading.Event()
+    with Relay({"dot": lambda c, *_: ends.append(c) or gate.wait(60) and None}, keywords=TWO_AT_A_TIME) as relay:
+        gateway = Gateway(relay, STORE=store, DRAIN_DELAY="60s", DRAIN_TIMEOUT="90s")
+        queued(gateway, to=TO)
+        assert wait_for(lambda: ends, 20)
+        gateway.terminate()
+        assert wait_for(lambda: gateway.log("drain"))
+        gate.set()
+        assert wait_for(lambda: gateway.log("send"))
+        text = gateway.get("/metrics", key=None).body.decode()
+        counted = {o: metric(text, "lettergate_recipients_total", outcome=o) for o in ("accepted", "not_sent")}
+        assert counted["accepted"] == 2 and not counted["not_sent"], counted
+        gateway.kill()
