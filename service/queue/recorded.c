@@ -1,6 +1,7 @@
 #include "service/queue/recorded.h"
 
 #include "service/queue/courier.h"
+#include "service/queue/course.h"
 
 static struct smtp_verdict verdict_of(const struct stored_recipient *to)
 {
@@ -27,18 +28,32 @@ static const struct stored_recipient cancelled = {
 	.outcome = SMTP_NOT_SENT, .phase = SMTP_IN_QUEUE, .category = SMTP_CANCELLED
 };
 
+/* Of whom the end of a part may have gone to: while somebody waits for the answer he is on his way,
+ * as with a message that goes in one. */
+static struct stored_recipient shown(const struct stored *stored, const struct stored_recipient *to)
+{
+	struct stored_recipient shown = *to;
+
+	if (is_cancelled(stored, to))
+		return cancelled;
+	if (!course_is_untold(stored, to))
+		return shown;
+	if (stored->state == MESSAGE_SENDING)
+		return (struct stored_recipient){ .is_open = true, .outcome = SMTP_QUEUED };
+	shown.phase = SMTP_IN_DOT;
+	return shown;
+}
+
 struct smtp_answer *recorded_answers(const struct stored *stored, struct region *region)
 {
 	struct smtp_answer *answers = region_zalloc(region, stored->count + 1, sizeof(*answers));
 
 	for (size_t i = 0; answers && i < stored->count; i++) {
-		const struct stored_recipient *to = &stored->to[i];
+		const struct stored_recipient to = shown(stored, &stored->to[i]);
 
-		if (is_cancelled(stored, to))
-			to = &cancelled;
-		answers[i].said = to->said;
-		answers[i].said.text = region_copy(region, to->said.text);
-		answers[i].verdict = verdict_of(to);
+		answers[i].said = to.said;
+		answers[i].said.text = region_copy(region, to.said.text);
+		answers[i].verdict = verdict_of(&to);
 	}
 	return answers;
 }

@@ -418,6 +418,7 @@ START_TEST(an_end_may_have_gone_to_its_own)
 	struct smtp_answer own[2] = { 0 };
 	struct part part = { .envelope.count = 2, .places = places, .answers = own };
 	struct stored_recipient before_to[3];
+	struct smtp_answer *shown;
 	struct stored before;
 
 	set_message(3);
@@ -435,6 +436,15 @@ START_TEST(an_end_may_have_gone_to_its_own)
 	ck_assert(!to[1].is_open && to[2].is_open);
 	ck_assert(!course_is_untold(&stored, &to[0]) && !course_is_untold(&stored, &to[2]));
 	ck_assert_int_eq(course_is_untold(&stored, &to[1]), _i);
+	if (_i) {
+		shown = recorded_answers(&stored, region);
+		ck_assert_int_eq(shown[1].verdict.outcome, SMTP_QUEUED); /* he is on his way … */
+		ck_assert(shown[1].verdict.retryable);
+		stored.state = MESSAGE_DEFERRED;
+		shown = recorded_answers(&stored, region);
+		ck_assert_int_eq(shown[1].verdict.outcome, SMTP_UNKNOWN); /* … or was */
+		ck_assert_int_eq(shown[1].verdict.phase, SMTP_IN_DOT);
+	}
 	course_find_untold(&stored);
 	ck_assert(!course_is_untold(&stored, &to[1])); /* once */
 }
