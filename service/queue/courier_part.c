@@ -249,14 +249,13 @@ void courier_note_part(struct fence *fence)
 
 /* ---- a part is about to end; a worker's thread */
 
-static bool are_others_open(const struct outing *outing, const struct part *part)
+/* Also who was put off in a part before. */
+static bool are_others_open(const struct stored *stored)
 {
-	const struct result *result = &outing->delivery.result;
-	size_t open = 0;
-
-	for (size_t i = 0; i < result->count; i++)
-		open += result->answers[i].verdict.status == 0;
-	return open > part->envelope.count;
+	for (size_t i = 0; i < stored->count; i++)
+		if (stored->to[i].is_open)
+			return true;
+	return false;
 }
 
 static void end_noted(struct job *job)
@@ -286,7 +285,7 @@ bool courier_note_end(struct fence *fence)
 	const struct part *part = fence->asks_for;
 	struct part_note *note;
 
-	if (!part || !are_others_open(outing, part) || !has_room(outing))
+	if (!part || !has_room(outing))
 		return false;
 	note = note_new(outing);
 	if (!note)
@@ -297,7 +296,8 @@ bool courier_note_end(struct fence *fence)
 	else
 		stored_note_doubt(&note->stored);
 	course_note_end(&note->stored, outing->stored, part);
-	if (outing->is_noted && !note_attempt_so_far(note, &outing->delivery.result)) {
+	if (!are_others_open(&note->stored) ||
+		(outing->is_noted && !note_attempt_so_far(note, &outing->delivery.result))) {
 		note_free(note);
 		return false;
 	}

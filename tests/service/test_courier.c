@@ -572,6 +572,42 @@ START_TEST(who_is_unknown_is_told_however_many_die)
 }
 END_TEST
 
+/* F-32: the last part is asked for; whom the relay had put off in the first is tried again. */
+START_TEST(who_was_put_off_in_a_part_before_is_not_held)
+{
+	struct smtp_answer answer = { 0 };
+	size_t place = 2;
+	struct part part = { .envelope.count = 1, .places = &place, .answers = &answer };
+	struct delivery *delivery;
+	struct stored *stored;
+
+	begin();
+	put_letter_to_three();
+	set_out(false);
+	delivery = wait_out(0);
+	delivery->result.answers[1].verdict = (struct smtp_verdict){
+		.class = SMTP_LATER, .outcome = SMTP_DEFERRED, .status = 503, .retryable = true
+	};
+	part_is_taken(delivery);
+	delivery->fence->asks_for = &part;
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	die_and_come_back(false);
+	delivery = wait_out(0);
+	ck_assert_uint_eq(delivery->envelope.count, 1);
+	ck_assert(text_equal(delivery->envelope.to[0], TEXT("bo@example.net")));
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+	go_home();
+	kit_open_again(&world.kit);
+	stored = look(1);
+	ck_assert_int_eq(stored->state, MESSAGE_HELD);
+	ck_assert_int_eq(stored->to[1].outcome, SMTP_ACCEPTED);
+	ck_assert_int_eq(stored->to[2].outcome, SMTP_UNKNOWN);
+	stored_free(stored);
+	kit_close(&world.kit);
+}
+END_TEST
+
 /* Its verdict is there while the part is being written, or when nobody knows whether it was. */
 START_TEST(each_part_is_told_once)
 {
@@ -901,6 +937,7 @@ UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_fo
 	  tcase_add_test(cases, the_mark_of_a_part_falls_with_it);
 	  tcase_add_test(cases, the_mark_of_a_part_is_for_its_own);
 	  tcase_add_loop_test(cases, who_is_unknown_is_told_however_many_die, 0, 2);
+	  tcase_add_test(cases, who_was_put_off_in_a_part_before_is_not_held);
 	  tcase_add_loop_test(cases, each_part_is_told_once, 0, 2);
 	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);
 	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);
