@@ -285,7 +285,7 @@ bool courier_note_end(struct fence *fence)
 	const struct part *part = fence->asks_for;
 	struct part_note *note;
 
-	if (!part || !has_room(outing))
+	if (!part || course_ends_for_all(part) || !has_room(outing))
 		return false;
 	note = note_new(outing);
 	if (!note)

@@ -52,6 +52,8 @@ bool course_note_part(struct stored *stored, const struct result *result, bool *
  * are those among who is open `before`. If the process dies now they are unknown, and set aside;
  * the others are tried again. */
 void course_note_end(struct stored *stored, const struct stored *before, const struct part *part);
+/* Are those all who are open? */
+bool course_ends_for_all(const struct part *part);
 /* It did die, `to` is one of those, and nobody was told. */
 bool course_is_untold(const struct stored *stored, const struct stored_recipient *to);
 /* They are told now, and from then on as any other who is unknown. Not before: whoever dies before

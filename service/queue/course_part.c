@@ -11,6 +11,19 @@ static bool is_refused_there(const struct smtp_answer *answer)
 	return answer->verdict.status && answer->verdict.class != SMTP_TAKEN;
 }
 
+static size_t place_of(const struct part *part, size_t index)
+{
+	return part->places ? part->places[index] : index;
+}
+
+bool course_ends_for_all(const struct part *part)
+{
+	for (size_t i = 0; i < part->envelope.count; i++)
+		if (is_refused_there(&part->answers[i]))
+			return false;
+	return !part->places;
+}
+
 void course_note_end(struct stored *stored, const struct stored *before, const struct part *part)
 {
 	size_t place = 0, next = 0;
@@ -18,7 +31,7 @@ void course_note_end(struct stored *stored, const struct stored *before, const s
 	for (size_t i = 0; i < stored->count && next < part->envelope.count; i++) {
 		struct stored_recipient *to = &stored->to[i];
 
-		if (!before->to[i].is_open || place++ != part->places[next])
+		if (!before->to[i].is_open || place++ != place_of(part, next))
 			continue;
 		if (!is_refused_there(&part->answers[next++]))
 			*to = (struct stored_recipient){ .address = to->address,

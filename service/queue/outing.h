@@ -31,9 +31,9 @@ struct outing {
 		PART_OUT,      /* what came of one is being written */
 		PART_IN_DOUBT, /* … and nobody knows whether it was */
 	} part;
-	bool verdict_waits;   /* … for that */
-	bool part_failed;     /* it was not: no other part may end. The queue's thread */
-	bool is_noted_behind; /* … and what was put since says the same of it */
+	bool verdict_waits;      /* … for that */
+	atomic_bool part_failed; /* it was not: no other part may end */
+	bool is_noted_behind;    /* … and what was put since says the same of it */
 	/* The recipients as they were put last, if they were. Whoever sends it. */
 	struct stored_recipient *noted;
 	bool is_noted;

@@ -20,7 +20,7 @@ static void ask(struct carrier *carrier)
 {
 	struct fence *fence = carrier->delivery->fence;
 
-	fence->asks_for = carrier->part.places ? &carrier->part : NULL;
+	fence->asks_for = &carrier->part;
 	carrier->has_asked = fence_ask(fence, carrier->worker);
 }
 

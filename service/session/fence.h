@@ -25,7 +25,7 @@ struct fence {
 	void (*part)(struct fence *fence);
 	_Atomic(struct worker *) asker;
 	atomic_int answer;
-	const struct part *asks_for; /* while `ask` is called; NULL: all who are open */
+	const struct part *asks_for; /* while `ask` is called */
 };
 
 /* May the last byte go? `worker` is woken when there is an answer; NULL: nobody is. False: somebody

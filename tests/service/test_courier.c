@@ -608,6 +608,33 @@ START_TEST(who_was_put_off_in_a_part_before_is_not_held)
 }
 END_TEST
 
+/* The first part is the whole until the relay says 452: that one is not of it. */
+START_TEST(who_was_too_many_is_not_held)
+{
+	struct smtp_answer answers[3] = { 0 };
+	struct part part = { .answers = answers };
+	struct delivery *delivery;
+
+	begin();
+	put_letter_to_three();
+	set_out(false);
+	delivery = wait_out(0);
+	part.envelope = delivery->envelope;
+	answers[1].verdict = (struct smtp_verdict){
+		.class = SMTP_LATER, .outcome = SMTP_NOT_SENT, .status = 503, .retryable = true
+	};
+	delivery->fence->asks_for = &part;
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	die_and_come_back(false);
+	delivery = wait_out(0);
+	ck_assert_uint_eq(delivery->envelope.count, 1);
+	ck_assert(text_equal(delivery->envelope.to[0], TEXT("bo@example.net")));
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+	end();
+}
+END_TEST
+
 /* Its verdict is there while the part is being written, or when nobody knows whether it was. */
 START_TEST(each_part_is_told_once)
 {
@@ -938,6 +965,7 @@ UNIT_MAIN(courier, tcase_add_test(cases, no_more_comes_out_than_there_is_room_fo
 	  tcase_add_test(cases, the_mark_of_a_part_is_for_its_own);
 	  tcase_add_loop_test(cases, who_is_unknown_is_told_however_many_die, 0, 2);
 	  tcase_add_test(cases, who_was_put_off_in_a_part_before_is_not_held);
+	  tcase_add_test(cases, who_was_too_many_is_not_held);
 	  tcase_add_loop_test(cases, each_part_is_told_once, 0, 2);
 	  tcase_add_test(cases, a_lease_that_was_lost_stops_it);
 	  tcase_add_test(cases, an_old_answer_is_not_a_new_one);
