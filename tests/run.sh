@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # The stages of a lane run one after the other. The first lane computes; the others mostly wait, for
 # time-outs and relays or for packages to come. All that installs packages is in one lane.
-lanes=("static build tidy units fuzz" "system system-asan system-tsan" "container quickstart systemd deploy real")
+lanes=("static build tidy units" "system system-asan system-tsan fuzz" "container quickstart systemd deploy real")
 nice=(10 0 10) # who waits for answers in time goes before who computes
 read -ra stages <<< "${lanes[*]}"
 presets=(release asan tsan fuzz) # gcc, clang, gcc, clang
@@ -202,7 +202,7 @@ stage_units() {
 stage_fuzz() {
 	need fuzz || return
 	# Two at a time and beside other lanes, half of the time is their own.
-	check_all 1500 "fuzz targets, a short run" "${still[@]}" tests/fuzz/run.sh 16
+	check_all 1500 "fuzz targets, a short run" "${still[@]}" nice -n 10 tests/fuzz/run.sh 16
 	no_reports fuzz
 }
 system_of() { # system_of PRESET SLOW SECONDS
