@@ -472,6 +472,20 @@ START_TEST(the_mark_of_a_part_falls_with_it)
 }
 END_TEST
 
+/* The process dies when the end of that part may go. The next one has bo alone to send, and does.
+ */
+static void die_at_the_end_of(const struct part *part, struct delivery *delivery)
+{
+	delivery->fence->asks_for = part;
+	ck_assert_int_eq(ask(delivery), FENCE_YES);
+	die_and_come_back(false);
+	delivery = wait_out(0);
+	ck_assert_uint_eq(delivery->envelope.count, 1);
+	ck_assert(text_equal(delivery->envelope.to[0], TEXT("bo@example.net")));
+	answer_all(delivery, SMTP_ACCEPTED);
+	wait_settled();
+}
+
 static size_t count_events(const char *type)
 {
 	struct event found[8];
@@ -499,14 +513,7 @@ START_TEST(the_mark_of_a_part_is_for_its_own)
 	put_letter(1, true);
 	set_out(false);
 	delivery = wait_out(0);
-	delivery->fence->asks_for = &part;
-	ck_assert_int_eq(ask(delivery), FENCE_YES);
-	die_and_come_back(false);
-	delivery = wait_out(0);
-	ck_assert_uint_eq(delivery->envelope.count, 1);
-	ck_assert(text_equal(delivery->envelope.to[0], TEXT("bo@example.net")));
-	answer_all(delivery, SMTP_ACCEPTED);
-	wait_settled();
+	die_at_the_end_of(&part, delivery);
 	go_home();
 	kit_open_again(&world.kit);
 	stored = look(1);
@@ -589,14 +596,7 @@ START_TEST(who_was_put_off_in_a_part_before_is_not_held)
 		.class = SMTP_LATER, .outcome = SMTP_DEFERRED, .status = 503, .retryable = true
 	};
 	part_is_taken(delivery);
-	delivery->fence->asks_for = &part;
-	ck_assert_int_eq(ask(delivery), FENCE_YES);
-	die_and_come_back(false);
-	delivery = wait_out(0);
-	ck_assert_uint_eq(delivery->envelope.count, 1);
-	ck_assert(text_equal(delivery->envelope.to[0], TEXT("bo@example.net")));
-	answer_all(delivery, SMTP_ACCEPTED);
-	wait_settled();
+	die_at_the_end_of(&part, delivery);
 	go_home();
 	kit_open_again(&world.kit);
 	stored = look(1);
@@ -623,14 +623,7 @@ START_TEST(who_was_too_many_is_not_held)
 	answers[1].verdict = (struct smtp_verdict){
 		.class = SMTP_LATER, .outcome = SMTP_NOT_SENT, .status = 503, .retryable = true
 	};
-	delivery->fence->asks_for = &part;
-	ck_assert_int_eq(ask(delivery), FENCE_YES);
-	die_and_come_back(false);
-	delivery = wait_out(0);
-	ck_assert_uint_eq(delivery->envelope.count, 1);
-	ck_assert(text_equal(delivery->envelope.to[0], TEXT("bo@example.net")));
-	answer_all(delivery, SMTP_ACCEPTED);
-	wait_settled();
+	die_at_the_end_of(&part, delivery);
 	end();
 }
 END_TEST
